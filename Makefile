@@ -1,0 +1,40 @@
+# Every target does all the set-up that it needs; a second call re-uses it. PYTHON= names another interpreter.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
+ENV := .venv
+BIN := $(ENV)/bin
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
+
+.PHONY: demo test lint format notebook clean
+
+demo: $(ENV)/library
+	$(BIN)/srcnn demo
+
+test: $(ENV)/everything lint
+	$(BIN)/python -m pytest
+
+lint: $(ENV)/everything
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(ENV)/everything
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+notebook: $(ENV)/everything
+	$(BIN)/jupyter lab notebooks
+
+$(ENV)/library: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with venv is needed; none was found on the path" >&2; exit 2; }
+	test -x $(BIN)/pip || $(PYTHON) -m venv $(ENV)
+	@echo "installing the library (some minutes and 5 GB the first time, most of it torch) …"
+	$(INSTALL) .
+	@touch $@
+
+$(ENV)/everything: $(ENV)/library
+	@echo "installing what notebooks and tests need …"
+	$(INSTALL) ".[notebook,dev]"
+	@touch $@
+
+clean:
+	rm -rf $(ENV) build dist *.egg-info .pytest_cache .ruff_cache

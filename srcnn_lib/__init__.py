@@ -1,0 +1,36 @@
+"""Train SRCNN, watch it learn, look into it, use it.
+
+The names below are all that most programs need; each is imported from its module when it is first used, so that
+importing the package costs nothing.
+"""
+
+from importlib import import_module
+
+_HOME = {
+    "SRCNN": "model",
+    "load": "model",
+    "save": "model",
+    "read": "images",
+    "write": "images",
+    "degrade": "degradation",
+    "upscale": "inference",
+    "psnr": "metrics",
+    "ssim": "metrics",
+    "mse": "metrics",
+    "Settings": "settings",
+    "InputError": "errors",
+    "fit": "training",
+    "Run": "runs",
+    "photographs": "datasets",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str):
+    if name in _HOME:
+        return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME]

@@ -1,0 +1,291 @@
+"""The command line. Each command imports what it needs, so that `srcnn --help` answers at once."""
+
+import dataclasses
+import inspect
+import json
+import math
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .console import Bar, follow, guarded, print_table
+from .errors import InputError
+from .settings import Settings
+
+app = typer.Typer(
+    help="Train SRCNN, watch it learn, look into it, use it. Start with: srcnn demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Mode = Annotated[str, typer.Option(help="whole (one pass), non-overlapping or overlapping 33×33 patches.")]
+Patch = Annotated[int, typer.Option(help="Side of a patch in pixels, for the two patch modes.")]
+Stride = Annotated[int, typer.Option(help="Pixels from one overlapping patch to the next.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Which = Annotated[str, typer.Option(help="Of a run: its newest snapshot, or the best by test PSNR on Y.")]
+
+
+def main() -> None:
+    """The command `srcnn`."""
+    guarded(app)
+
+
+def _settings_flags(command):
+    """Give a command a flag for every field of Settings, so that the two can't drift apart."""
+    own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
+    flags = []
+    for setting in dataclasses.fields(Settings):
+        kind = (
+            list[str] if setting.type == tuple[str, ...] else str if setting.type == tuple[int, ...] else setting.type
+        )
+        default = ",".join(map(str, setting.default)) if isinstance(setting.default, tuple) else setting.default
+        option = typer.Option(help=setting.metadata["help"], show_default=str(default), rich_help_panel="Settings")
+        flags.append(
+            inspect.Parameter(
+                setting.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
+            )  # fmt: skip
+        )
+    command.__signature__ = inspect.Signature([*own, *flags])
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in (*own, *flags)}
+    return command
+
+
+def _given(flags: dict) -> dict:
+    """The settings that were named on the command line, in their own types."""
+    given = {}
+    for setting in dataclasses.fields(Settings):
+        value = flags[setting.name]
+        if value is None or value == []:
+            continue
+        if setting.type == tuple[int, ...]:
+            try:
+                value = tuple(int(part) for part in value.split(","))
+            except ValueError as error:
+                raise InputError(f"--{setting.name} is {value}, expected numbers such as 9,5,5") from error
+        given[setting.name] = tuple(value) if isinstance(value, list) else value
+    return given
+
+
+@app.command()
+@_settings_flags
+def train(
+    out: Annotated[
+        Path | None, typer.Option(help="The run's folder; without it, runs/ and a name made of the date.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where the run (--out, or the newest) stopped.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar.")] = False,
+    **flags,
+) -> None:
+    """Train a network and write all that is known of it into a run's folder.
+
+    Ten minutes on the photographs that come with the package, where nothing else is said:
+
+        srcnn train
+
+    Ctrl-C stops it with everything saved; --resume goes on.
+    """
+    from . import pairs, training
+    from .runs import Run
+
+    given = _given(flags)
+    if resume:
+        path = out or newest_run()
+        run = Run(path)
+        settings = resumed_settings(run.settings, given, path)
+    else:
+        settings = Settings.of(**given)
+        path = out or named_run(settings)
+        if path.exists():
+            Run.create(path, settings)  # refuses it, before the photographs are read
+    with Bar("photographs", quiet=quiet) as bar:
+        data = pairs.load(settings, bar)
+    for note in data.notes:
+        print(note)
+    if not resume:
+        run = Run.create(path, settings, machine=training.describe(training.device_of(settings.device)))
+    follow(training.fit(settings, run, data), run, quiet)
+    _closing_lines(run)
+
+
+def _closing_lines(run) -> None:
+    from .runs import weights_sum
+
+    weights, total = weights_sum(run)
+    print(f"\n{run.path}: the run")
+    print(f"{weights}\n  SHA-256 {total}")
+    print(
+        f"next: srcnn evaluate {run.path} set5 · srcnn upscale PICTURE --weights {run.path} · tensorboard --logdir {run.path}"
+    )
+
+
+def newest_run(folder: Path = Path("runs")) -> Path:
+    """The run under `runs/` that was written to last."""
+    runs = [path.parent for path in folder.glob("*/config.json")]
+    if not runs:
+        raise InputError(f"{folder}/ holds no run to go on with; name one with --out")
+    return max(runs, key=lambda run: (run / "config.json").stat().st_mtime)
+
+
+def named_run(settings: Settings) -> Path:
+    """A new folder under `runs/`, named by the date and the settings."""
+    colour = "y" if settings.channels == 1 else "rgb"
+    widths = "-".join(map(str, settings.widths))
+    name = f"{datetime.now():%Y-%m-%d-%H%M%S}-{colour}-{widths}-x{settings.scale:g}-{settings.recipe}"
+    return Path("runs") / name
+
+
+def resumed_settings(before: Settings, given: dict, path: Path) -> Settings:
+    """The run's settings, with a new end where one was given; any other difference is refused.
+
+    Raises:
+        InputError: with the list of what differs.
+    """
+    ends = {name: value for name, value in given.items() if name in ("epochs", "steps")}
+    differing = [
+        f"{name} was {getattr(before, name)}, now {value}"
+        for name, value in given.items()
+        if name not in ends and getattr(before, name) != value
+    ]
+    if differing:
+        raise InputError(f"{path} was made with other settings: {'; '.join(differing)}; start a new run for them")
+    if not ends:
+        return before
+    return dataclasses.replace(before, **{"epochs": 0, "steps": 0, "minutes": 0.0, **ends})
+
+
+@app.command()
+def evaluate(
+    weights: Annotated[str, typer.Argument(help="A file of weights, or a run.")],
+    sources: Annotated[
+        list[str], typer.Argument(help="Sets (set5, set14, …), folders, globs, zips or tars of photographs.")
+    ],
+    scale: Annotated[
+        float | None, typer.Option(help="The enlargement to measure; the network's own without it.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+    mode: Mode = "whole",
+    patch: Patch = 33,
+    stride: Stride = 1,
+    which: Which = "newest",
+    limit: Annotated[int, typer.Option(help="Measure at most this many photographs of each; 0 for all.")] = 0,
+    device: Device = "auto",
+) -> None:
+    """Measure a network on photographs: PSNR and SSIM, bicubic beside it, per image and mean."""
+    from .datasets import photographs
+    from .evaluation import evaluate as measured
+    from .released import open_weights
+    from .training import device_of
+
+    _check_choice("which", which, ("newest", "best"))
+    model, _ = open_weights(weights, which)
+    model = model.to(device_of(device))
+    tables = {}
+    for source, label in zip(sources, labels(sources), strict=True):
+        found = photographs(source, limit)
+        with Bar(label, quiet=as_json) as bar:
+            tables[label] = measured(model, found, found.names, scale, bar, mode=mode, patch=patch, stride=stride)
+    if as_json:
+        print(json.dumps(_without_infinity(tables), indent=2))
+        return
+    for label, table in tables.items():
+        print(f"\n{label} ×{table['scale']:g}")
+        print_table(table)
+
+
+def labels(sources: list[str]) -> list[str]:
+    """A short name for each source: the folder's own; its path where two have one name."""
+    names = [Path(source).name or source for source in sources]
+    return [source if names.count(name) > 1 else name for source, name in zip(sources, names, strict=True)]
+
+
+def _without_infinity(value):
+    """JSON knows neither infinity nor nan: both become null."""
+    if isinstance(value, dict):
+        return {key: _without_infinity(item) for key, item in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@app.command()
+def upscale(
+    images: Annotated[list[str], typer.Argument(help="Files, globs, folders or http(s) addresses.")],
+    scale: Annotated[float | None, typer.Option(help="From 1.1 to 8; the network's own without it.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="A file of weights, or a run; a released network without it.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option(help="A file for one picture, or a folder; beside the picture without it.")
+    ] = None,
+    mode: Mode = "whole",
+    patch: Patch = 33,
+    stride: Stride = 1,
+    which: Which = "newest",
+    device: Device = "auto",
+) -> None:
+    """Enlarge pictures; each goes to <name>_upscaled beside it, or where --out says.
+
+    A picture that can't be used is reported, the others are done all the same.
+    """
+    from .degradation import check_scale
+    from .released import open_weights, released_for
+    from .training import device_of
+    from .upscaling import plan, upscale_files
+
+    _check_choice("which", which, ("newest", "best"))
+    if scale is not None:
+        check_scale(scale)
+    note = None
+    if weights is None:
+        weights, note = released_for(scale)
+    model, _ = open_weights(weights, which)
+    if note:
+        print(note)
+    elif scale is not None and scale != model.scale:
+        print(f"the picture is enlarged ×{scale:g}; the network was trained for ×{model.scale:g}")
+    scale = model.scale if scale is None else scale
+    model = model.to(device_of(device))
+    with Bar("upscaling") as bar:
+        failed = upscale_files(
+            plan(images, out), model, scale, bar.tell, mode=mode, patch=patch, stride=stride, bar=bar
+        )  # fmt: skip
+    if failed and len(images) + len(failed) > 2:
+        print(f"srcnn: {len(failed)} could not be upscaled", file=sys.stderr)
+    if failed:
+        raise typer.Exit(2)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Where the run and the pictures go.")] = Path("results/demo"),
+    minutes: Annotated[float, typer.Option(help="How long to train.")] = 1.5,
+) -> None:
+    """Train a small network on photographs that come with the package, and show what it learned."""
+    from .demo import demonstrate
+
+    demonstrate(out, minutes)
+
+
+@app.command()
+def info(source: Annotated[str, typer.Argument(help="A file of weights, or a run.")]) -> None:
+    """Say what is known of a network: its settings, and what was written down when it was trained."""
+    from .released import open_weights
+    from .runs import Run
+
+    model, path = open_weights(source)
+    colour = "Y" if model.channels == 1 else "RGB"
+    print(f"{path}: {colour} network, filters {'-'.join(map(str, model.filters))}, widths "
+          f"{'-'.join(map(str, model.widths))}, ×{model.scale:g}, {sum(p.numel() for p in model.parameters()):,} "
+          f"parameters, padding {model.padding_mode}")  # fmt: skip
+    facts = Run(source).config if Path(source).is_dir() else model.metadata
+    print(json.dumps(facts, indent=2, ensure_ascii=False))
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"--{name} is {value}, expected one of {', '.join(choices)}")

@@ -1,0 +1,99 @@
+"""What a terminal shows: progress, tables, and errors in one line."""
+
+import sys
+import typing
+
+from .errors import InputError
+
+
+def guarded(command) -> None:
+    """Run a command; what the user can mend is one line and status 2, what only we can mend keeps its traceback."""
+    try:
+        command()
+    except InputError as error:
+        _fail(str(error))
+    except OSError as error:
+        if error.strerror is None:
+            raise
+        _fail(f"{error.filename or 'file'}: {error.strerror}")
+    except KeyboardInterrupt:
+        _fail("stopped", 130)
+
+
+def _fail(message: str, status: int = 2) -> typing.NoReturn:
+    print("srcnn:", one_line(message), file=sys.stderr)
+    sys.exit(status)
+
+
+def one_line(message: str) -> str:
+    """The message without what would break the line or move the cursor, such as a newline in a file's name."""
+    return "".join(letter if letter.isprintable() else "?" for letter in message)
+
+
+def follow(records, run, quiet: bool = False) -> None:
+    """Take a training to its end with a progress bar, and a line an epoch."""
+    from tqdm import tqdm
+
+    channel = "y" if run.settings.channels == 1 else "rgb"
+    print(f"{'epoch':>7} {'step':>8} {'loss':>10} {'train dB':>9} {'test dB':>9} {'bicubic':>9}   (PSNR, {channel.upper()}, test patches)")  # fmt: skip  # noqa: E501
+    with tqdm(unit="step", disable=quiet or None, leave=False, mininterval=0.5) as bar:
+        for record in records:
+            bar.total = record.steps
+            bar.update(record.step - bar.n)
+            if record.epoch_ends:
+                line = record.metrics
+                bar.set_postfix_str(f"{record.crops_per_second:.0f} crops/s")
+                bar.write(
+                    f"{line['epoch']:>7g} {line['step']:>8} {line['train_loss']:>10.6f} {line[f'train_psnr_{channel}']:>9.2f} "
+                    f"{line[f'test_psnr_{channel}']:>9.2f} {line[f'test_bicubic_psnr_{channel}']:>9.2f}"
+                )
+
+
+def print_table(table: dict) -> None:
+    """PSNR on Y, SSIM on Y and PSNR on RGB of bicubic and SRCNN, an image a line and the mean."""
+    width = max(len("mean"), *(len(name) for name in table["per_image"]))
+    print(f"{'':{width}}   {'PSNR Y (dB)':^22}   {'SSIM Y':^15}   {'PSNR RGB (dB)':^15}")
+    print(f"{'':{width}}   bicubic  SRCNN    gain   bicubic  SRCNN    bicubic  SRCNN")
+    for name, scores in (*table["per_image"].items(), ("mean", table)):
+        low, made = scores["bicubic"], scores["srcnn"]
+        print(
+            f"{name:{width}}   {low['psnr_y']:7.2f} {made['psnr_y']:6.2f}  {made['psnr_y'] - low['psnr_y']:+6.2f}   "
+            f"{low['ssim_y']:7.4f} {made['ssim_y']:6.4f}   {low['psnr_rgb']:7.2f} {made['psnr_rgb']:6.2f}"
+        )
+
+
+class Bar:
+    """A progress bar on standard error, where that is a terminal; called with what is done and of how much."""
+
+    def __init__(self, label: str, quiet: bool = False):
+        from tqdm import tqdm
+
+        self.bar = tqdm(desc=label, disable=quiet or None, leave=False, delay=1)
+
+    def __call__(self, done: int, total: int) -> None:
+        self.bar.total = total
+        self.bar.update(done - self.bar.n)
+
+    def tell(self, became) -> None:
+        """One line for what became of a picture."""
+        self.bar.clear()
+        if isinstance(became, tuple):
+            job, error = became
+            reason = error if isinstance(error, InputError) else f"{job.source}: {error_text(error)}"
+            print("srcnn:", one_line(str(reason)), file=sys.stderr)
+            return
+        height, width, _ = became.size
+        print(f"{one_line(str(became.job.target))}  {width}×{height}  {became.seconds:.1f} s")
+        for note in became.notes:
+            print(f"  {one_line(note)}")
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.bar.close()
+
+
+def error_text(error: Exception) -> str:
+    """Why, in a few words."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

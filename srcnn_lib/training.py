@@ -1,0 +1,478 @@
+"""Training: a generator that takes a step each time it is asked."""
+
+import contextlib
+import copy
+import math
+import os
+import platform
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from . import metrics, pairs
+from .crops import inner
+from .errors import InputError
+from .events import Events
+from .images import luminance, rgb_to_ycbcr, ycbcr_to_rgb
+from .model import SRCNN, start_from_identity
+from .pairs import Data, Patches
+from .runs import Run
+from .settings import Settings
+from .steering import Steering
+
+CHECKPOINT_SECONDS = 60  # what a killed process loses at most, in the middle of a long epoch
+
+
+@dataclass(frozen=True)
+class Record:
+    """One step, as `fit` yields it; cheap, so that nobody waits for it."""
+
+    step: int  # steps taken
+    steps: int  # steps in all
+    epoch: int  # whole epochs behind it
+    loss: Tensor  # mean squared error of this step's crops, () on the device; float(record.loss) waits for it
+    rate: float
+    crops_per_second: float
+    seconds_left: float
+    epoch_ends: bool = False
+    metrics: dict | None = None  # where an epoch ends: its line of history.jsonl
+    paused: bool = False
+
+
+def fit(
+    settings: Settings, run: Run | None = None, data: Data | None = None, steering: Steering | None = None
+) -> Iterator[Record]:
+    """Train, a step each time the next record is asked for.
+
+    Goes on where `run` stopped. Ctrl-C (or the notebook's interrupt button) ends it at the end of the step; so does
+    leaving the loop. Either way everything is saved.
+
+    Args:
+        settings: what to train; a run's own are `run.settings`.
+        run: where snapshots, history and checkpoints go; nowhere without one.
+        data: the photographs made ready; loaded as the settings say without.
+        steering: commands from another thread or a file; applied between two steps.
+
+    Yields:
+        A Record a step. `record.epoch_ends` marks an epoch, whose measurements are `record.metrics`.
+
+    Raises:
+        InputError: photographs that can't be used, or a run made with other settings.
+    """
+    data = data or pairs.load(settings)
+    state = State(settings, data)
+    keeper = Keeper(run, state, data)
+    keeper.resume()
+    steering = steering or Steering()
+    clock = Clock(state)
+    with interruptible() as interrupted, contextlib.closing(keeper):
+        while state.step < state.steps and not (interrupted() or steering.stopped):
+            for command in steering.commands(run):
+                keeper.obey(command)
+            if steering.paused:
+                time.sleep(0.05)
+                yield clock.record(state, paused=True)
+                continue
+            loss = state.take_step(*data.train.batch(*state.place()))
+            measured = state.end_epoch() if state.epoch_ended else None
+            keeper.keep(measured)
+            yield clock.record(state, loss, measured)
+
+
+class State:
+    """All that changes while a network learns, and so all that a checkpoint holds."""
+
+    def __init__(self, settings: Settings, data: Data):
+        self.settings, self.data = settings, data
+        self.device = device_of(settings.device)
+        self.arithmetic = arithmetic_of(settings.arithmetic, self.device)
+        torch.manual_seed(settings.seed)
+        self.model = new_model(settings).to(self.device, memory_format=torch.channels_last)
+        self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
+        self.optimiser = torch.optim.Adam(self._groups())
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.arithmetic == "float16")
+        self.per_epoch = -(-data.train.per_epoch // settings.batch)
+        self.step = self.epoch = 0
+        self.rate_factor = 1.0  # halved by steering
+        self.history: list[dict] = []
+        self.seconds = 0.0
+        self.crops = 0  # since the epoch began
+        self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)  # over them
+        self.steps = settings.steps or settings.epochs * self.per_epoch
+
+    def _groups(self) -> list[dict]:
+        last = list(self.model.layer_3.parameters())
+        first = [*self.model.layer_1.parameters(), *self.model.layer_2.parameters()]
+        rate = self.settings.rate
+        return [
+            {"params": first, "lr": rate, "share": 1.0},
+            {"params": last, "lr": rate, "share": self.settings.last_layer_rate},
+        ]
+
+    @property
+    def epoch_ended(self) -> bool:
+        return self.step == self.steps or self.step % self.per_epoch == 0
+
+    def place(self) -> tuple[int, int, int]:
+        """Which samples the next step takes: epoch, first, one behind the last."""
+        epoch, step = divmod(self.step, self.per_epoch)
+        start = step * self.settings.batch
+        return epoch, start, min(start + self.settings.batch, self.data.train.per_epoch)
+
+    def rate(self) -> float:
+        """The learning rate of the next step: warm-up, then the schedule, halved as steering asked."""
+        factor = self.rate_factor
+        if self.step < self.settings.warmup:
+            factor *= (self.step + 1) / self.settings.warmup
+        if self.settings.schedule == "cosine":
+            factor *= 0.5 * (1 + math.cos(math.pi * min(self.step / max(self.steps, 1), 1)))
+        return self.settings.rate * factor
+
+    def take_step(self, upsampled: Tensor, original: Tensor) -> Tensor:
+        """One step of Adam on a batch of crops; returns the loss, detached, without waiting for the device."""
+        upsampled = upsampled.to(self.device, memory_format=torch.channels_last, non_blocking=True)
+        original = original.to(self.device, non_blocking=True)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate() * group["share"]
+        with self.autocast():
+            reconstructed = predict(self.model, upsampled)  # (B, C, patch, patch)
+        loss = F.mse_loss(reconstructed.float(), original)
+        self.optimiser.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        self.scaler.step(self.optimiser)
+        self.scaler.update()
+        self.step += 1
+        self._average()
+        loss = loss.detach()
+        self.loss_sum += loss * len(upsampled)
+        self.crops += len(upsampled)
+        return loss
+
+    def autocast(self):
+        dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.arithmetic)
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+
+    def _average(self) -> None:
+        """Exponential moving average of the weights: a wide window only once there is something to average."""
+        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        with torch.no_grad():
+            torch._foreach_lerp_(list(self.averaged.parameters()), list(self.model.parameters()), 1 - decay)
+
+    def end_epoch(self) -> dict:
+        """Measure, and close the epoch: its line of the history."""
+        self.epoch, rest = divmod(self.step, self.per_epoch)
+        train = measure(self.averaged, self.data.train_patches)
+        test = measure(self.averaged, self.data.test_patches)
+        record = {
+            "step": self.step,
+            "epoch": round(self.step / self.per_epoch, 4),
+            "patches": self.epoch * self.data.train.per_epoch + rest * self.settings.batch,
+            "seconds": round(self.seconds, 3),
+            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "train_loss": (self.loss_sum / self.crops).item(),
+            "test_loss": test["loss"],
+        }
+        for name in ("mse", "psnr_rgb", "psnr_y", "bicubic_psnr_rgb", "bicubic_psnr_y"):
+            record |= {f"train_{name}": train[name], f"test_{name}": test[name]}
+        self.loss_sum.zero_()
+        self.crops = 0
+        self.history.append(record)
+        return record
+
+    def state_dict(self) -> dict:
+        return {
+            "model": self.model.state_dict(),
+            "averaged": self.averaged.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "step": self.step,
+            "steps": self.steps,
+            "epoch": self.epoch,
+            "rate_factor": self.rate_factor,
+            "history": self.history,
+            "seconds": self.seconds,
+            "crops": self.crops,
+            "loss_sum": self.loss_sum,
+            "arithmetic": self.arithmetic,
+            "random": torch.get_rng_state(),
+        }
+
+    def load_state_dict(self, state: dict) -> None:
+        self.model.load_state_dict(state["model"])
+        self.averaged.load_state_dict(state["averaged"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.loss_sum.copy_(state["loss_sum"])
+        for name in ("step", "steps", "epoch", "rate_factor", "crops", "history", "seconds", "arithmetic"):
+            setattr(self, name, state[name])
+        torch.set_rng_state(state["random"])
+
+
+def new_model(settings: Settings) -> SRCNN:
+    """An untrained network as the settings describe it."""
+    model = SRCNN(settings.channels, settings.filters, settings.widths, settings.padding_mode, settings.scale)
+    return start_from_identity(model) if settings.init == "identity" else model
+
+
+def predict(model: SRCNN, crops: Tensor) -> Tensor:
+    """(B, C, crop, crop) → (B, C, patch, patch), as the network's border rule has it."""
+    return model(crops) if model.padding_mode == "zeros" else model.valid(crops)
+
+
+@torch.inference_mode()
+def measure(model: SRCNN, patches: Patches, batch: int = 64) -> dict:
+    """Mean over the patches of each one's dB, in float32 arithmetic.
+
+    Returns:
+        "loss" and "mse" (of 0 … 255, on what the network works on), "psnr_rgb", "psnr_y" and the same of bicubic. A
+        Y network's RGB figures use bicubic's Cb and Cr.
+    """
+    device = next(model.parameters()).device
+    sums: dict[str, float] = {}
+    for start in range(0, len(patches), batch):
+        (rgb_in, rgb), (y_in, y) = (
+            tuple(image[start : start + batch].to(device) for image in pair) for pair in (patches.rgb, patches.y)
+        )
+        margin = (y_in.shape[-1] - y.shape[-1]) // 2
+        bicubic_rgb, bicubic_y = (inner(image, margin) for image in (rgb_in, y_in))
+        if model.channels == 1:
+            made_y = predict(model, y_in)
+            made_rgb = ycbcr_to_rgb(torch.cat([made_y, rgb_to_ycbcr(bicubic_rgb)[:, 1:]], dim=1))
+            squared = metrics.mse(made_y, y)
+        else:
+            made_rgb = predict(model, rgb_in)
+            made_y = luminance(made_rgb.clamp(0, 1))
+            y, bicubic_y = luminance(rgb), luminance(bicubic_rgb)
+            squared = metrics.mse(made_rgb, rgb)
+        for name, values in {
+            "loss": squared,
+            "psnr_rgb": metrics.psnr(made_rgb, rgb),
+            "psnr_y": metrics.psnr(made_y, y),
+            "bicubic_psnr_rgb": metrics.psnr(bicubic_rgb, rgb),
+            "bicubic_psnr_y": metrics.psnr(bicubic_y, y),
+        }.items():
+            # A flat patch is reproduced without error; 100 dB keeps its infinity from swallowing the mean.
+            sums[name] = sums.get(name, 0.0) + values.clamp(max=100).sum().item()
+    means = {name: total / len(patches) for name, total in sums.items()}
+    return {**means, "mse": means["loss"] * 255**2}
+
+
+class Keeper:
+    """Writes what `fit` makes into the run, and takes it up again; does nothing without a run."""
+
+    def __init__(self, run: Run | None, state: State, data: Data):
+        self.run, self.state, self.data = run, state, data
+        self.events: Events | None = None
+        self.saved_at, self.saved_step = time.monotonic(), -1
+        self.notes: list[str] = []
+
+    def resume(self) -> None:
+        """Bring the state to where the run stopped, or begin it with its snapshot of step 0."""
+        stored = None
+        if self.run:
+            stored, self.notes = self.run.read_checkpoint()
+        if stored:
+            self._check_same()
+            asked = self.state.steps
+            self.state.load_state_dict(stored)
+            self.state.steps = max(self.state.steps, asked)
+        elif not self.state.steps:
+            self.state.steps = steps_in(self.state, 60 * (self.state.settings.minutes or 10))
+        if not self.run:
+            return
+        self.run.forget_after(self.state.step)
+        self.run.write_history(self.state.history)
+        self.events = Events(self.run.path, self.state.step)
+        self.run.update_config(resolved=self._facts(), data=self.data.description)
+        if not stored:
+            self.run.write_probe(*self.data.probe)
+            self._snapshot()
+        self.checkpoint()
+
+    def _check_same(self) -> None:
+        before = self.run.config.get("data", {}).get("fingerprint")
+        if before and before != self.data.description["fingerprint"]:
+            raise InputError(f"{self.run.path} was trained on other photographs than are there now; start a new run")
+
+    def _facts(self) -> dict:
+        state = self.state
+        return {
+            "steps": state.steps,
+            "steps an epoch": state.per_epoch,
+            "arithmetic": state.arithmetic,
+            "device": describe(state.device),
+            "threads": torch.get_num_threads(),
+            "versions": versions(),
+        }
+
+    def keep(self, measured: dict | None) -> None:
+        """After a step: what is due now."""
+        state = self.state
+        if not self.run:
+            return
+        if measured:
+            self._snapshot()
+            self.run.write_history(state.history)
+            self.events.write(measured, state.averaged, self.run.probe())
+            self.checkpoint()
+        elif state.step < state.per_epoch and state.step & (state.step - 1) == 0:  # 1, 2, 4, 8, …
+            self._snapshot()
+        if time.monotonic() - self.saved_at > CHECKPOINT_SECONDS:
+            self.checkpoint()
+
+    def _snapshot(self) -> None:
+        self.run.write_snapshot(self.state.averaged, self.state.step, self.state.epoch)
+
+    def checkpoint(self) -> None:
+        if self.run and self.saved_step != self.state.step:
+            records = [record for record in self.state.history if record["test_psnr_y"] is not None]
+            best = max(records, key=lambda record: record["test_psnr_y"])["step"] if records else None
+            self.run.write_checkpoint(self.state.state_dict(), self.state.step, best, self.state.settings.keep)
+            self.saved_at, self.saved_step = time.monotonic(), self.state.step
+
+    def obey(self, command: str) -> None:
+        """Steering that changes the state is saved at once, so that a killed process does not forget it."""
+        state = self.state
+        if command == "halve":
+            state.rate_factor /= 2
+        elif command == "epoch":
+            state.steps += state.per_epoch
+        elif command == "snapshot" and self.run:
+            self._snapshot()
+        self.saved_step = -1
+        self.checkpoint()
+
+    def close(self) -> None:
+        """However the training ends, where it stands is saved."""
+        self.checkpoint()
+        if self.events:
+            self.events.close()
+
+
+class Clock:
+    """How fast it goes, averaged over the latest steps."""
+
+    def __init__(self, state: State):
+        self.last, self.pace, self.started = time.monotonic(), None, state.step
+
+    def record(self, state: State, loss=None, measured: dict | None = None, paused: bool = False) -> Record:
+        now = time.monotonic()
+        elapsed, self.last = now - self.last, now
+        if not paused:
+            state.seconds += elapsed
+            self.pace = elapsed if self.pace is None else self.pace + 0.05 * (elapsed - self.pace)
+        pace = self.pace or math.inf
+        return Record(
+            state.step, state.steps, state.epoch,
+            loss if loss is not None else torch.tensor(math.nan),
+            state.optimiser.param_groups[0]["lr"], state.settings.batch / pace, (state.steps - state.step) * pace,
+            measured is not None, measured, paused,
+        )  # fmt: skip
+
+
+def steps_in(state: State, seconds: float) -> int:
+    """How many steps fit into the time, from steps taken on a copy of the network before the first.
+
+    The copy keeps the real training free of it: its steps, once fixed, are a number like any other, so that a run of
+    minutes resumes to the bit as well.
+    """
+    began = time.monotonic()
+    copied = State(state.settings, state.data)
+    copied.steps = 10**9
+    warm, times = 2, []
+    while len(times) < warm + 3 or (time.monotonic() - began < min(5, seconds * 0.05) and len(times) < 200):
+        start = time.monotonic()
+        copied.take_step(*state.data.train.batch(*copied.place())).item()
+        times.append(time.monotonic() - start)
+    start = time.monotonic()
+    measure(copied.averaged, state.data.test_patches)
+    measure(copied.averaged, state.data.train_patches)
+    at_epoch_end = time.monotonic() - start
+    a_step = sum(times[warm:]) / len(times[warm:]) + at_epoch_end / state.per_epoch
+    return max(1, round((seconds - (time.monotonic() - began)) / a_step))
+
+
+@contextlib.contextmanager
+def interruptible():
+    """Gives a function that tells whether Ctrl-C was pressed; a second press stops at once.
+
+    Only the main thread can take over the signal; elsewhere the answer is always no.
+    """
+    pressed = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+
+    def press(number, frame):
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def device_of(name: str) -> torch.device:
+    """The device that a name means; "auto" is the best one there.
+
+    Raises:
+        InputError: a device that this machine doesn't have.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    if (name == "cuda" and not torch.cuda.is_available()) or (name == "mps" and not torch.backends.mps.is_available()):
+        raise InputError(f"device is {name}, which this machine does not have; use auto or cpu")
+    return torch.device(name)
+
+
+def arithmetic_of(name: str, device: torch.device) -> str:
+    """The number type of the first two layers; "auto" is bfloat16 where the device is good at it."""
+    if name != "auto":
+        return name
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float16"
+    if device.type == "cpu" and _bfloat16_pays():
+        return "bfloat16"
+    return "float32"
+
+
+def _bfloat16_pays() -> bool:
+    """Times a product of matrices in both: processors without AVX-512 BF16 or AMX are ten times slower in bfloat16."""
+
+    def seconds(dtype) -> float:
+        left = torch.ones(256, 256, dtype=dtype)
+        times = []
+        for _ in range(5):
+            start = time.perf_counter()
+            left @ left
+            times.append(time.perf_counter() - start)
+        return min(times)
+
+    return seconds(torch.bfloat16) < 0.8 * seconds(torch.float32)
+
+
+def describe(device: torch.device) -> str:
+    """The machine in a few words, for the config and the cards."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name()
+    return f"{device.type}, {os.cpu_count()} cores, {platform.processor() or platform.machine()}"
+
+
+def versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in ("srcnn_lib", "torch", "torchvision", "numpy", "pillow"):
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

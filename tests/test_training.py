@@ -1,0 +1,243 @@
+import dataclasses
+import json
+import math
+import signal
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from srcnn_lib import metrics, pairs
+from srcnn_lib.crops import inner
+from srcnn_lib.degradation import degrade
+from srcnn_lib.errors import InputError
+from srcnn_lib.images import luminance, read, write
+from srcnn_lib.runs import Run, weights_sum
+from srcnn_lib.settings import Settings
+from srcnn_lib.steering import Steering
+from srcnn_lib.training import State, fit, measure, new_model
+
+
+@pytest.fixture
+def small(photograph_folder):
+    """Settings for a training of a second."""
+    return Settings.of(
+        data=(str(photograph_folder),), test=("0.25",), channels=1, filters=(5, 1, 3), widths=(8, 4),
+        batch=8, steps=12, warmup=4, test_patches=8, arithmetic="float32", device="cpu",
+    )  # fmt: skip
+
+
+def trained(settings, path, **changes):
+    settings = dataclasses.replace(settings, **changes)
+    run = Run.create(path, settings)
+    records = list(fit(settings, run))
+    return run, records
+
+
+def test_two_trainings_with_one_seed_are_bit_identical(small, tmp_path):
+    first, _ = trained(small, tmp_path / "a")
+    second, _ = trained(small, tmp_path / "b")
+    a, b = (run.model().state_dict() for run in (first, second))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_another_seed_gives_other_weights(small, tmp_path):
+    first, _ = trained(small, tmp_path / "a")
+    second, _ = trained(small, tmp_path / "b", seed=1)
+    assert weights_sum(first)[1] != weights_sum(second)[1]
+
+
+@pytest.mark.parametrize("recipe", ["best", "original"])
+@pytest.mark.parametrize("crops", ["random", "ten"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_both_recipes_learn_with_both_kinds_of_crops(photograph_folder, recipe, crops, channels):
+    settings = Settings.of(
+        recipe, data=(str(photograph_folder),), test=("0.25",), channels=channels, filters=(5, 1, 3), widths=(8, 4),
+        batch=16, steps=25, crops=crops, rate=2e-3, warmup=0, test_patches=8, device="cpu", arithmetic="float32",
+    )  # fmt: skip
+    losses = [float(record.loss) for record in fit(settings)]
+    assert len(losses) == 25
+    assert all(math.isfinite(loss) for loss in losses)
+    if recipe == "original":
+        assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
+
+
+def test_a_step_is_adams_on_the_mean_squared_error_of_the_interior(small):
+    """One step against a plain one written here."""
+    settings = dataclasses.replace(small, ema=0.0, warmup=0, schedule="constant")
+    data = pairs.load(settings)
+    state = State(settings, data)
+    state.steps = 1
+    torch.manual_seed(settings.seed)
+    model = new_model(settings)
+    upsampled, original = data.train.batch(0, 0, 8)
+    state.take_step(upsampled, original)
+
+    features = F.relu(F.conv2d(upsampled, model.layer_1.weight, model.layer_1.bias))
+    features = F.relu(F.conv2d(features, model.layer_2.weight, model.layer_2.bias))
+    loss = (F.conv2d(features, model.layer_3.weight, model.layer_3.bias) - original).square().mean()
+    loss.backward()
+    # The first step of Adam moves every weight by its rate against the sign of the gradient.
+    for name, parameter in model.named_parameters():
+        rate = settings.rate * (settings.last_layer_rate if name.startswith("layer_3") else 1)
+        moved = state.model.state_dict()[name] - parameter.detach()
+        clear = parameter.grad.abs() > 1e-5
+        assert torch.allclose(moved[clear], -rate * parameter.grad.sign()[clear], rtol=2e-2)
+
+
+def test_the_averaged_weights_follow_the_published_decay(small):
+    data = pairs.load(small)
+    state = State(small, data)
+    state.steps = 3
+    expected = state.model.layer_1.weight.detach().clone()
+    for step in (1, 2, 3):
+        state.take_step(*data.train.batch(*state.place()))
+        decay = min(0.999, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * state.model.layer_1.weight.detach()
+    assert torch.allclose(state.averaged.layer_1.weight, expected, atol=1e-6)
+
+
+def test_the_rate_warms_up_and_falls_as_a_cosine_to_zero(small, tmp_path):
+    _, records = trained(small, tmp_path / "a", steps=20, warmup=5)
+    rates = [record.rate for record in records]
+    for step, rate in enumerate(rates):
+        expected = 5e-4 * min(1, (step + 1) / 5) * 0.5 * (1 + math.cos(math.pi * step / 20))
+        assert rate == pytest.approx(expected)
+
+
+def test_what_a_run_holds(small, tmp_path):
+    run, records = trained(small, tmp_path / "run", steps=0, epochs=2, batch=64)
+    per_epoch = records[-1].step // 2
+    early = [0] + [step for step in (1, 2, 4, 8, 16, 32, 64, 128) if step < per_epoch]
+    assert [snapshot.step for snapshot in run.snapshots()] == [*early, per_epoch, 2 * per_epoch]
+    history = run.history()
+    assert [line["epoch"] for line in history] == [1, 2]
+    assert history[1]["patches"] == 2 * pairs.load(small).train.per_epoch
+    assert [record.metrics["step"] for record in records if record.epoch_ends] == [per_epoch, 2 * per_epoch]
+    config = json.loads((run.path / "config.json").read_text())
+    assert config["data"]["test names"]
+    assert config["resolved"]["steps"] == 2 * per_epoch
+    assert [tuple(image.shape) for image in run.probe()] == [(4, 3, 96, 96)] * 2
+    assert list(run.path.glob("events.out.*"))
+    assert run.checkpoints()
+
+
+def test_test_metrics_are_each_patchs_db_then_the_mean(small):
+    data = pairs.load(dataclasses.replace(small, channels=3))
+    model = new_model(dataclasses.replace(small, channels=3))
+    found = measure(model, data.test_patches, batch=3)
+    (rgb_in, rgb), _ = data.test_patches.rgb, data.test_patches.y
+    made = model.valid(rgb_in).detach()
+    assert found["psnr_rgb"] == pytest.approx(metrics.psnr(made, rgb).mean().item(), abs=1e-4)
+    assert found["psnr_y"] == pytest.approx(metrics.psnr(made.clamp(0, 1), rgb, "y").mean().item(), abs=1e-4)
+    margin = (rgb_in.shape[-1] - rgb.shape[-1]) // 2
+    bicubic = metrics.psnr(inner(rgb_in, margin), rgb).mean().item()
+    assert found["bicubic_psnr_rgb"] == pytest.approx(bicubic, abs=1e-4)
+
+
+def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(small, tmp_path):
+    whole, _ = trained(small, tmp_path / "whole")
+    broken = Run.create(tmp_path / "broken", small)
+    for record in fit(small, broken):
+        if record.step == 5:
+            break
+    resumed = Run(broken.path)
+    steps = [record.step for record in fit(resumed.settings, resumed)]
+    assert steps[0] == 6
+    assert weights_sum(whole)[1] != ""
+    a, b = (run.model().state_dict() for run in (whole, resumed))
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert [s.step for s in whole.snapshots()] == [s.step for s in resumed.snapshots()]
+
+
+def test_ctrl_c_ends_at_the_steps_end_with_everything_saved(small, tmp_path):
+    run = Run.create(tmp_path / "run", small)
+    before = signal.getsignal(signal.SIGINT)
+    taken = 0
+    for record in fit(small, run):
+        taken = record.step
+        if taken == 3:
+            signal.raise_signal(signal.SIGINT)
+    assert taken == 3
+    assert signal.getsignal(signal.SIGINT) is before
+    assert run.read_checkpoint()[0]["step"] == 3
+
+
+def test_minutes_become_a_number_of_steps(small):
+    settings = dataclasses.replace(small, steps=0, minutes=0.02)
+    records = list(fit(settings))
+    assert records[-1].step == records[-1].steps >= 1
+
+
+def test_steering_pauses_halves_adds_an_epoch_and_stops(small, tmp_path):
+    steering, run = Steering(), Run.create(tmp_path / "run", small)
+    training = fit(small, run, steering=steering)
+    first = next(training)
+    steering.send("pause")
+    assert next(training).paused
+    assert next(training).step == first.step
+    for command in ("resume", "halve", "epoch"):
+        steering.send(command)
+    record = next(training)
+    assert not record.paused
+    assert record.steps > first.steps
+    assert run.read_checkpoint()[0]["rate_factor"] == 0.5
+    (run.path / "control").write_text("stop")
+    steering._asked = 0
+    assert len(list(training)) <= 1
+    assert not (run.path / "control").exists()
+
+
+def test_a_photograph_in_both_parts_is_left_out_of_the_training(photograph_folder, tmp_path, small):
+    one = sorted(photograph_folder.iterdir())[0]
+    write(tmp_path / "copy.bmp", read(one))
+    data = pairs.load(dataclasses.replace(small, test=(str(tmp_path),)))
+    assert data.description["photographs"] == len(list(photograph_folder.iterdir())) - 1
+    assert any("in the test photographs too" in note for note in data.notes)
+
+
+def test_training_crops_are_the_one_degradations(photograph_folder, small):
+    """A crop of the training lies in the degraded photograph, up to the half precision it is kept in."""
+    data = pairs.load(dataclasses.replace(small, test=(str(photograph_folder / "0.png"),)))
+    upsampled, original = data.train.batch(0, 0, 4)
+    whole = [degrade(luminance(read(path).pixels), 2.0) for path in sorted(photograph_folder.iterdir())[1:]]
+    size = original.shape[-1]
+    for target in original:
+        found = False
+        for _, photograph in whole:
+            windows = photograph[0].unfold(0, size, 1).unfold(1, size, 1)  # (tops, lefts, size, size)
+            for turn in range(8):
+                wanted = torch.rot90(target[0], -(turn % 4)) if turn < 4 else torch.rot90(target[0].flip(-1), -(turn % 4))
+                found = found or (windows[..., 0, 0] - wanted[0, 0]).abs().lt(1e-3).any() and (
+                    (windows - wanted).abs().amax(dim=(-1, -2)).min() < 1e-3
+                )
+        assert found
+    assert upsampled.shape[-1] == size + 2 * small.halo
+
+
+def test_photographs_too_small_for_ten_crops_are_said(tmp_path, photograph_folder, small):
+    write(tmp_path / "tiny.png", torch.rand(3, 60, 60))
+    settings = dataclasses.replace(small, data=(str(photograph_folder), str(tmp_path)), crops="ten", test=(str(photograph_folder / "0.png"),))
+    data = pairs.load(settings)
+    assert any("smaller than 96×96" in note for note in data.notes)
+
+
+def test_nothing_large_enough_is_refused(tmp_path, small):
+    for number in range(3):
+        write(tmp_path / f"{number}.png", torch.rand(3, 30, 30))
+    with pytest.raises(InputError, match="no photograph of"):
+        pairs.load(dataclasses.replace(small, data=(str(tmp_path),), test=("0.4",)))
+
+
+def test_pairs_beyond_memory_go_to_a_file_and_are_the_same(small, monkeypatch):
+    in_memory = pairs.load(small).train.batch(0, 0, 8)
+    monkeypatch.setattr(pairs, "IN_MEMORY", 0)
+    on_disk = pairs.load(small).train.batch(0, 0, 8)
+    assert all(torch.equal(a, b) for a, b in zip(in_memory, on_disk, strict=True))
+
+
+def test_other_photographs_than_the_runs_are_refused(small, tmp_path, photograph_folder):
+    run, _ = trained(small, tmp_path / "run")
+    settings = dataclasses.replace(small, test=("0.5",))
+    with pytest.raises(InputError, match="other photographs"):
+        next(fit(settings, run))
