@@ -16,6 +16,7 @@ from pathlib import Path, PureWindowsPath
 
 from . import files, images
 from .errors import InputError
+from .files import shown
 
 # What the readers of the standard library raise for bytes that no writer would have written.
 DAMAGED = (OSError, EOFError, ValueError, NotImplementedError, struct.error, zlib.error, LZMAError, tarfile.TarError,
@@ -45,10 +46,8 @@ class Member:
         Raises:
             InputError: they are damaged, or more than `files.PICTURE_BYTES`.
         """
-        if self.size > files.PICTURE_BYTES:
-            raise InputError(
-                f"{self.name} in {self.archive} is longer than {files.PICTURE_BYTES:,} bytes; leave it out"
-            )
+        if max(self.size, self.stored) > files.PICTURE_BYTES:
+            raise InputError(f"{self} is longer than {files.PICTURE_BYTES:,} bytes; leave it out")
         with open(self.archive, "rb") as file:
             file.seek(self.offset)
             if self.crc is not None:
@@ -59,12 +58,19 @@ class Member:
         if self.deflated:
             data = self._inflated(data)
         if len(data) != self.size or (self.crc is not None and zlib.crc32(data) != self.crc):
-            raise InputError(f"{self.name} in {self.archive} is damaged; fetch the archive again")
+            raise InputError(f"{self} is damaged; fetch the archive again")
         return data
 
     def read(self) -> images.Picture:
         """The picture, decoded."""
-        return images.read(self.data(), name=self.file_name)
+        data = self.data()
+        try:
+            return images.read(data, name=self.file_name)
+        except InputError as error:
+            raise InputError(f"{self} can't be used: {error}") from error
+
+    def __str__(self) -> str:
+        return f"{shown(self.name)} in {shown(self.archive)}"
 
     def _inflated(self, data: bytes) -> bytes:
         try:
@@ -75,7 +81,7 @@ class Member:
 
 def is_picture(name: str) -> bool:
     """Whether a relative path ends like a picture and no part of it is hidden (".name", "__MACOSX")."""
-    hidden = any(part.startswith((".", "__MACOSX")) for part in name.split("/") if part != ".")
+    hidden = any(part.startswith((".", "__MACOSX")) for part in name.split("/") if part not in (".", ".."))
     return not hidden and name.lower().endswith(images.EXTENSIONS)
 
 
@@ -97,8 +103,9 @@ def members(path: Path, scratch: Path) -> list[Member]:
     except DAMAGED as error:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's trouble, not the archive's
             raise
-        reason = " ".join(str(error).split())
-        raise InputError(f"{path} is no image, zip or tar, or a damaged one ({reason}); fetch it again") from error
+        raise InputError(
+            f"{shown(path)} is no picture, zip or tar, or a damaged one; check or fetch it again"
+        ) from error
     by_name = {member.name: member for member in found}  # of two with one name, the later one counts
     return [by_name[name] for name in sorted(by_name)]
 
@@ -111,10 +118,10 @@ def _zip_members(path: Path) -> list[Member]:
             if info.is_dir() or not is_picture(name):
                 continue
             if info.flag_bits & 1:
-                raise InputError(f"{path} is encrypted; unpack it with its password and give the folder")
+                raise InputError(f"{shown(path)} is encrypted; unpack it with its password and give the folder")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise InputError(
-                    f"{path} is packed in a rare way (method {info.compress_type}); unpack it, give the folder"
+                    f"{shown(path)} is packed in a rare way (method {info.compress_type}); unpack it, give the folder"
                 )
             deflated = info.compress_type == zipfile.ZIP_DEFLATED
             found.append(Member(path, name, info.header_offset, info.compress_size, info.file_size, deflated, info.CRC))

@@ -120,9 +120,8 @@ def _closing_lines(run) -> None:
     weights, total = weights_sum(run)
     print(f"\n{run.path}: the run")
     print(f"{weights}\n  SHA-256 {total}")
-    print(
-        f"next: srcnn evaluate {run.path} set5 · srcnn upscale PICTURE --weights {run.path} · tensorboard --logdir {run.path}"
-    )
+    print(f"next: srcnn evaluate {run.path} set5 · srcnn upscale PICTURE --weights {run.path}")
+    print(f"      tensorboard --logdir {run.path}")
 
 
 def newest_run(folder: Path = Path("runs")) -> Path:

@@ -4,6 +4,7 @@ import sys
 import typing
 
 from .errors import InputError
+from .files import shown
 
 
 def guarded(command) -> None:
@@ -21,13 +22,8 @@ def guarded(command) -> None:
 
 
 def _fail(message: str, status: int = 2) -> typing.NoReturn:
-    print("srcnn:", one_line(message), file=sys.stderr)
+    print("srcnn:", shown(message), file=sys.stderr)
     sys.exit(status)
-
-
-def one_line(message: str) -> str:
-    """The message without what would break the line or move the cursor, such as a newline in a file's name."""
-    return "".join(letter if letter.isprintable() else "?" for letter in message)
 
 
 def follow(records, run, quiet: bool = False) -> None:
@@ -35,18 +31,18 @@ def follow(records, run, quiet: bool = False) -> None:
     from tqdm import tqdm
 
     channel = "y" if run.settings.channels == 1 else "rgb"
-    print(f"{'epoch':>7} {'step':>8} {'loss':>10} {'train dB':>9} {'test dB':>9} {'bicubic':>9}   (PSNR, {channel.upper()}, test patches)")  # fmt: skip  # noqa: E501
+    columns = ("train_loss", f"train_psnr_{channel}", f"test_psnr_{channel}", f"test_bicubic_psnr_{channel}")
+    print(f"PSNR on {channel.upper()} of patches, in dB")
+    print(f"{'epoch':>7} {'step':>8} {'loss':>10} {'train':>9} {'test':>9} {'bicubic':>9}")
     with tqdm(unit="step", disable=quiet or None, leave=False, mininterval=0.5) as bar:
         for record in records:
             bar.total = record.steps
             bar.update(record.step - bar.n)
             if record.epoch_ends:
-                line = record.metrics
+                loss, *decibels = (record.metrics[column] for column in columns)
                 bar.set_postfix_str(f"{record.crops_per_second:.0f} crops/s")
-                bar.write(
-                    f"{line['epoch']:>7g} {line['step']:>8} {line['train_loss']:>10.6f} {line[f'train_psnr_{channel}']:>9.2f} "
-                    f"{line[f'test_psnr_{channel}']:>9.2f} {line[f'test_bicubic_psnr_{channel}']:>9.2f}"
-                )
+                line = f"{record.metrics['epoch']:>7g} {record.step:>8} {loss:>10.6f}"
+                bar.write(line + "".join(f"{value:>10.2f}" for value in decibels))
 
 
 def print_table(table: dict) -> None:
@@ -80,12 +76,12 @@ class Bar:
         if isinstance(became, tuple):
             job, error = became
             reason = error if isinstance(error, InputError) else f"{job.source}: {error_text(error)}"
-            print("srcnn:", one_line(str(reason)), file=sys.stderr)
+            print("srcnn:", shown(str(reason)), file=sys.stderr)
             return
         height, width, _ = became.size
-        print(f"{one_line(str(became.job.target))}  {width}×{height}  {became.seconds:.1f} s")
+        print(f"{shown(str(became.job.target))}  {width}×{height}  {became.seconds:.1f} s")
         for note in became.notes:
-            print(f"  {one_line(note)}")
+            print(f"  {shown(note)}")
 
     def __enter__(self) -> "Bar":
         return self

@@ -2,6 +2,7 @@
 
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torchvision.transforms import v2
@@ -101,19 +102,21 @@ class RandomCrops:
     """
 
     def __init__(self, pairs: list[Tensor], crop: int, halo: int, seed: int, per_epoch: int):
-        self.pairs, self.crop, self.halo, self.seed, self.per_epoch = pairs, crop, halo, seed, per_epoch
+        self.crop, self.halo, self.seed, self.per_epoch = crop, halo, seed, per_epoch
+        # Slicing thousands of small pieces is what numpy is ten times quicker at.
+        self._arrays = [pair.numpy() for pair in pairs]
         sizes = torch.tensor([pair.shape[-2:] for pair in pairs])  # (photographs, 2)
         self._room = sizes - crop + 1
         self._area = sizes.prod(1).double()
         self._drawn: tuple[int | None, Tensor] = (None, torch.empty(0))
 
     def batch(self, epoch: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        crops = []
-        for photograph, top, left, turn in self._draw(epoch)[start:stop].tolist():
-            crop = self.pairs[photograph][:, top : top + self.crop, left : left + self.crop]
-            crops.append(turned(crop, turn))
-        upsampled, original = torch.stack(crops).float().chunk(2, dim=1)  # (B, C, crop, crop) each
-        return upsampled.contiguous(), inner(original, self.halo).contiguous()
+        crops = [
+            turned(self._arrays[photograph][:, top : top + self.crop, left : left + self.crop], turn)
+            for photograph, top, left, turn in self._draw(epoch)[start:stop].tolist()
+        ]
+        upsampled, original = np.split(np.stack(crops), 2, axis=1)  # (B, C, crop, crop) each
+        return _as_float(upsampled), _as_float(inner(original, self.halo))
 
     def _draw(self, epoch: int) -> Tensor:
         """(per_epoch, 4): photograph, top, left, flip and rotation of each sample of an epoch."""
@@ -127,7 +130,11 @@ class RandomCrops:
         return self._drawn[1]
 
 
-def turned(image: Tensor, turn: int) -> Tensor:
-    """One of the eight flips and rotations of (…, H, W), H = W for the odd quarter turns to keep their shape."""
-    image = torch.rot90(image, turn % 4, (-2, -1))
-    return image.flip(-1) if turn >= 4 else image
+def _as_float(crops: np.ndarray) -> Tensor:
+    return torch.from_numpy(crops.astype(np.float32, order="C"))
+
+
+def turned(image: np.ndarray, turn: int) -> np.ndarray:
+    """One of the eight flips and rotations, 0 … 7, of (…, H, W); a view."""
+    image = np.rot90(image, turn % 4, (-2, -1))
+    return image[..., ::-1] if turn >= 4 else image

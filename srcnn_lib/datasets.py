@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import glob
 import hashlib
+import math
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,12 @@ import torch
 
 from . import archives, files, images, named_sets
 from .errors import InputError
+from .files import shown
 from .named_sets import NAMED_SETS, SAMPLES, STL10_SPLITS, Bar, data_folder
 
 __all__ = ["NAMED_SETS", "SAMPLES", "Photographs", "data_folder", "photographs", "split"]
 
+STL10_SHAPE = (3, 96, 96)
 STL10_TEST = 512  # photographs: more would be measured longer than trained on
 
 
@@ -34,18 +37,15 @@ class File:
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture of STL-10: one of the (N, 3, 96, 96) in an .npy file."""
+    """A picture of STL-10: one of the (N, 3, 96, 96) uint8 in an .npy file. Two are equal when they are the same."""
 
     path: Path
-    index: int
+    name: str  # "train-00017"
+    offset: int  # of its bytes; mapping the file for each picture would take ten times as long as reading it
 
     def read(self) -> images.Picture:
-        pixels = torch.from_numpy(np.load(self.path, mmap_mode="r")[self.index].copy())  # (3, 96, 96), uint8
-        return images.Picture(pixels=pixels.float() / 255, alpha=None, bits=8, name=self.name, notes=())
-
-    @property
-    def name(self) -> str:
-        return f"{self.path.stem}-{self.index:05d}"  # "train-00017"
+        pixels = np.fromfile(self.path, np.uint8, math.prod(STL10_SHAPE), offset=self.offset).reshape(STL10_SHAPE)
+        return images.Picture(torch.from_numpy(pixels).float() / 255, name=self.name)
 
 
 Place = File | archives.Member | Tile
@@ -81,8 +81,9 @@ def photographs(source: str, limit: int = 0, bar: Bar | None = None) -> Photogra
     """Find the photographs that a source names; a set that isn't there yet is fetched, checked and kept.
 
     Args:
-        source: samples; stl10, stl10:train, stl10:test or stl10:unlabeled; a named set (NAMED_SETS), in any case; or
-            the path of a folder, an image, a zip or tar, or a glob. A folder called like a set is written "./set5".
+        source: samples, or one of them such as samples:coffee; stl10, stl10:train, stl10:test or stl10:unlabeled; a
+            named set (NAMED_SETS), in any case; or the path of a folder, an image, a zip or tar, or a glob. A folder
+            called like a set is written "./set5".
         limit: take the first so many by name; 0 for all.
         bar: called with the bytes of each piece of a download and the total (None where the server doesn't say).
 
@@ -126,7 +127,7 @@ def split(
         sides[place in kept_out].append(index)
     if not sides[0]:
         raise InputError(
-            f"all photographs of {', '.join(data)} are in the test as well; test on others or on a fraction"
+            f"all photographs of {shown(', '.join(data))} are in the test as well; test on others or on a fraction"
         )
     train, measured = map(together.select, sides)
     return dataclasses.replace(train, source=", ".join(data)), dataclasses.replace(measured, source=", ".join(test))
@@ -141,13 +142,15 @@ def _fraction(test: Sequence[str]) -> float | None:
     if test and not numbers:
         return None
     if len(test) != 1 or not 0 < numbers[0] < 1:
-        raise InputError(f"test is {', '.join(test) or 'empty'}, expected sources, or one fraction between 0 and 1")
+        given = shown(", ".join(test)) or "empty"
+        raise InputError(f"test is {given}, expected sources, or one fraction between 0 and 1")
     return numbers[0]
 
 
 def _kept_out(
     training: list[Photographs], fraction: float, seed: int, limit: int, bar: Bar | None
 ) -> list[Photographs]:
+    """The photographs to measure on where nothing but a fraction was said."""
     rest = [part for part in training if part.source.lower() not in ("stl10", "stl10:train", "stl10:unlabeled")]
     testing = []
     if len(rest) < len(training):
@@ -155,7 +158,7 @@ def _kept_out(
     if rest:
         pool = _joined(rest)
         if len(pool) == 1 and not testing:
-            raise InputError(f"{pool.source} is one photograph and can't be divided; name another one with --test")
+            raise InputError(f"{shown(pool.source)} is one photograph, too few to divide; test on others")
         testing.append(_drawn(pool, min(max(1, round(fraction * len(pool))), len(pool) - 1), seed))
     return testing
 
@@ -186,11 +189,16 @@ def _known(source: str, bar: Bar | None) -> dict[str, Place] | None:
     """The photographs of a source that goes by a name, {name: place}; None where it is no such name."""
     source = source.lower()
     family, _, part = source.partition(":")
-    if source == "samples":
-        return {name: File(path.resolve()) for name, path in named_sets.samples().items()}
+    if family == "samples":
+        samples = {name: File(path.resolve()) for name, path in named_sets.samples().items()}
+        if part and part not in samples:
+            raise InputError(f"there is no sample {shown(part)}; the samples are {', '.join(samples)}")
+        return {part: samples[part]} if part else samples
     if family == "stl10":
-        pixels = named_sets.stl10(part or "train", bar)
-        tiles = [Tile(pixels, index) for index in range(len(np.load(pixels, mmap_mode="r")))]
+        path = named_sets.stl10(part or "train", bar)
+        pixels = np.load(path, mmap_mode="r")  # (N, 3, 96, 96); of which only the header is read
+        offsets = range(pixels.offset, pixels.offset + pixels.nbytes, math.prod(STL10_SHAPE))
+        tiles = [Tile(path, f"{path.stem}-{index:05d}", offset) for index, offset in enumerate(offsets)]
         return {tile.name: tile for tile in tiles}
     if source in NAMED_SETS:
         return _in_folder(named_sets.folder_of(source, bar), NAMED_SETS[source].never)
@@ -200,7 +208,7 @@ def _known(source: str, bar: Bar | None) -> dict[str, Place] | None:
 def _at_path(source: str) -> dict[str, Place]:
     """The photographs of a path or glob, {name: place}."""
     if files.is_address(source):
-        raise InputError(f"{source} is an address; download it and give the file or folder")
+        raise InputError(f"{shown(source)} is an address; download it and give the file or folder")
     path = Path(os.path.expanduser(source))
     if source and path.is_dir():
         return _in_folder(path)
@@ -217,7 +225,7 @@ def _at_path(source: str) -> dict[str, Place]:
         }
     else:
         names = ", ".join(["samples", "stl10", *(f"stl10:{part}" for part in STL10_SPLITS), *NAMED_SETS])
-        raise InputError(f"there is no file or folder {source!r}, and no set of that name; the sets are {names}")
+        raise InputError(f"there is no file, folder or set '{shown(source)}'; the sets are {names}")
     return found or _raise_empty(source)
 
 
@@ -245,4 +253,4 @@ def _in_folder(folder: Path, never: tuple[str, ...] = ()) -> dict[str, Place]:
 
 
 def _raise_empty(source: str | Path):
-    raise InputError(f"{source} holds no picture (files ending in {', '.join(images.EXTENSIONS)})")
+    raise InputError(f"{shown(source)} holds no picture (files ending in {', '.join(images.EXTENSIONS)})")

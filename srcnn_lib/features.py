@@ -145,7 +145,7 @@ class ChannelReport:
         the pixels), "mixed".
     active: share of the pixels with a value above zero, [0, 1].
     edges: correlation with the edges of the best orientation, [−1, 1]; see `edge_following`.
-    orientation: of these edges, degrees [0, 180); None where all orientations together correlate better.
+    orientation: of these edges, degrees [0, 180); None where all orientations together correlate better, or none does.
     brightness: correlation with the luminance, [−1, 1].
     subject: `subject_separation`, [0, 1]; the mean over the pictures that have a subject, 0.5 where none has.
     copy_of: the lowest channel that this one nearly repeats; None without. similarity: their correlation, [−1, 1].
@@ -246,8 +246,8 @@ def edge_following(maps: Sequence[Tensor], images: Sequence[Tensor]) -> tuple[Te
         images: (C, H, W) for each.
 
     Returns:
-        the score of each channel, [−1, 1], 0 for a constant map; and its orientation in degrees, None where the
-        magnitude was best.
+        the score of each channel, [−1, 1], 0 for a constant map; and its orientation in degrees, None where there is no
+        score or the magnitude's is better by 0.01.
 
     Reference: Freeman and Adelson, The Design and Use of Steerable Filters, PAMI 13 (1991), equation 3.
     """
@@ -264,12 +264,20 @@ def edge_following(maps: Sequence[Tensor], images: Sequence[Tensor]) -> tuple[Te
         inside = slice(10, -10) if min(image.shape[-2:]) > 40 else slice(None)
         rows.append(_blur(edges, 1.5)[0, :, inside, inside].flatten(1))
         channels.append(_blur(values[None], 1.5)[0, :, inside, inside].flatten(1))
-    scores, best = _correlation(torch.cat(channels, 1), torch.cat(rows, 1)).max(1)
+    edges = torch.cat(rows, 1)  # (orientations, P)
+    scores = _correlation(torch.cat(channels, 1), edges)  # (channels, orientations)
+    # In a drawing with few directions many orientations correlate alike: the one that has most edges is meant, and an
+    # orientation rather than the magnitude.
+    preference = 0.001 * edges.std(1, correction=0) / edges.std(1, correction=0).max().clamp_min(1e-12)
+    preference[-1] = -0.01
+    best = (scores + preference).argmax(1).tolist()
+    scores = scores[torch.arange(len(best)), best]
     # The derivative points across the edge.
-    orientation = [
-        float((index * STEP + 90) % 180) if index < len(angles) * 3 // 2 else None for index in best.tolist()
+    found = [
+        (index * STEP + 90.0) % 180 if index < len(edges) - 1 and score > 0 else None
+        for index, score in zip(best, scores.tolist(), strict=True)
     ]
-    return scores, orientation
+    return scores, found
 
 
 def subject_separation(values: Tensor, mask: Tensor) -> float:

@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -30,6 +29,7 @@ class Format:
     alpha: bool = False
     deep: tuple[int, ...] = ()  # numbers of channels, alpha among them, that keep 16 bits
     side: int = 2**31 - 1  # pixels
+    length: int = 2**62  # bytes
     options: dict = field(default_factory=dict)
 
 
@@ -40,7 +40,7 @@ FORMATS = {
     ".png": Format("PNG", alpha=True, deep=(1,)),
     ".jpg": JPEG,
     ".jpeg": JPEG,
-    ".bmp": Format("BMP"),
+    ".bmp": Format("BMP", length=2**32 - 2**20),
     ".tif": TIFF,
     ".tiff": TIFF,
     ".webp": Format("WebP", alpha=True, side=16_383, options={"lossless": True, "exact": True}),
@@ -85,27 +85,24 @@ def _opened(source: str | Path | bytes, name: str | None) -> Iterator[tuple[Bina
         return
     label = shown(source if is_address(source) else name or "the picture")
     data = read_address(source) if is_address(source) else bytes(source)
-    if not data:
-        raise InputError(f"{label} is empty (0 bytes); get a whole copy of it")
     yield io.BytesIO(data), name or _name_in(source), label
 
 
 def _opened_path(path: Path, label: str) -> BinaryIO:
     try:
-        status = path.stat()
-        if stat.S_ISDIR(status.st_mode):
-            raise InputError(f"{label} is a folder; give a picture in it")
-        if not stat.S_ISREG(status.st_mode):
+        # Opening a pipe would wait for whoever writes into it.
+        if not path.is_dir() and path.exists() and not path.is_file():
             raise InputError(f"{label} is no plain file; give the path of a picture")
-        if not status.st_size:
-            raise InputError(f"{label} is empty (0 bytes); get a whole copy of it")
         return path.open("rb")
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError(f"{label} doesn't exist; check the path") from error
-    except OSError as error:
-        raise InputError(f"{label} can't be opened ({error.strerror}); check the path and its permissions") from error
-    except ValueError as error:  # a zero byte in the path
-        raise error if isinstance(error, InputError) else InputError(f"{label} is no path; check it") from error
+    except IsADirectoryError as error:
+        raise InputError(f"{label} is a folder; give a picture in it") from error
+    except (OSError, ValueError) as error:  # no permission, too long, a zero byte in it
+        reason = shown(getattr(error, "strerror", None) or error)
+        raise InputError(f"{label} can't be opened ({reason}); check the path and its permissions") from error
 
 
 def _name_in(source: str | bytes) -> str:
@@ -117,16 +114,15 @@ def _name_in(source: str | bytes) -> str:
 def _picture(found: Decoded, name: str) -> Picture:
     """The last step of reading: colours into sRGB, arrays into tensors."""
     colour, bits = found.colour, 8
-    if isinstance(colour, np.ndarray):
+    if isinstance(colour, Image.Image):
+        colour = in_srgb(colour, found.profile, found.notes)
+    else:
         bits = 16
         if found.profile:
             eight = Image.fromarray((colour * 255).round().astype(np.uint8))
-            in_srgb = in_srgb(eight, found.profile, found.notes)
-            if in_srgb is not eight:
-                colour, bits = in_srgb, 8
-                found.notes.append("16 bits were reduced to 8, as its colour profile can only be applied to 8")
-    else:
-        colour = in_srgb(colour, found.profile, found.notes)
+            if (converted := in_srgb(eight, found.profile, found.notes)) is not eight:
+                colour, bits = converted, 8
+                found.notes.append("16 bits were reduced to 8: its colour profile can only be applied to 8")
     alpha = None if found.alpha is None else _tensor(found.alpha)
     return Picture(_tensor(colour), alpha, bits, name, tuple(found.notes))
 
@@ -160,17 +156,21 @@ def write(path: str | Path, picture: Picture | Tensor) -> tuple[str, ...]:
     if kind is None:
         raise InputError(f"{shown(path)} has no extension that can be written; expected one of {', '.join(WRITABLE)}")
     height, width = picture.pixels.shape[1:]
-    if max(height, width) > kind.side:
+    if max(height, width) > kind.side or picture.pixels.numel() > kind.length:
+        ends = f"sides of {kind.side:,}" if max(height, width) > kind.side else f"{kind.length / 1e9:.1f} GB"
         raise InputError(
-            f"{shown(path)} would be {width:,} × {height:,} pixels, and {kind.name} ends at {kind.side:,}; "
+            f"{shown(path)} would be {width:,} × {height:,} pixels, and {kind.name} ends at {ends}; "
             "write .png or .tiff instead"
         )
     with write_whole(path) as temporary:
         array, notes = _for_format(picture, kind)
+        # Not straight into the file: there Pillow overlooks that a full disk took only half of what it gave.
+        encoded = io.BytesIO()
         if kind is TIFF:  # Pillow would not write 16-bit colour, nor more than 4 GB
-            _write_tiff(temporary, array)
+            _save_tiff(encoded, array)
         else:
-            Image.fromarray(array).save(temporary, format=kind.name, **kind.options)
+            Image.fromarray(array).save(encoded, format=kind.name, **kind.options)
+        temporary.write_bytes(encoded.getbuffer())
     return tuple(notes)
 
 
@@ -178,6 +178,7 @@ def _for_format(picture: Picture, kind: Format) -> tuple[np.ndarray, Sequence[st
     """(H, W) or (H, W, channels) uint8 or uint16, alpha last, and what was lost on the way."""
     pixels, alpha, notes = picture.pixels, picture.alpha, []
     if alpha is not None and not kind.alpha:
+        alpha = alpha.clamp(0, 1)
         pixels, alpha = pixels.clamp(0, 1) * alpha + (1 - alpha), None
         notes.append(f"{kind.name} holds no alpha: the picture was laid on white")
     planes = (pixels if alpha is None else torch.cat([pixels, alpha])).detach().cpu().float()  # (channels, H, W)
@@ -191,12 +192,12 @@ def _for_format(picture: Picture, kind: Format) -> tuple[np.ndarray, Sequence[st
     return (array[..., 0] if len(planes) == 1 else array), notes
 
 
-def _write_tiff(path: Path, array: np.ndarray) -> None:
+def _save_tiff(file: BinaryIO, array: np.ndarray) -> None:
     channels = array.shape[2] if array.ndim == 3 else 1
     layout = {"planarconfig": "contig"} if channels > 1 else {}
     if channels in (2, 4):
         layout["extrasamples"] = ["unassalpha"]
-    tifffile.imwrite(path, array, photometric="rgb" if channels > 2 else "minisblack", metadata=None, **layout)
+    tifffile.imwrite(file, array, photometric="rgb" if channels > 2 else "minisblack", metadata=None, **layout)
 
 
 # BT.601, studio range: rows for Y, Cb and Cr, from RGB in [0, 1] to levels of 0…255.
@@ -205,7 +206,7 @@ OFFSET = (16.0, 128.0, 128.0)
 
 
 def rgb_to_ycbcr(image: Tensor) -> Tensor:
-    """(…, 3, H, W) RGB in [0, 1] → YCbCr of BT.601's studio range / 255: Y in [16, 235] / 255, Cb, Cr in [16, 240] / 255.
+    """(…, 3, H, W) RGB in [0, 1] → YCbCr of BT.601, studio range / 255: Y from 16 to 235, Cb and Cr from 16 to 240.
 
     Reference: ITU-R BT.601; the constants of MATLAB's rgb2ycbcr.
     """

@@ -29,19 +29,13 @@ class Sample(NamedTuple):
     licence: str
 
 
-# Colour photographs of scenes. Left out: the retina and the stained tissue, which teach nothing about scenes, and
-# motorcycle_right, which would put the same scene into training and test.
+# Colour photographs of scenes with a stated licence. Left out: the retina and the stained tissue, which teach nothing
+# about scenes, and the motorcycle, whose licence scikit-image does not state.
 SAMPLES = {
     "astronaut": Sample("astronaut.png", "NASA, portrait of Eileen Collins", "public domain"),
     "chelsea": Sample("chelsea.png", "Stefan van der Walt", "CC0"),
     "coffee": Sample("coffee.png", "Rachel Michetti, courtesy of Pikolo Espresso Bar", "CC0"),
     "hubble_deep_field": Sample("hubble_deep_field.jpg", "NASA, Hubble eXtreme Deep Field", "public domain"),
-    "motorcycle_left": Sample(
-        "motorcycle_left.png",
-        "Middlebury 2014 stereo benchmark: Nera Nesic, Porter Westling, Xi Wang, York Kitajima, Greg Krathwohl, "
-        "Daniel Scharstein",
-        "none stated by scikit-image",
-    ),
     "rocket": Sample("rocket.jpg", "SpaceX, DSCOVR on Falcon 9", "public domain"),
 }
 

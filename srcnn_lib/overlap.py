@@ -1,30 +1,31 @@
 """Overlapping patches at stride 1, exact, without running each patch.
 
-Every patch × patch window of the image is run alone, over its own edge-replicated surround, and each pixel is the mean
-of all values it got. One dimension at a time, for filter sizes f₁, f₂, f₃ with halves h₁, h₂, h₃ and a patch that
-begins at pixel s (its last rows are its first ones in the mirrored image, so only one border need be thought of):
+Every window of patch × patch pixels is run alone, over its own edge-replicated surround, and each pixel is the mean of
+all values it got. One dimension at a time, for filter sizes f₁, f₂, f₃ with halves h₁, h₂, h₃, and a patch that begins at
+pixel s (its end is a begin in the mirrored image, so that one border is all there is to think of):
 
-Layer 1. Row s + d of a patch, d ≥ −(h₂ + h₃), is Σₖ w₁[k] · x[s + max(0, d + k − h₁)]. For d ≥ h₁ it is the image's own
-row: no border is felt. Below that, the taps beyond the border fold onto pixel s: halo = h₁ + h₂ + h₃ more classes of row,
-each with a kernel of its own. With the far border that is 17 classes for 9-5-5, and 289 maps in two dimensions.
-Layer 2. Row s + e, e ≥ −h₃, takes rows d = e − h₂ … e + h₂. From e = a = max(h₁ + h₂, h₃) on (a = 6) these are all the
-image's own; rows −h₃ … a − 1 are a + h₃ = 8 classes. For a fixed s they are a valid convolution along d, so the minimal
-filtering algorithm F(m, f₂) of Toom and Cook applies: m rows cost m + f₂ − 1 products in place of m · f₂.
-Layer 3 is linear, so the sum over patches moves in front of it. Tap k takes row s + e to pixel p = s + e + h₃ − k, of the
-patch only where p ≥ s. With j = e + h₃: tap k is given the sum of the rows j ≥ k, each at u = s + j, and p = u − k. The
-rows inside (a away from both borders) enter with the number of patches that have them inside.
+Layer 1. Row s + d of a patch, d ≥ −(h₂ + h₃), is Σₖ w₁[k] · x[s + max(0, d + k − h₁)]. From d = h₁ on that is the image's
+own row, whatever the patch. Below, the taps beyond the border fold onto pixel s: h₁ + h₂ + h₃ classes of rows, each with
+a kernel of its own. With both borders that is 17 classes for 9-5-5, 289 maps in two dimensions.
+Layer 2. Row s + e, e ≥ −h₃, takes the rows d = e − h₂ … e + h₂; from e = a = max(h₁ + h₂, h₃) on it is the image's own, in
+every patch alike. The others, a + h₃ a border, are for each s an ordinary convolution along d, so the minimal filtering
+algorithm F(m, f₂) of Toom and Cook holds: m rows for m + f₂ − 1 products in place of m · f₂, border and inside alike.
+Layer 3 is linear, so the sum over patches moves in front of it. Its tap k takes row s + e to pixel p = s + e + h₃ − k, of
+the patch only where p ≥ s. With j = e + h₃: tap k is given the sum over s of the rows j ≥ k, each at u = s + j, and writes
+p = u − k. Rows inside, a or more from both borders, count as often as there are patches that have them inside.
 
-A dimension thus has three *parts*: border, inside, mirrored border; a product of two parts is one piece of the work. For
-9-5-5 layer 2 needs 65 products a dimension where taps of equal rows are shared, and 2 · 16 + 2 = 34 with F(4, 5): 1 156 of
-its 128 × 64 matrices a pixel, where a 33×33 patch run alone needs 37² · 25 = 34 225. See `multiplications`.
+So a dimension has three *parts*, border, inside and mirrored border, and two parts make a *piece*. For 9-5-5, layer 2 is
+(4 · 8 + 2)² = 1 156 products of 128 × 64 a pixel by F(4, 5); sharing equal taps alone would leave 65² = 4 225; a 33×33
+patch run alone takes 37² · 25 = 34 225.
 
-References: Dong et al., arXiv 1501.00092, section 3.1, for the network; Winograd, Arithmetic Complexity of Computations,
-1980, and Lavin and Gray, arXiv 1509.09308, for the minimal filtering algorithm.
+References: Dong et al., arXiv 1501.00092, section 3.1, for the network; Lavin and Gray, arXiv 1509.09308, section 4, for
+minimal filtering.
 """
 
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -34,24 +35,55 @@ from .errors import InputError
 from .model import SRCNN
 
 BLOCK = 16  # positions a side that are worked on at once: 256 columns for the matrix products, some 50 MB
-GROUP = 2  # border classes side by side that share a product: fewer products, against some taps that are zero
+GROUP = 2  # border classes that share a product of layer 1: fewer calls, against some taps that are zero
+POINTS = (1.0, -1.0, 0.0, 2.0, -2.0, 0.5, -0.5)  # of Toom and Cook, with infinity; 8 in all lose one bit of float32
+
+
+@dataclass(frozen=True)
+class _Filtering:
+    """F(m, f): m rows of a convolution with f taps as result @ ((kernel @ taps) * (data @ inputs))."""
+
+    tile: int  # m
+    result: Tensor  # (m, n)
+    kernel: Tensor  # (n, f)
+    data: Tensor  # (n, m + f − 1)
+
+    def of_weight(self, weight: Tensor) -> Tensor:
+        """(C₂, C₁, f, f) → (n, n, C₂, C₁), rounded once."""
+        return torch.einsum("ay,bx,ocyx->aboc", self.kernel, self.kernel, weight.cpu().double()).to(weight)
+
+
+class _Source(NamedTuple):
+    """Rows of layer 1 that are made alike."""
+
+    rows: slice
+    fold: Tensor  # (classes, f₁, pixels), as in _Part
+    places: int  # on end, for which each class is made
+    span: int | None  # from the first position to the last, where the classes are the image's own rows: one for all
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One dimension of a piece: `positions` places, `step` pixels apart, the first one at pixel 0."""
+    """One dimension of a piece: `positions` places, `step` pixels apart."""
 
     positions: int
-    step: int  # 1: a position is where a patch begins; m: the first pixel that a tile of m rows inside looks at
-    fold: Tensor | None  # (halo, f₁, pixels): which pixel each tap of a border class reads; None inside
+    step: int  # 1: a position is where a patch begins; m: where the taps of a tile of m rows inside begin
+    first: int  # the pixel of the first position
+    fold: Tensor  # (classes, f₁, pixels): which pixel each tap of a border class reads; no classes inside
     rows: int  # of layer 1 that a position takes: the border classes, then the image's own
-    outputs: int  # of layer 2 that it gives
+    outputs: int  # rows of layer 2 that it gives
     begin: int  # u of the first position's first output
-    patches: Tensor | None  # (outputs of all positions,): how many patches have each one inside; None at a border
+    patches: Tensor | None  # (positions · m,): how many patches have each output inside; None at a border
 
-    @property
-    def classes(self) -> int:
-        return 0 if self.fold is None else len(self.fold)
+    def blocks(self) -> range:
+        return range(0, self.positions, BLOCK)
+
+    def sources(self, positions: int) -> list[_Source]:
+        """The border classes, where there are any, and the image's own rows."""
+        classes, taps = self.fold.shape[:2]
+        span = self.step * (positions - 1) + 1
+        own = _Source(slice(classes, self.rows), torch.eye(taps).to(self.fold)[None], span + self.rows - classes - 1, span)
+        return [_Source(slice(0, classes), self.fold, positions, None), own] if classes else [own]
 
 
 def applies(model: SRCNN, height: int, width: int, patch: int) -> bool:
@@ -79,49 +111,230 @@ def overlapping(
         InputError: where `applies` is false, or the image is not of the network's channels.
     """
     if image.ndim != 3 or image.shape[0] != model.channels or not image.is_floating_point():
-        raise InputError(f"image of shape {tuple(image.shape)}, expected (C, H, W) with {model.channels} channels")
+        raise InputError(f"image of shape {tuple(image.shape)}, expected float (C, H, W), {model.channels} channels")
     if not applies(model, *image.shape[1:], patch):
         raise InputError(
-            f"patch {patch} on an image of {image.shape[1]}×{image.shape[2]}, padding_mode={model.padding_mode!r}: all "
-            f"three lengths must be larger than twice the halo ({2 * model.halo}), the padding 'replicate'"
+            f"patch {patch} on {image.shape[1]}×{image.shape[2]} pixels, padding_mode={model.padding_mode!r}: expected "
+            f"more than twice the halo ({2 * model.halo}) for each length, and 'replicate'"
         )
     image = image.to(model.layer_1.weight)
     sizes = [(length, min(patch, length)) for length in image.shape[1:]]
     # Under autocast the products would lose the digits that an exact method is for.
     with torch.autocast(image.device.type, enabled=False):
         total = _sum_over_patches(model, image, sizes, bar)  # (C, H, W)
-    down, across = (_patches_at(*size, 0).to(total) for size in sizes)
+    down, across = (_patches_around(0, *size).to(total) for size in sizes)
     return total / (down[:, None] * across) + model.layer_3.bias[:, None, None]
 
 
 def _sum_over_patches(model: SRCNN, image: Tensor, sizes: list[tuple[int, int]], bar) -> Tensor:
     """(C, H, W) the sum of all that each pixel got, but for the last layer's bias."""
-    tile, transforms = _minimal_filtering(model.filters[1], image)
-    border = [_border(model.filters, *size, tile, image) for size in sizes]
-    inside = [_inside(model.filters, *size, tile, image) for size in sizes]
-    # The far border is the near border of the mirrored image; rows inside are no other ones there.
+    filtering = _minimal_filtering(model.filters[1])
+    filtering = replace(filtering, result=filtering.result.to(image), data=filtering.data.to(image))
+    borders = [_border(model.filters, *size, filtering.tile, image) for size in sizes]
+    insides = [_inside(model.filters, *size, filtering.tile, image) for size in sizes]
+    # The far border is the near one of the mirrored image; what is inside is taken once, unmirrored.
     pieces = [
         (mirrored, rows, columns)
         for mirrored in ((), (1,), (2,), (1, 2))
-        for rows in ([border[0]] if 1 in mirrored else [border[0], inside[0]])
-        for columns in ([border[1]] if 2 in mirrored else [border[1], inside[1]])
+        for rows in ([borders[0]] if 1 in mirrored else [borders[0], insides[0]])
+        for columns in ([borders[1]] if 2 in mirrored else [borders[1], insides[1]])
     ]
-    blocks = [math.ceil(rows.positions / BLOCK) * math.ceil(columns.positions / BLOCK) for _, rows, columns in pieces]
-    total, done = torch.zeros_like(image), 0
+    blocks = sum(len(rows.blocks()) * len(columns.blocks()) for _, rows, columns in pieces)
+    total, done, margin = torch.zeros_like(image), 0, model.filters[2]
     for mirrored, rows, columns in pieces:
-        # A last tile that is not full looks at pixels beyond the image: any finite value will do.
-        padded = F.pad(image.flip(mirrored)[None], [0, tile, 0, tile], mode="replicate")[0]
-        for _ in _piece(model, mirrored, padded, rows, columns, transforms):
+        # A last tile that is not full looks, and writes, beyond the image; what it finds there is not used.
+        padded = F.pad(image.flip(mirrored)[None], [0, filtering.tile] * 2, mode="replicate")[0]
+        sums = F.pad(torch.zeros_like(padded), [margin, 0] * 2)
+        for _ in _piece(model, mirrored, padded, filtering, rows, columns, sums):
             done += 1
             if bar:
-                bar(done, sum(blocks))
-        total += 0
+                bar(done, blocks)
+        total += sums[:, margin : margin + sizes[0][0], margin : margin + sizes[1][0]].flip(mirrored)
     return total
 
 
-def _patches_at(length: int, patch: int, margin: int) -> Tensor:
-    """(length,) in how many patches a pixel is at least `margin` away from both borders."""
+def _piece(model, mirrored, image, filtering: _Filtering, rows: _Part, columns: _Part, sums: Tensor) -> Iterator[None]:
+    """Add a piece of the (padded, mirrored) image to `sums`, whose first pixel is f₃, f₃; yields after each block."""
+    first, second, third = (layer.weight.flip([axis + 1 for axis in mirrored]) for layer in model.layers())
+    kernels = _layer_1_kernels(first, model.layer_1.bias, rows, columns)
+    second = filtering.of_weight(second)
+    taps = third.shape[2]
+    for top, left in itertools.product(rows.blocks(), columns.blocks()):
+        size = min(BLOCK, rows.positions - top), min(BLOCK, columns.positions - left)
+        # 1. Layer by layer, for all pairs of a class of rows and a class of columns.
+        crop = image[:, rows.first + top * rows.step :, columns.first + left * columns.step :]
+        maps = _layer_1(crop, kernels, rows, columns, size)  # (rows, columns, C₁, S, T)
+        maps = _layer_2(maps, second, model.layer_2.bias, filtering)  # (outputs, outputs, C₂, S, T)
+        # 2. The sum over patches, for each tap of layer 3.
+        given = [  # for each row of taps, and there for each tap: (C₂, U, V)
+            _given_to_taps(across.unbind(), columns, left, taps, -1)
+            for across in _given_to_taps(maps.unbind(), rows, top, taps, -2)
+        ]
+        # 3. Layer 3: tap (k, l) writes what lies at (u, v) to pixel (u − k, v − l).
+        for k, l in itertools.product(range(taps), repeat=2):
+            from_maps = given[k % len(given)]
+            from_maps = from_maps[l % len(from_maps)]
+            pixels = third[:, :, k, l] @ from_maps.flatten(1)  # (C, U · V)
+            y = rows.begin + top * rows.step + taps - k
+            x = columns.begin + left * columns.step + taps - l
+            sums[:, y : y + from_maps.shape[1], x : x + from_maps.shape[2]] += pixels.view(-1, *from_maps.shape[1:])
+        yield
+
+
+def _layer_1_kernels(weight: Tensor, bias: Tensor, rows: _Part, columns: _Part) -> list:
+    """For each pair of sources, groups of column classes: (slice, pixels across, a matrix for each class of rows).
+
+    A matrix is (classes · C₁, 1 + pixels down · C · pixels across), its first column the bias. Class by class the border
+    reaches one pixel further, so that each matrix leaves out the pixels that all its classes are blind to.
+    """
+    kernels = []
+    for pair in itertools.product(rows.sources(1), columns.sources(1)):
+        down, across = (source.fold for source in pair)
+        folded = torch.einsum("ocyx,iyr,jxs->ijorcs", weight, down, across)
+        groups = []
+        for j in range(0, len(across), GROUP):
+            group = slice(j, min(j + GROUP, len(across)))
+            width = _reach(across[group])
+            matrices = [
+                folded[i, group, :, : _reach(down[i]), :, :width].flatten(2).flatten(0, 1) for i in range(len(down))
+            ]
+            biases = bias.repeat(group.stop - group.start)[:, None]
+            groups.append((group, width, [torch.cat([biases, matrix], 1) for matrix in matrices]))
+        kernels.append(groups)
+    return kernels
+
+
+def _reach(fold: Tensor) -> int:
+    """How many pixels from the first on are read at all."""
+    return int(fold.flatten(0, -2).any(0).nonzero().max()) + 1
+
+
+def _layer_1(crop: Tensor, kernels: list, rows: _Part, columns: _Part, size: tuple[int, int]) -> Tensor:
+    """(rows, columns, C₁, *size): layer 1 and its ReLU at each position, for every class of rows and of columns."""
+    channels = len(kernels[-1][0][2][0])  # the last pair is the image's own rows and columns: a single class
+    result = crop.new_empty(rows.rows, columns.rows, channels, *size)
+    pairs = itertools.product(rows.sources(size[0]), columns.sources(size[1]))
+    for (down, across), groups in zip(pairs, kernels, strict=True):
+        places = down.places, across.places
+        target = result[down.rows, across.rows]
+        # Two borders are most of the work: their maps are written where they belong, the others copied there.
+        alone = down.span is None and across.span is None
+        maps = target if alone else crop.new_empty(len(down.fold), len(across.fold), channels, *places)
+        for classes, width, matrices in groups:
+            inputs = _windows(crop, down.fold.shape[2], width, places)
+            for of_row, matrix in zip(maps[:, classes], matrices, strict=True):
+                torch.mm(matrix, inputs[: matrix.shape[1]], out=of_row.view(len(matrix), -1))
+        maps.relu_()
+        if down.span is not None:
+            maps = maps.unfold(3, down.span, 1)[0, ..., :: rows.step]  # (columns, C₁, rows, V, S)
+            maps = maps.permute(2, 0, 1, 4, 3)  # (rows, columns, C₁, S, V)
+        if across.span is not None:
+            maps = maps.unfold(4, across.span, 1)[:, 0, ..., :: columns.step]  # (rows, C₁, S, columns, T)
+            maps = maps.permute(0, 3, 1, 2, 4)  # (rows, columns, C₁, S, T)
+        if not alone:
+            target.copy_(maps)
+    return result
+
+
+def _windows(crop: Tensor, down: int, across: int, places: tuple[int, int]) -> Tensor:
+    """(1 + down · C · across, places): the pixels that a place's kernel reads, after a one for its bias."""
+    height, width = places
+    crop = crop[:, : down + height - 1, : across + width - 1]
+    pixels = crop.unfold(1, height, 1).unfold(2, width, 1).transpose(0, 1)  # (down, C, across, height, width)
+    return torch.cat([crop.new_ones(1, height * width), pixels.reshape(-1, height * width)])
+
+
+def _layer_2(maps: Tensor, weight: Tensor, bias: Tensor, filtering: _Filtering) -> Tensor:
+    """(rows, columns, C₁, S, T) → (outputs, outputs, C₂, S, T): layer 2 and its ReLU, by tiles of m × m outputs.
+
+    Args:
+        weight: (n, n, C₂, C₁), transformed.
+    """
+    m, (n, reach) = filtering.tile, filtering.data.shape
+    rows, columns, _, *size = maps.shape
+    result = maps.new_empty(rows - reach + m, columns - reach + m, len(bias), *size)
+    for i in range(0, len(result), m):
+        down = (filtering.data @ maps[i : i + reach].flatten(1)).view(n, columns, -1)
+        for j in range(0, result.shape[1], m):
+            both = torch.matmul(filtering.data, down[:, j : j + reach])  # (n, n, C₁ · S · T)
+            products = torch.bmm(weight.flatten(0, 1), both.view(n * n, weight.shape[3], -1))  # (n · n, C₂, S · T)
+            half = (filtering.result @ products.view(n, -1)).view(m, n, -1)
+            tile = torch.matmul(filtering.result, half)  # (m, m, C₂ · S · T)
+            torch.add(tile.view(m, m, -1, *size), bias[:, None, None], out=result[i : i + m, j : j + m])
+    return result.relu_()
+
+
+def _given_to_taps(outputs, part: _Part, first: int, taps: int, dim: int) -> list[Tensor]:
+    """Sums over the patches of a block, along dimension `dim`: one for each tap, or a single one where all are alike.
+
+    Args:
+        outputs: one tensor for each row of layer 2, with the positions along `dim`.
+        first: position at which the block begins.
+    """
+    if part.patches is not None:
+        together = torch.stack(outputs, dim).flatten(dim - 1, dim)  # the tiles stand side by side
+        count = part.patches[first * part.step :][: together.shape[dim]]
+        return [together * count.view(-1, *[1] * (-dim - 1))]
+    outputs, sums = outputs[: part.outputs], []
+    size = list(outputs[0].shape)
+    positions = size[dim]
+    size[dim] += part.outputs - 1
+    total = outputs[0].new_zeros(size)
+    for tap in reversed(range(taps)):
+        # Row j is not for the taps beyond j: they would take it to a pixel outside the patch.
+        rows = range(tap, part.outputs) if tap == taps - 1 else range(tap, min(tap + 1, part.outputs))
+        for j in rows:
+            total.narrow(dim, j, positions).add_(outputs[j])
+        sums.append(total.clone() if tap else total)
+    return sums[::-1]
+
+
+def _minimal_filtering(taps: int) -> _Filtering:
+    """F(m, taps) with at most eight products, in float64.
+
+    Reference: arXiv 1509.09308, section 4.1; as the transpose of a product of polynomials by evaluation at the points.
+    """
+    if taps == 1:
+        return _Filtering(4, torch.eye(4).double(), torch.ones(4, 1).double(), torch.eye(4).double())
+    tile = {3: 4, 5: 4, 7: 2}.get(taps, 1)
+    if tile == 1:  # more points would lose digits: plain products, one a tap
+        return _Filtering(1, torch.ones(1, taps).double(), torch.eye(taps).double(), torch.eye(taps).double())
+    size = tile + taps - 1
+
+    def evaluation(degrees: int) -> Tensor:  # (points, degrees), the last point is infinity
+        finite = torch.tensor(POINTS[: size - 1]).double()[:, None] ** torch.arange(degrees)
+        return torch.cat([finite, torch.eye(degrees).double()[-1:]])
+
+    return _Filtering(tile, evaluation(tile).T, evaluation(taps), torch.linalg.inv(evaluation(size)).T)
+
+
+def _border(filters: tuple[int, int, int], length: int, patch: int, tile: int, like: Tensor) -> _Part:
+    """The begin of each patch."""
+    first, second, third = (size // 2 for size in filters)
+    classes, outputs = first + second + third, max(first + second, third) + third
+    fold = torch.zeros(classes, filters[0], max(1, 2 * first))
+    for i, tap in itertools.product(range(classes), range(filters[0])):
+        fold[i, tap, max(0, i - second - third + tap - first)] = 1
+    positions = length - patch + 1 if outputs else 0  # three 1×1 filters feel no border
+    rows = -(-outputs // tile) * tile + 2 * second
+    return _Part(positions, 1, 0, fold.to(like), rows, outputs, 0, None)
+
+
+def _inside(filters: tuple[int, int, int], length: int, patch: int, tile: int, like: Tensor) -> _Part:
+    """What no patch's border is felt in, in tiles; the last one may reach beyond, where no patch is counted."""
+    first, second, third = (size // 2 for size in filters)
+    margin = max(first + second, third)
+    tiles = -(-(length - 2 * margin) // tile)
+    patches = F.pad(_patches_around(margin, length, patch)[margin : length - margin], [0, tile])[: tiles * tile]
+    fold = torch.zeros(0, filters[0], 1).to(like)
+    return _Part(
+        tiles, tile, margin - first - second, fold, tile + 2 * second, tile, margin + third, patches.to(like)
+    )
+
+
+def _patches_around(margin: int, length: int, patch: int) -> Tensor:
+    """(length,) the number of patches in which a pixel is `margin` or more from both borders."""
     pixel = torch.arange(length)
-    first = (pixel - patch + 1 + margin).clamp(min=0)
+    first = (pixel + margin - patch + 1).clamp(min=0)
     last = (pixel - margin).clamp(max=length - patch)
     return (last - first + 1).clamp(min=0)

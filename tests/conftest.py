@@ -5,6 +5,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import skimage.data
+from PIL import Image
 
 
 class Web:
@@ -143,3 +145,13 @@ def web(tmp_path_factory, monkeypatch):
     server = Web(tmp_path_factory.mktemp("web"))
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def photograph_folder(tmp_path_factory):
+    """A folder of four small colour photographs, 0.png to 3.png: cuts of scikit-image's astronaut."""
+    folder = tmp_path_factory.mktemp("photographs")
+    astronaut = skimage.data.astronaut()
+    for number, (top, left) in enumerate(((0, 150), (40, 0), (180, 300), (300, 80))):
+        Image.fromarray(astronaut[top : top + 120 + 10 * number, left : left + 150]).save(folder / f"{number}.png")
+    return folder

@@ -62,7 +62,7 @@ def _starts(length, patch, stride):
 
 
 @networks
-@pytest.mark.parametrize("tile", [1, 7, 16, 30, None])
+@pytest.mark.parametrize("tile", [5, 16, 30, None])
 def test_whole_equals_the_untiled_pass_whatever_the_tile(channels, filters, padding_mode, tile):
     model, image = _network(channels, filters, padding_mode), _image(channels, 21, 34)
     result = reconstruct(image, model, tile=tile)
@@ -73,7 +73,7 @@ def test_whole_equals_the_untiled_pass_whatever_the_tile(channels, filters, padd
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (40, 1), (5, 7), (9, 30)])
 def test_whole_works_on_images_smaller_than_the_halo(channels, filters, padding_mode, size):
     model, image = _network(channels, filters, padding_mode), _image(channels, *size)
-    for tile in (3, 11, None):
+    for tile in (2, 11, None):
         assert (reconstruct(image, model, tile=tile) - _pass(image, model)).abs().max() <= 1e-5
 
 

@@ -1,0 +1,212 @@
+"""Clips as files: frames (T, H, W, 3) uint8 → GIF, MP4 or animated WebP."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from .errors import InputError
+from .files import write_whole
+
+GIF_FPS = 50  # browsers show a GIF's frames of less than 2/100 s for 10/100 s
+FEWEST, SMALLEST = 12, 96  # frames, and pixels of the shorter side, that a budget leaves as long as it can
+MATCHED = 2**16  # colours that a palette is fitted to; where a clip has more, their lowest bits are dropped
+ROUNDS = 4  # of k-means
+
+
+def write_clip(
+    path: str | Path,
+    frames: np.ndarray,
+    fps: float = 5,
+    *,
+    hold: float = 1.5,
+    max_mb: float | None = None,
+    loop: int = 0,
+) -> list[str]:
+    """Write frames as .gif, .mp4 or .webp, whole or not at all.
+
+    Args:
+        path: the extension says how; its folder is made.
+        frames: (T, H, W, 3) uint8, RGB.
+        fps: frames a second: 20 frames at 5 play for 4 s.
+        hold: seconds that the last frame stays beyond its turn, so that the whole takes T / fps + hold.
+        max_mb: megabytes (10⁶ bytes) that the file may take. Frames are left out, down to 12, then the picture is
+            shrunk, then more frames are left out; the time stays.
+        loop: how often a GIF or WebP plays; 0 for ever. An MP4 leaves that to its player.
+
+    Returns:
+        Notes: one line that says what was done for `max_mb`, or none.
+
+    Raises:
+        InputError: another extension, no frames, a value out of range, or a budget that can't be met.
+        OSError: where the file can't be written.
+    """
+    path = Path(path)
+    encode = _encoder(path, frames, fps, hold, max_mb)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    count, side = len(frames), 1.0
+    with write_whole(path) as temporary:
+        encode(temporary, frames, fps, hold, loop)
+        full = size = temporary.stat().st_size
+        while max_mb and size > max_mb * 1e6:
+            count, side = _next_smaller(count, side, 0.95e6 * max_mb / size, frames, path, max_mb, size)
+            fitted = _resized(frames[evenly(len(frames), count)], side)
+            encode(temporary, fitted, fps * count / len(frames), hold, loop)
+            size = temporary.stat().st_size
+    if size == full:
+        return []
+    did = [f"{count} of {len(frames)} frames"] if count < len(frames) else []
+    did += [f"{fitted.shape[2]}x{fitted.shape[1]} pixels instead of {frames.shape[2]}x{frames.shape[1]}"] * (side < 1)
+    return [f"{path}: {' and '.join(did)}, {size / 1e6:.2f} MB instead of {full / 1e6:.2f}, to stay below {max_mb:g} MB"]
+
+
+def evenly(length: int, count: int) -> list[int]:
+    """`count` places out of `length`, evenly spread; the first and the last are among them (one: the last)."""
+    count = min(count, length)
+    return [(length - 1) * place // (count - 1) for place in range(count)] if count > 1 else [length - 1]
+
+
+def _encoder(path: Path, frames: np.ndarray, fps: float, hold: float, max_mb: float | None):
+    """What writes this extension, once all that was given is known to be usable."""
+    extension = path.suffix.lower()
+    if extension not in ENCODERS:
+        raise InputError(f"{path}: a clip is written as {', '.join(ENCODERS)}")
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
+        raise InputError(f"frames are {frames.dtype} of shape {frames.shape}, expected uint8 (T, H, W, 3)")
+    fastest = GIF_FPS if extension == ".gif" else 120
+    if not 0 < fps <= fastest:
+        raise InputError(f"fps is {fps:g}, expected above 0 and up to {fastest} for {extension}")
+    if not 0 <= hold <= 60:
+        raise InputError(f"hold is {hold:g}, expected from 0 to 60 seconds")
+    if max_mb is not None and not (math.isfinite(max_mb) and max_mb > 0):
+        raise InputError(f"max_mb is {max_mb:g}, expected a positive number such as 3")
+    return ENCODERS[extension]
+
+
+def _next_smaller(count, side, ratio, frames, path, max_mb, size) -> tuple[int, float]:
+    """Frames and scale of the sides for the next try; `ratio` is how much smaller it is to be, a little exaggerated."""
+    shortest = min(frames.shape[1:3])
+    if count > FEWEST:
+        return max(FEWEST, int(count * ratio)), side
+    if shortest * side > SMALLEST:
+        # A file has a part that does not shrink: half the side is as far as one guess goes.
+        return count, max(side * max(math.sqrt(ratio), 0.5), SMALLEST / shortest)
+    if count > 2:
+        return max(2, min(count - 1, int(count * ratio))), side
+    raise InputError(f"{path} can't be made smaller than {size / 1e6:.2f} MB, max_mb is {max_mb:g}; allow more")
+
+
+def _resized(frames: np.ndarray, side: float) -> np.ndarray:
+    if side == 1:
+        return frames
+    size = tuple(max(1, round(length * side)) for length in (frames.shape[2], frames.shape[1]))
+    return np.stack([np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.LANCZOS)) for frame in frames])
+
+
+def _milliseconds(count: int, fps: float, hold: float, unit: int) -> list[int]:
+    """How long each frame stays, in whole `unit`s: the ends are rounded, so that errors don't add up."""
+    ends = [round((number + 1) * 1000 / fps / unit) for number in range(count)]
+    ends[-1] = round((count / fps + hold) * 1000 / unit)
+    return [(end - begin) * unit for begin, end in zip([0, *ends], ends, strict=False)]
+
+
+def _write_gif(path: Path, frames: np.ndarray, fps: float, hold: float, loop: int) -> None:
+    palette, indices = indexed(frames)
+    images = [Image.fromarray(frame) for frame in indices]
+    for image in images:
+        image.putpalette(palette.tobytes())
+    durations = _milliseconds(len(frames), fps, hold, unit=10)
+    # The format counts repeats after the first showing, and has no word for "once" but leaving it out.
+    repeats = {"loop": loop and loop - 1} if loop != 1 else {}
+    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, optimize=False, **repeats)
+
+
+def indexed(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One palette for all frames: a palette for each flickers, and so does error diffusion, hence no dither.
+
+    Args:
+        frames: (T, H, W, 3) uint8.
+
+    Returns:
+        palette (n, 3) and indices (T, H, W), both uint8; exact where the clip has no more than 256 colours.
+    """
+    bits, counts = 8, _counts(frames, 8)
+    while np.count_nonzero(counts) > MATCHED:
+        bits -= 1
+        counts = _counts(frames, bits)
+    known = counts.nonzero()[0]
+    levels = np.stack([known >> 2 * bits, known >> bits, known], axis=1) & (2**bits - 1)
+    colours = (levels * 255 / (2**bits - 1)).round().astype(np.uint8)  # (colours, 3)
+    palette = colours if len(colours) <= 256 else _palette(colours, counts[known])
+    table = np.zeros(len(counts), np.uint8)
+    table[known] = _nearest(colours, palette)
+    return palette, np.stack([table[_packed(frame, bits)] for frame in frames])
+
+
+def _counts(frames: np.ndarray, bits: int) -> np.ndarray:
+    """(2^(3 · bits),): how many pixels have each colour."""
+    together = max(1, 2**24 // frames[0, ..., 0].size)  # frames: what is counted at once takes some 200 MB
+    parts = [frames[first : first + together] for first in range(0, len(frames), together)]
+    return sum(np.bincount(_packed(part, bits).ravel(), minlength=2 ** (3 * bits)) for part in parts)
+
+
+def _packed(frames: np.ndarray, bits: int) -> np.ndarray:
+    """(…, 3) → (…): the upper bits of red, green and blue in one number."""
+    red, green, blue = (frames[..., channel].astype(np.int32) >> 8 - bits for channel in range(3))
+    return red << 2 * bits | green << bits | blue
+
+
+def _palette(colours: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(n, 3) → (256, 3) by median cut, then k-means.
+
+    The root of the counts: by area alone a bright detail, or a thin outline, would lose its colour to the sky's shades.
+    """
+    weights = np.sqrt(counts)
+    copies = np.ceil(weights * min(1, 2**18 / weights.sum())).astype(int)
+    sample = Image.fromarray(np.repeat(colours, copies, axis=0)[None])
+    palette = np.asarray(sample.quantize(256, Image.Quantize.MEDIANCUT).getpalette(), np.float32).reshape(-1, 3)
+    for _ in range(ROUNDS):
+        nearest = _nearest(colours, palette)
+        share = np.bincount(nearest, weights, minlength=len(palette))
+        for channel in range(3):
+            mean = np.bincount(nearest, weights * colours[:, channel], minlength=len(palette)) / np.maximum(share, 1e-9)
+            palette[:, channel] = np.where(share > 0, mean, palette[:, channel])
+    return palette.round().astype(np.uint8)
+
+
+def _nearest(colours: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """The index of the nearest entry for each colour."""
+    entries = palette.astype(np.float32)
+    distances = (entries**2).sum(1) - 2 * colours.astype(np.float32) @ entries.T  # but for a term of the colour's own
+    return distances.argmin(1)
+
+
+def _write_webp(path: Path, frames: np.ndarray, fps: float, hold: float, loop: int) -> None:
+    images = [Image.fromarray(frame) for frame in frames]
+    durations = _milliseconds(len(frames), fps, hold, unit=1)
+    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, loop=loop, quality=90)
+
+
+def _write_mp4(path: Path, frames: np.ndarray, fps: float, hold: float, loop: int) -> None:
+    """H.264 in yuv420p, which every browser plays; it takes even sizes only, so a row or column may be repeated."""
+    import imageio.v3 as imageio
+
+    height, width = frames.shape[1:3]
+    held = np.repeat(frames[-1:], round(hold * fps), axis=0)
+    frames = np.concatenate([frames, held])
+    frames = np.pad(frames, [(0, 0), (0, height % 2), (0, width % 2), (0, 0)], mode="edge")
+    # Untagged colours are guessed by size, so a large clip would come out greener than a small one.
+    colours = [f"-{name}" for name in ("colorspace", "color_primaries", "color_trc")]
+    options = ["-crf", "17", "-movflags", "+faststart", "-vf", "scale=out_color_matrix=bt709:out_range=tv"]
+    options += [part for name in colours for part in (name, "bt709")] + ["-color_range", "tv"]
+    try:
+        imageio.imwrite(
+            path, frames, plugin="FFMPEG", fps=fps, codec="libx264", pixelformat="yuv420p", macro_block_size=2,
+            quality=None, output_params=options,
+        )  # fmt: skip
+    except ImportError as error:
+        raise InputError(f"{path}: MP4 needs imageio-ffmpeg (pip install imageio-ffmpeg); .gif and .webp don't") from error
+
+
+ENCODERS = {".gif": _write_gif, ".mp4": _write_mp4, ".webp": _write_webp}

@@ -1,0 +1,58 @@
+// Of all pages: to be sure of one's own root, light and dark, small elements.
+
+/** Start `start(root, data)` in every root of this id that is not at work yet: an output may be shown twice. */
+function launch(data) {
+  const roots = [...document.querySelectorAll(`[id="${ID}"]`)];
+  roots.forEach((root, number) => {
+    if (root.dataset.ready) return;
+    root.dataset.ready = "yes";
+    if (roots.length > 1) root.id = `${ID}-${number + 1}-${Math.random().toString(36).slice(2, 8)}`;
+    followTheme(root);
+    start(root, data);
+  });
+}
+
+/** Be dark where the notebook around is dark; without a notebook, where the system is. */
+function followTheme(root) {
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  const set = () => {
+    const lab = document.body.dataset.jpThemeLight; // JupyterLab says "true" or "false"
+    const colab = document.documentElement.getAttribute("theme"); // Colab says "dark"
+    const dark = lab ? lab === "false" : colab ? colab === "dark" : system.matches;
+    root.dataset.theme = dark ? "dark" : "light";
+  };
+  set();
+  system.addEventListener("change", set);
+  const watch = new MutationObserver(set);
+  watch.observe(document.body, { attributeFilter: ["data-jp-theme-light"] });
+  watch.observe(document.documentElement, { attributeFilter: ["theme"] });
+}
+
+/** An element with attributes (or properties, for functions) and children. */
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (typeof value === "function") element[name] = value;
+    else element.setAttribute(name, value);
+  }
+  element.append(...children);
+  return element;
+}
+
+/** Fill `group` with a button for each [value, text]; `chosen(value)` is called with what is pressed, and at once. */
+function choice(group, options, chosen, value = options[0][0]) {
+  const buttons = options.map(([key, text]) => make("button", { type: "button", onclick: () => press(key) }, text));
+  group.replaceChildren(...buttons);
+  function press(key) {
+    buttons.forEach((button, n) => button.setAttribute("aria-pressed", options[n][0] === key));
+    chosen(key);
+  }
+  press(value);
+  return press;
+}
+
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+const decibels = (value, signed = false) =>
+  value === null ? "∞ dB" : `${signed && value > 0 ? "+" : ""}${value.toFixed(2).replace("-", "−")} dB`;
+const plain = (value) => Number(value.toPrecision(2)).toString().replace("-", "−");
+const spaced = (value) => value.toString().replace(/\B(?=(\d{3})+$)/g, "\u202f");

@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+
+from srcnn_lib.evaluation import compare, evaluate
+from srcnn_lib.images import Picture, luminance, rgb_to_ycbcr, ycbcr_to_rgb
+from srcnn_lib.model import SRCNN, start_from_identity
+
+
+@pytest.fixture
+def photograph(photograph_folder):
+    image = np.asarray(Image.open(photograph_folder / "1.png"))[:101, :90]
+    return torch.from_numpy(image.copy()).permute(2, 0, 1).float() / 255
+
+
+def small(channels, seed=0):
+    torch.manual_seed(seed)
+    return start_from_identity(SRCNN(channels, (5, 1, 3), (8, 4))).eval()
+
+
+def by_pillow(plane, size):
+    return np.asarray(Image.fromarray(plane.numpy()).resize((size[1], size[0]), Image.Resampling.BICUBIC))
+
+
+def test_bicubic_is_measured_as_the_papers_do_it(photograph):
+    """Pillow's bicubic and scikit-image's measures, on the Y of the mod-cropped picture, shaved by the scale."""
+    found = compare(small(3), photograph, 2.0)["bicubic"]
+    y = luminance(photograph)[0, :100, :90]
+    low = torch.from_numpy(by_pillow(y, (50, 45)).copy())
+    restored = by_pillow(low, (100, 90)).clip(0, 1)[2:-2, 2:-2]
+    y = y.numpy()[2:-2, 2:-2]
+    assert found["psnr_y"] == pytest.approx(peak_signal_noise_ratio(y, restored, data_range=1), abs=1e-3)
+    ssim = structural_similarity(
+        y, restored, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1
+    )
+    assert found["ssim_y"] == pytest.approx(ssim, abs=1e-4)
+
+
+def test_a_y_network_leaves_colour_to_bicubic(photograph):
+    from srcnn_lib.degradation import degrade
+    from srcnn_lib.metrics import psnr
+
+    model = small(1)
+    upsampled, original = degrade(photograph, 2.0)
+    with torch.no_grad():
+        y = model(luminance(upsampled)[None])[0]
+    rgb = ycbcr_to_rgb(torch.cat([y, rgb_to_ycbcr(upsampled)[1:]]))
+    found = compare(model, photograph, 2.0)["srcnn"]
+    assert found["psnr_y"] == pytest.approx(psnr(y, luminance(original), shave=2).item(), abs=1e-4)
+    assert found["psnr_rgb"] == pytest.approx(psnr(rgb, original, shave=2).item(), abs=1e-4)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_grey_picture_is_its_own_y_and_its_own_rgb(photograph, channels):
+    scores = compare(small(channels), photograph[1:2], 2.0)
+    for method in ("bicubic", "srcnn"):
+        assert scores[method]["psnr_rgb"] == pytest.approx(scores[method]["psnr_y"])
+
+
+def test_the_mean_is_of_the_db(photograph):
+    pictures = [Picture(photograph), Picture(photograph[:, :60, :60])]
+    table = evaluate(small(3), pictures, ["a", "b"], 2.0)
+    for figure in ("psnr_y", "ssim_y", "psnr_rgb"):
+        values = [scores["srcnn"][figure] for scores in table["per_image"].values()]
+        assert table["srcnn"][figure] == pytest.approx(sum(values) / 2)
+
+
+@pytest.mark.parametrize("scale", [1.1, 2.5, 3, 8])
+def test_any_scale_can_be_measured(photograph, scale):
+    assert 10 < compare(small(1), photograph, scale)["srcnn"]["psnr_y"] < 60
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (12, 12)])
+def test_pictures_too_small_for_ssims_window_still_have_a_psnr(photograph, size):
+    scores = compare(small(1), photograph[:, : size[0], : size[1]], 2.0)["srcnn"]
+    assert scores["psnr_y"] > 0
+    assert scores["ssim_y"] != scores["ssim_y"]  # nan

@@ -1,0 +1,66 @@
+"""What ships: the package lists agree with one another, and with what the code imports."""
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+# What is imported under another name than it is installed by.
+IMPORTED_AS = {"PIL": "pillow", "skimage": "scikit-image", "imageio_ffmpeg": "imageio-ffmpeg"}
+
+
+def name_of(requirement: str) -> str:
+    return re.match(r"[\w-]+", requirement)[0].lower()
+
+
+def test_environment_yml_asks_for_what_pyproject_asks_for():
+    lines = (ROOT / "environment.yml").read_text().splitlines()
+    through_pip = [line.strip(" -") for line in lines if line.startswith("      - ") and "editable" not in line]
+    assert through_pip == PROJECT["dependencies"] + PROJECT["optional-dependencies"]["notebook"]
+
+
+def test_every_requirement_has_a_tested_version_that_fits():
+    pinned = {}
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, version = line.split("==")
+            pinned[name.lower()] = tuple(int(part) for part in re.findall(r"\d+", version)[:3])
+    extras = [requirement for extra in PROJECT["optional-dependencies"].values() for requirement in extra]
+    for requirement in PROJECT["dependencies"] + extras:
+        name, least = requirement.split(">=")
+        assert pinned[name.lower()] >= tuple(int(part) for part in least.split("."))
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "srcnn_lib").glob("*.py")), ids=lambda path: path.name)
+def test_the_library_imports_only_what_it_requires(path):
+    required = {name_of(requirement) for requirement in PROJECT["dependencies"]}
+    optional = {"ipython", "ipywidgets", "google", "accelerate"}  # imported only where a notebook or Colab is
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level == 0:
+            names = [node.module]
+        else:
+            continue
+        for top in {name.split(".")[0] for name in names} - set(sys.stdlib_module_names):
+            assert IMPORTED_AS.get(top, top).lower() in required | optional
+
+
+def test_the_address_of_the_project_is_the_same_everywhere():
+    address = PROJECT["urls"]["Repository"]
+    for path in (ROOT / "README.md", *(ROOT / "notebooks").glob("*.ipynb")):
+        found = set(re.findall(r"https://github\.com/[\w-]+/[\w-]+|colab\.research\.google\.com/github/[\w-]+/[\w-]+",
+                               path.read_text()))  # fmt: skip
+        own = {link for link in found if link.endswith(address.rsplit("/", 1)[1])}
+        assert own <= {address, address.replace("https://github.com", "colab.research.google.com/github")}
+
+
+def test_the_readme_links_to_files_that_exist():
+    text = (ROOT / "README.md").read_text()
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        assert (ROOT / target).exists(), target
