@@ -234,7 +234,7 @@ def channel_sheet(
         return show_map(maps[channel], ax, limit=limit, signed=signed, root=True, theme=theme, extent=extent)
 
     names = [f"{n}" if not labels else f"{n} · {labels[n]}" for n in range(len(maps))]
-    what = f"{'value' if signed else 'activation'}, square-root scale"
+    what = f"{'value' if signed else 'activation'}\nsquare-root scale"
     return _sheet(draw, names, maps.shape[-2] / maps.shape[-1], what, maps.abs().max() > limit, title, theme)
 
 
@@ -245,14 +245,15 @@ def _sheet(draw: Callable, names: list[str], aspect: float, what: str, beyond: b
     rows = math.ceil(len(names) / columns)
     width = 1.15 if columns > 4 else 2.3
     step_x, step_y = width + 0.08, width * aspect + 0.24
-    figure = _figure(max(columns * step_x, 4.5) + 1.1, rows * step_y + 0.6, look)
+    heading = 0.5 + 0.25 * title.count("\n")
+    figure = _figure(max(columns * step_x, 5.6) + 1.1, max(rows * step_y, 1.6) + heading, look)
     ax = figure.subplots()
     for number, name in enumerate(names):
         left, top = number % columns * step_x, number // columns * step_y
         image = draw(ax, number, (left, left + width, top + width * aspect, top))
         ax.text(left, top - 0.04, name, size=SMALL, color=look.ink, parse_math=False)
     ax.set_title(title, color=look.ink, size=HEADING, loc="left", parse_math=False)
-    ax.set(xlim=(0, columns * step_x - 0.08), ylim=(rows * step_y - 0.24, -0.24), aspect="equal")
+    ax.set(xlim=(0, columns * step_x - 0.08), ylim=(rows * step_y - 0.24, -0.24), aspect="equal", anchor="W")
     _bar(figure, image, ax, what, beyond, look)
     return figure
 
@@ -262,7 +263,7 @@ def _bar(figure: Figure, image, ax: Axes, what: str, beyond: bool, look: Theme) 
     signed = image.norm.vmin < 0
     extend = ("both" if signed else "max") if beyond else "neither"
     bar = figure.colorbar(image, cax=ax.inset_axes([1.015, 0, 0.02, 1]), extend=extend, extendfrac=0.02)
-    bar.set_label(what, color=look.muted, size=TEXT)
+    bar.set_label(what, color=look.muted, size=SMALL)
     bar.ax.tick_params(colors=look.muted, labelsize=SMALL)
     bar.outline.set_edgecolor(look.grid)
     shares = [0, 0.1, 0.5, 1] if isinstance(image.norm, FuncNorm) else [0, 0.5, 1]
@@ -380,7 +381,7 @@ def kernel_sheet(
 
     names = [f"{n} · {orientation[n]:.0f}°" if oriented[n] else f"{n}" for n in order]
     step = STEPS[layer]
-    title = f"{step}: {len(weight)} kernels of {' × '.join(map(str, weight.shape[1:]))}; {ORDERS[sort]}"
+    title = f"{step}: {len(weight)} kernels of {' × '.join(map(str, weight.shape[1:]))}\n{ORDERS[sort]}"
     what = "weight (grey: zero)" if weight.shape[1] == 3 else "weight"
     return _sheet(draw, names, 1.0, what, weight.abs().max() > limit, title, theme)
 

@@ -50,7 +50,8 @@ def assert_nothing_is_clipped(figure):
     """Every text that is drawn lies on the canvas, as it is laid out for writing."""
     with figures._laid_out(figure):
         canvas = figure.bbox
-        for ax in [*figure.axes, *(child for ax in figure.axes for child in ax.child_axes)]:
+        bars = [bar for ax in figure.axes for bar in ax.child_axes]
+        for ax in figure.axes + bars:
             box = ax.get_tightbbox()
             assert box.x0 >= canvas.x0 - 1
             assert box.y0 >= canvas.y0 - 1
@@ -90,7 +91,7 @@ def test_the_comparison_takes_any_shape(size, channels):
     assert_nothing_is_clipped(figure)
     width, height = figure.get_size_inches()
     assert 4 < width < 14
-    assert 3 < height < 14
+    assert 2 < height < 14
 
 
 def test_the_comparison_shows_the_pictures_their_zoom_and_their_scores(photograph):
@@ -140,7 +141,7 @@ def test_maps_after_relu_run_from_zero_to_the_limit():
     for image, values in zip(figure.axes[0].images, maps, strict=True):
         assert (image.norm.vmin, image.norm.vmax) == (0, 2.5)
         np.testing.assert_array_equal(image.get_array(), values)
-    assert {"0", "1.25", "2.5", "activation, square-root scale"} <= set(texts(figure))
+    assert {"0", "1.25", "2.5", "activation\nsquare-root scale"} <= set(texts(figure))
     assert {str(n) for n in range(5)} <= set(texts(figure))
 
 
@@ -148,7 +149,7 @@ def test_maps_after_relu_run_from_zero_to_the_limit():
 def test_signed_maps_have_zero_in_the_middle_of_their_colours(root):
     values = torch.tensor([[-3.0, 0.0, 1.0]])
     image = figures.show_map(values, figures.Figure().subplots(), limit=4, signed=True, root=root)
-    assert image.norm([-4, 0, 4]) == pytest.approx([0, 0.5, 1])
+    np.testing.assert_allclose(image.norm([-4, 0, 4]), [0, 0.5, 1])
     red, _, blue, _ = image.to_rgba(values.numpy())[0].T
     assert blue[0] > red[0]
     assert red[2] > blue[2]
@@ -260,10 +261,10 @@ def test_a_figure_shows_itself_in_a_notebook_and_is_written_whole(photograph, tm
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "a.svg"]
 
 
-def test_threads_draw_what_one_alone_draws(photograph):
-    alone = pixels(figures.curves(history()))
-    drawn = []
-    threads = [threading.Thread(target=lambda: drawn.append(pixels(figures.curves(history())))) for _ in range(3)]
+def test_threads_draw_what_one_alone_draws():
+    maps = torch.rand(2, 8, 8)
+    alone, drawn = pixels(figures.channel_sheet(maps)), []
+    threads = [threading.Thread(target=lambda: drawn.append(pixels(figures.channel_sheet(maps)))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
