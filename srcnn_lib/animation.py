@@ -1,79 +1,323 @@
 """Clips of a run: what its snapshots make of a picture, step by step, as frames (T, H, W, 3) uint8.
 
-Photographs are (C, H, W) in [0, 1], RGB or grey; they are reduced by the network's scale and brought back, as in training.
-A value range is fixed over all frames of a clip, and said in it.
+Photographs are (C, H, W) in [0, 1], RGB or grey; they are reduced by the network's scale and brought back, as in
+training. The range of values that the colours stand for is fixed over all frames of a clip, and said in it.
 """
 
-import functools
-import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import features, figures, images, inference, metrics
-from .clips import ENCODERS, evenly, write_clip
-from .degradation import degrade, shave_of
+from . import clips, features, inference
+from .clips import evenly, write_clip
+from .degradation import degrade
 from .errors import InputError
-from .figures import limit_of
-from .images import luminance, rgb_to_ycbcr, ycbcr_to_rgb
+from .figures import limit_of, most_lost
+from .images import read
 from .model import LAYERS, SRCNN
+from .panels import SIDE, caption, enlarge, join, mosaic, outline, tint
 from .runs import Run, Snapshot
+from .scene import Scene
 
 WHAT = ("reconstruction", "channel", "kernels", "scan")
-SIDE, LARGEST = 240, 1920  # pixels: what a clip is enlarged to at least, and what a sheet of channels is reduced to
-PIXELS = 4_000_000  # of a photograph; 60 frames of it are 720 MB
-GAP = 6  # pixels between two clips
-SHADES = 193  # of a map, so that they and the caption's greys fit into a GIF's 256 colours: exact
-INKS = 16  # shades of a caption's letters
+WIDEST = 1920  # pixels of a sheet of channels: where the maps are wider they are reduced
+SHEET = 480  # pixels that the kernels of a layer are wide at least
 
 Bar = Callable[[int, int], object]
 
 
-# Over training
-
-
 def reconstruction(
-    snapshots: Sequence[Snapshot],
-    originals: Tensor | Sequence[Tensor],
-    *,
-    frames: int = 20,
-    theme: str = "dark",
-    bar: Bar | None = None,
+    snapshots: Sequence[Snapshot], originals: Tensor | Sequence[Tensor], *, frames: int = 20, bar: Bar | None = None
 ) -> np.ndarray:
-    """What each snapshot makes of a photograph, with its step and its PSNR on Y against the photograph.
+    """What each snapshot makes of a photograph, with its step, its PSNR on Y, and what that gains over bicubic.
 
     Args:
         snapshots: of one run, in order.
-        originals: (C, H, W), or several, which go side by side.
+        originals: (C, H, W), or several, which go side by side in step.
         frames: how many, evenly spread over the snapshots, the first and the last among them.
-        theme: of the caption: "dark" or "light".
         bar: called with how many frames are done, and of how many.
 
     Returns:
-        (T, H, W, 3) uint8 with the caption below; small pictures are enlarged in whole steps.
+        (T, H, W, 3) uint8 with the caption below; small pictures are enlarged in whole steps. A Y network's pictures
+        have the colour of bicubic.
 
     Raises:
-        InputError: no snapshots, or fewer than one frame.
+        InputError: no snapshots, fewer than one frame, no picture, or one of more than 1920·1080 pixels.
     """
     chosen = choose(snapshots, frames)
     scenes = _scenes(originals, chosen[0].load())
     strips, labels = [[] for _ in scenes], [[] for _ in scenes]
-    for done, snapshot in enumerate(chosen, start=1):
-        model = snapshot.load()
+    for model in _networks(chosen, bar):
         for scene, strip, label in zip(scenes, strips, labels, strict=True):
             made = inference.reconstruct(scene.seen, model)
             strip.append(scene.pixels(made))
             label.append(scene.decibels(made))
-        if bar:
-            bar(done, len(chosen))
-    return _assembled([np.stack(strip) for strip in strips], labels, _steps(chosen), theme=theme)
+    strips = [np.stack(strip) for strip in strips]
+    return _assembled(strips, labels, _steps(chosen), columns=min(len(scenes), 4))
+
+
+def channels(
+    snapshots: Sequence[Snapshot],
+    originals: Tensor | Sequence[Tensor],
+    addresses: Sequence[str],
+    *,
+    before_relu: bool = False,
+    limits: dict[str, float] | None = None,
+    frames: int = 20,
+    bar: Bar | None = None,
+) -> np.ndarray:
+    """What channels see in a photograph, snapshot by snapshot: several side by side in step, a row for each picture.
+
+    After its ReLU a channel is drawn from a dark zero to orange; before it, and after layer 3, which has none, from
+    blue over a dark zero to orange.
+
+    Args:
+        snapshots, originals, frames, bar: as in `reconstruction`.
+        addresses: such as ["layer_2:16", "layer_2:0"]; channels count from 0.
+        limits: {layer: the largest value that is told apart}; without, one that 99.9 % of the layer's drawn values in
+            all frames do not exceed.
+
+    Returns:
+        (T, H, W, 3) uint8 with step and limits in the caption.
+
+    Raises:
+        InputError: as `reconstruction`, or no such channel: the valid ones are listed.
+    """
+    chosen = choose(snapshots, frames)
+    first = chosen[0].load()
+    scenes, wanted = _scenes(originals, first), [features.parse_address(address, first) for address in addresses]
+    if not wanted:
+        raise InputError("there is no channel to animate, expected one or more such as layer_2:16")
+    layers = [layer for layer in LAYERS if layer in dict(wanted)]
+    columns = len(wanted) if len(wanted) <= 4 else 4 if len(wanted) <= 16 else 8 if len(wanted) <= 64 else 16
+    # 1. The maps of all frames: only then their range is known.
+    strips = [[] for _ in range(len(scenes) * len(wanted))]
+    for model in _networks(chosen, bar):
+        seen = [features.feature_maps(model, scene.seen, layers, before_relu) for scene in scenes]
+        drawn = [maps[layer][0, channel] for maps in seen for layer, channel in wanted]
+        for strip, values in zip(strips, drawn, strict=True):
+            strip.append(_reduced(values, WIDEST // columns))
+    strips = [torch.stack(strip) for strip in strips]  # (T, H, W) each
+    # 2. The range of each layer, the colours.
+    of_strip = [layer for layer, _ in wanted] * len(scenes)
+    limits = {layer: limit_of(torch.cat([s.flatten() for s, of in zip(strips, of_strip, strict=True) if of == layer]))
+              for layer in layers} | (limits or {})  # fmt: skip
+    signed = {layer: before_relu or layer == LAYERS[-1] for layer in layers}
+    panels = [tint(strip, limits[layer], signed[layer]) for strip, layer in zip(strips, of_strip, strict=True)]
+    ranges = {layer: f"±{limits[layer]:.2g}" if signed[layer] else f"0 to {limits[layer]:.2g}" for layer in layers}
+    if len(panels) == 1:
+        return caption(enlarge(panels[0]), _steps(chosen), f"{addresses[0]}, {ranges[layers[0]]}")
+    labels = [str(channel) if len(layers) == 1 else f"{layer}:{channel}" for layer, channel in wanted] * len(scenes)
+    note = "; ".join(f"{layer}: {said}" for layer, said in ranges.items())
+    return _assembled(panels, labels, _steps(chosen), note, columns)
+
+
+def kernels(
+    snapshots: Sequence[Snapshot], layer: str = LAYERS[0], *, frames: int = 20, bar: Bar | None = None
+) -> np.ndarray:
+    """All kernels of a layer, snapshot by snapshot, in the order of their channels, row by row.
+
+    A kernel with three inputs is drawn in the colours it answers to, with zero as grey; one with more is a mosaic of
+    its inputs. Layer 3 is drawn the other way round: what each channel of layer 2 paints.
+
+    Args:
+        snapshots, frames, bar: as in `reconstruction`.
+
+    Returns:
+        (T, H, W, 3) uint8; the caption says the largest weight told apart, which 99.5 % in all frames do not exceed.
+
+    Raises:
+        InputError: as `reconstruction`, or an unknown layer.
+    """
+    chosen = choose(snapshots, frames)
+    weights = torch.stack([features.kernels(model, layer) for model in _networks(chosen, bar)])
+    if layer == LAYERS[-1]:
+        weights = weights.transpose(1, 2)
+    outputs, inputs = weights.shape[1:3]  # weights: (T, outputs, inputs, size, size)
+    limit = limit_of(weights, 0.995)
+    if inputs == 3:
+        levels = (0.5 + weights / (2 * limit)).clamp(0, 1) * 255
+        tiles = levels.round().byte().movedim(2, -1).numpy()  # (T, outputs, size, size, 3)
+    else:
+        tiles = tint(weights, limit, signed=True)  # (T, outputs, inputs, size, size, 3)
+        tiles = tiles[:, :, 0] if inputs == 1 else mosaic(tiles, math.ceil(math.sqrt(inputs)))
+    columns = min(outputs, 8 if outputs <= 64 else 16)
+    # The lines between kernels are as thin at any enlargement.
+    factor = math.ceil(SHEET / (columns * tiles.shape[3]))
+    sheet = mosaic(tiles.repeat(factor, 2).repeat(factor, 3), columns, gap=3)
+    return caption(sheet, _steps(chosen), f"{layer}, ±{limit:.2g}")
+
+
+def scan(
+    model: SRCNN,
+    original: Tensor,
+    mode: str = "non-overlapping",
+    *,
+    patch: int = 33,
+    stride: int = 11,
+    frames: int = 60,
+    bar: Bar | None = None,
+) -> np.ndarray:
+    """One network at work over a photograph, patch by patch from top to bottom; the patch that is next is outlined.
+
+    Args:
+        model: the network.
+        original: (C, H, W); it starts as its bicubic picture.
+        mode: "non-overlapping", where a patch overwrites what it covers, or "overlapping", where a pixel is the mean of
+            the values it has got so far.
+        patch, stride: in pixels; the stride is for "overlapping", and costs by its square: 11 looks nine times at a
+            pixel of the inside, 1 over a thousand times.
+        frames: how many, evenly spread over the patches; the first has none, the last all of them.
+        bar: called with how many patches are done, and of how many.
+
+    Returns:
+        (T, H, W, 3) uint8 with the number of patches and PSNR as in `reconstruction`.
+
+    Raises:
+        InputError: another mode, a size below 1, a stride beyond the patch, or a picture as in `reconstruction`.
+    """
+    modes = inference.MODES[1:]
+    if mode not in modes:
+        raise InputError(f"mode is {mode!r}, expected {' or '.join(modes)}")
+    if frames < 1:
+        raise InputError(f"frames is {frames}, expected 1 or more")
+    stride = stride if mode == "overlapping" else patch
+    if not 1 <= stride <= patch:
+        raise InputError(f"patch is {patch} and stride {stride}, expected a stride from 1 to the patch")
+    scene = Scene(original, model)
+    result, total = scene.seen.clone(), torch.zeros(scene.seen.shape, dtype=torch.float64)
+    count = torch.zeros(result.shape[-2:])
+    tops, lefts = (inference.positions(length, patch, stride) for length in result.shape[-2:])
+    places = [(slice(top, top + patch), slice(left, left + patch)) for top in tops for left in lefts]
+    marks, strip, labels = evenly(len(places) + 1, frames), [], []
+    for number in range(len(places) + 1):
+        if number in marks:
+            strip.append(scene.pixels(result))
+            labels.append(scene.decibels(result))
+        if number < len(places):
+            here = (slice(None), *places[number])
+            made = inference.reconstruct(scene.seen[here], model)  # (C, patch, patch)
+            total[here] += made
+            count[places[number]] += 1
+            result[here] = total[here] / count[places[number]] if mode == "overlapping" else made
+            if bar:
+                bar(number + 1, len(places))
+    film = enlarge(np.stack(strip))
+    factor = film.shape[1] // strip[0].shape[0]
+    for frame, mark in zip(film, marks, strict=True):
+        if mark < len(places):
+            rows, columns = places[mark]
+            outline(frame, *(factor * edge for edge in (rows.start, columns.start, rows.stop, columns.stop)))
+    return caption(film, [f"patch {mark} of {len(places)}" for mark in marks], labels)
+
+
+def animate(
+    run: Run | str | Path,
+    what: str = "reconstruction",
+    pictures: Sequence[str | Path | Tensor] = (),
+    *,
+    layer: str = LAYERS[1],
+    channel: str | int = 0,
+    before_relu: bool = False,
+    mode: str = "non-overlapping",
+    patch: int = 33,
+    stride: int = 11,
+    crop: int | None = None,
+    frames: int | None = None,
+    fps: float | None = None,
+    hold: float = 1.5,
+    max_mb: float | None = None,
+    out: str | Path | None = None,
+    bar: Bar | None = None,
+) -> tuple[Path, list[str]]:
+    """Make a clip of a run and write it: `srcnn animate`.
+
+    Args:
+        run: a run, or its folder.
+        what: "reconstruction" or "channel" or "kernels" over training, or "scan": the newest network at work.
+        pictures: photographs, as files, addresses or (C, H, W). Without: the tiles of the run's probe, all four for a
+            reconstruction, the first for the rest.
+        layer, channel: "layer_2" or "2"; a channel's number, several as "0,5,8", also of different layers as
+            "layer_1:3,layer_2:16", or "all".
+        before_relu: channels with their sign.
+        mode, patch, stride: as in `scan`.
+        crop: side in pixels of the square of each photograph that is taken: where bicubic loses most.
+        frames, fps: 20 and 5 without (4 s); for a scan 60 and 15 (4 s).
+        hold: seconds that the last frame stays beyond these.
+        max_mb, out: as in `write_clip`; without `out` it is reconstruction.gif and so on, in the current folder.
+        bar: called with how much is done, and of how much.
+
+    Returns:
+        where it was written, and notes: what a picture lost in reading, what was done for `max_mb`, a line each.
+
+    Raises:
+        InputError: what no run, snapshot, picture, layer, channel, mode or extension is; the valid choices are named.
+    """
+    if what not in WHAT:
+        raise InputError(f"what is {what!r}, expected one of {', '.join(WHAT)}")
+    run = run if isinstance(run, Run) else Run(run)
+    path = Path(out or f"{what}.gif")
+    frames, fps = frames or (60 if what == "scan" else 20), fps or (15 if what == "scan" else 5)
+    clips.check(path, fps, hold, max_mb)
+    newest, snapshots = run.model(), run.snapshots()
+    notes = []
+    if what != "scan" and len(snapshots) < frames:
+        notes.append(f"{run.path} has {len(snapshots)} snapshots: that many frames")
+    if what == "kernels":
+        film = kernels(snapshots, _layer(layer), frames=frames, bar=bar)
+    else:
+        originals = _photographs(run, what, pictures, crop, notes)
+        if what == "reconstruction":
+            film = reconstruction(snapshots, originals, frames=frames, bar=bar)
+        elif what == "channel":
+            addresses = _addresses(newest, layer, channel)
+            film = channels(snapshots, originals, addresses, before_relu=before_relu, frames=frames, bar=bar)
+        else:
+            how = {"patch": patch, "stride": stride, "frames": frames, "bar": bar}
+            film = join([scan(newest, original, mode, **how) for original in originals])
+    return path, notes + write_clip(path, film, fps, hold=hold, max_mb=max_mb)
+
+
+def _photographs(run: Run, what: str, pictures: Sequence, crop: int | None, notes: list[str]) -> list[Tensor]:
+    """(C, H, W) each; `notes` gets what was lost in reading them."""
+    if not pictures:
+        originals = list(run.probe()[1])
+        return originals if what == "reconstruction" else originals[:1]
+    originals = []
+    for picture in pictures:
+        if not isinstance(picture, Tensor):
+            picture = read(picture)
+            notes += picture.notes
+            picture = picture.pixels
+        if crop is not None:
+            if crop < 1:
+                raise InputError(f"crop is {crop}, expected a number of pixels such as 240")
+            upsampled, original = degrade(picture, run.settings.scale)
+            top, left, height, width = most_lost(original, upsampled, (crop, crop))
+            picture = original[:, top : top + height, left : left + width]
+        originals.append(picture)
+    return originals
+
+
+def _layer(name: str) -> str:
+    return f"layer_{name}" if name.isdecimal() else name
+
+
+def _addresses(model: SRCNN, layer: str, channel: str | int) -> list[str]:
+    """ "0,5" of a layer → ["layer_2:0", "layer_2:5"]; "all" → all of them."""
+    layer = _layer(layer)
+    if channel == "all":
+        return [f"{layer}:{number}" for number in range(len(features.kernels(model, layer)))]
+    parts = [part.strip() for part in str(channel).split(",")]
+    return [part if ":" in part else f"{layer}:{part}" for part in parts]
+
+
+# What the clips are made of
 
 
 def choose(snapshots: Sequence[Snapshot], frames: int) -> list[Snapshot]:
@@ -93,140 +337,35 @@ def _steps(chosen: Sequence[Snapshot]) -> list[str]:
     return [f"step {snapshot.step:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") for snapshot in chosen]
 
 
-class _Scene:
-    """A photograph as the network gets it, and what it makes of it as it is shown and measured.
-
-    seen: (C, H, W), the bicubic picture with the network's channels: Y for one, RGB (or three greys) for three.
-    """
-
-    def __init__(self, original: Tensor, model: SRCNN):
-        if original.shape[-2] * original.shape[-1] > PIXELS:
-            size = f"{original.shape[-1]}x{original.shape[-2]}"
-            raise InputError(f"a picture of {size} is too large for a clip, expected up to {PIXELS:,} pixels; crop it")
-        self.upsampled, original = degrade(original, model.scale)
-        self.channels = model.channels
-        y = luminance(self.upsampled)
-        self.seen = y if model.channels == 1 else self.upsampled.expand(3, -1, -1)
-        self._colour = rgb_to_ycbcr(self.upsampled)[1:] if len(original) > model.channels else None
-        self._truth = luminance(original)
-        self._shave = shave_of(model.scale) if min(y.shape[-2:]) > 2 * shave_of(model.scale) else 0
-        self._bicubic = self._psnr(y)
-
-    def pixels(self, made: Tensor) -> np.ndarray:
-        """What a network made of `seen` → (H, W, 3) uint8; of a Y network with the colour of bicubic."""
-        if self._colour is not None:
-            made = ycbcr_to_rgb(torch.cat([made, self._colour]))
-        return (self._plain(made) * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).numpy()
-
-    def decibels(self, made: Tensor) -> str:
-        """33.71 dB (+0.62): PSNR on Y, and what it gains over bicubic."""
-        psnr = self._psnr(luminance(self._plain(made)))
-        if math.isinf(psnr):
-            return "∞ dB"
-        gain = psnr - self._bicubic
-        return f"{psnr:.2f} dB ({gain:+.2f})".replace("-", "−") if math.isfinite(gain) else f"{psnr:.2f} dB"
-
-    def _plain(self, made: Tensor) -> Tensor:
-        """Clamped; an RGB network's view of a grey picture is grey again."""
-        if len(made) > len(self.upsampled):
-            made = sum(weight * plane for weight, plane in zip(inference.LUMA, made.split(1), strict=True))
-        return made.clamp(0, 1)
-
-    def _psnr(self, y: Tensor) -> float:
-        return metrics.psnr(y, self._truth, "y", self._shave).item()
-
-
-def _scenes(originals: Tensor | Sequence[Tensor], model: SRCNN) -> list[_Scene]:
+def _scenes(originals: Tensor | Sequence[Tensor], model: SRCNN) -> list[Scene]:
     originals = [originals] if isinstance(originals, Tensor) else list(originals)
     if not originals:
         raise InputError("there is no picture to animate, expected one or more")
-    return [_Scene(original, model) for original in originals]
+    return [Scene(original, model) for original in originals]
 
 
-# Frames
+def _networks(chosen: Sequence[Snapshot], bar: Bar | None) -> Iterator[SRCNN]:
+    """One after the other; `bar` is told when each is done with."""
+    for done, snapshot in enumerate(chosen, start=1):
+        yield snapshot.load()
+        if bar:
+            bar(done, len(chosen))
 
 
-def enlarge(frames: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """Repeat each pixel of (T, H, W, 3) as often as makes the picture at least `side` pixels wide."""
-    factor = math.ceil(side / frames.shape[2])
-    return frames.repeat(factor, 1).repeat(factor, 2)
-
-
-def join(clips: Sequence[np.ndarray], columns: int | None = None, theme: str = "dark") -> np.ndarray:
-    """Clips side by side in step, in rows of `columns` (all in one row without); smaller ones stand at the top left.
-
-    Args:
-        clips: (T, H, W, 3) each; a shorter one stays at its last frame.
-    """
-    columns = columns or len(clips)
-    count, tall, wide = (max(clip.shape[axis] for clip in clips) for axis in range(3))
-    rows = math.ceil(len(clips) / columns)
-    size = (rows * (tall + GAP) - GAP, columns * (wide + GAP) - GAP)
-    sheet = np.empty((count, *size, 3), np.uint8)
-    sheet[:] = _colour(_look(theme).ground)
-    for number, clip in enumerate(clips):
-        top, left = number // columns * (tall + GAP), number % columns * (wide + GAP)
-        clip = np.concatenate([clip, clip[-1:].repeat(count - len(clip), 0)])
-        sheet[:, top : top + clip.shape[1], left : left + clip.shape[2]] = clip
-    return sheet
-
-
-def caption(
-    frames: np.ndarray, left: str | Sequence[str] = "", right: str | Sequence[str] = "", theme: str = "dark"
-) -> np.ndarray:
-    """Frames with a slim band below that says `left` and `right`, one text for all or one for each frame."""
-    left, right = ([text] * len(frames) if isinstance(text, str) else text for text in (left, right))
-    bands = [_band(frames.shape[2], *texts, theme) for texts in zip(left, right, strict=True)]
-    return np.concatenate([frames, np.stack(bands)], axis=1)
-
-
-@functools.lru_cache(maxsize=256)
-def _band(width: int, left: str, right: str, theme: str) -> np.ndarray:
-    """(height, width, 3): the texts at both ends, in letters that grow a little with the width."""
-    look, size = _look(theme), min(20, 9 + width // 60)
-    height = 2 * size - size // 4
-    while size > 8 and sum(_font(size).getlength(text) for text in (left, right)) > width - 20:
-        size -= 1
-    mask = Image.new("L", (width, height))
-    draw, middle = ImageDraw.Draw(mask), height // 2
-    margin = 6 if width >= 160 else 2
-    draw.text((margin, middle), left, 255, _font(size), anchor="lm")
-    draw.text((width - margin, middle), right, 255, _font(size), anchor="rm")
-    share = np.round(np.asarray(mask)[..., None] / 255 * (INKS - 1)) / (INKS - 1)
-    ground, ink = _colour(look.ground), _colour(look.ink)
-    return (ground + share * (ink.astype(float) - ground)).round().astype(np.uint8)
-
-
-@functools.lru_cache(maxsize=32)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """The font that matplotlib brings along: its figures are equally wide, so that numbers don't jump."""
-    return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
-
-
-def _look(theme: str) -> figures.Theme:
-    if theme not in figures.THEMES:
-        raise InputError(f"theme is {theme!r}, expected one of {', '.join(figures.THEMES)}")
-    return figures.THEMES[theme]
-
-
-def _colour(code: str) -> np.ndarray:
-    return np.array([int(code[place : place + 2], 16) for place in (1, 3, 5)], np.uint8)
+def _reduced(values: Tensor, widest: int) -> Tensor:
+    """(H, W) → (h, w): the mean of the pixels that fall together, where it is wider than `widest`."""
+    height, width = values.shape
+    if width <= widest:
+        return values
+    return F.interpolate(values[None, None], (max(1, round(height * widest / width)), widest), mode="area")[0, 0]
 
 
 def _assembled(
-    strips: list[np.ndarray],
-    labels: list[list[str]],
-    steps: list[str],
-    note: str = "",
-    columns: int | None = None,
-    theme: str = "dark",
+    strips: list[np.ndarray], labels: Sequence[str | list[str]], steps: list[str], note: str = "", columns: int = 1
 ) -> np.ndarray:
-    """One strip with step and label below; or several, each with its label, and the step once for all."""
+    """One strip with step and label below; or several, each with its label, and step and note once for all."""
     if len(strips) == 1:
-        return caption(enlarge(strips[0]), steps, labels[0], theme)
-    columns = columns or min(len(strips), 4)
-    panels = [
-        caption(enlarge(strip, min(SIDE, 4 * SIDE // columns)), label, theme=theme)
-        for strip, label in zip(strips, labels, strict=True)
-    ]
-    return caption(join(panels, columns, theme), steps, note, theme)
+        return caption(enlarge(strips[0]), steps, labels[0])
+    side = min(SIDE, 3 * SIDE // columns)
+    panels = [caption(enlarge(strip, side), label) for strip, label in zip(strips, labels, strict=True)]
+    return caption(join(panels, columns), steps, note)

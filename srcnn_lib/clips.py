@@ -43,7 +43,10 @@ def write_clip(
         OSError: where the file can't be written.
     """
     path = Path(path)
-    encode = _encoder(path, frames, fps, hold, max_mb)
+    check(path, fps, hold, max_mb)
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
+        raise InputError(f"frames are {frames.dtype} of shape {frames.shape}, expected uint8 (T, H, W, 3)")
+    encode = ENCODERS[path.suffix.lower()]
     path.parent.mkdir(parents=True, exist_ok=True)
     count, side = len(frames), 1.0
     with write_whole(path) as temporary:
@@ -58,7 +61,9 @@ def write_clip(
         return []
     did = [f"{count} of {len(frames)} frames"] if count < len(frames) else []
     did += [f"{fitted.shape[2]}x{fitted.shape[1]} pixels instead of {frames.shape[2]}x{frames.shape[1]}"] * (side < 1)
-    return [f"{path}: {' and '.join(did)}, {size / 1e6:.2f} MB instead of {full / 1e6:.2f}, to stay below {max_mb:g} MB"]
+    return [
+        f"{path}: {' and '.join(did)}, {size / 1e6:.2f} MB instead of {full / 1e6:.2f}, to stay below {max_mb:g} MB"
+    ]
 
 
 def evenly(length: int, count: int) -> list[int]:
@@ -67,13 +72,11 @@ def evenly(length: int, count: int) -> list[int]:
     return [(length - 1) * place // (count - 1) for place in range(count)] if count > 1 else [length - 1]
 
 
-def _encoder(path: Path, frames: np.ndarray, fps: float, hold: float, max_mb: float | None):
-    """What writes this extension, once all that was given is known to be usable."""
-    extension = path.suffix.lower()
+def check(path: str | Path, fps: float, hold: float, max_mb: float | None) -> None:
+    """Raise an InputError where `write_clip` would for these: before the work on the frames begins."""
+    extension = Path(path).suffix.lower()
     if extension not in ENCODERS:
         raise InputError(f"{path}: a clip is written as {', '.join(ENCODERS)}")
-    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
-        raise InputError(f"frames are {frames.dtype} of shape {frames.shape}, expected uint8 (T, H, W, 3)")
     fastest = GIF_FPS if extension == ".gif" else 120
     if not 0 < fps <= fastest:
         raise InputError(f"fps is {fps:g}, expected above 0 and up to {fastest} for {extension}")
@@ -81,7 +84,6 @@ def _encoder(path: Path, frames: np.ndarray, fps: float, hold: float, max_mb: fl
         raise InputError(f"hold is {hold:g}, expected from 0 to 60 seconds")
     if max_mb is not None and not (math.isfinite(max_mb) and max_mb > 0):
         raise InputError(f"max_mb is {max_mb:g}, expected a positive number such as 3")
-    return ENCODERS[extension]
 
 
 def _next_smaller(count, side, ratio, frames, path, max_mb, size) -> tuple[int, float]:
@@ -206,7 +208,9 @@ def _write_mp4(path: Path, frames: np.ndarray, fps: float, hold: float, loop: in
             quality=None, output_params=options,
         )  # fmt: skip
     except ImportError as error:
-        raise InputError(f"{path}: MP4 needs imageio-ffmpeg (pip install imageio-ffmpeg); .gif and .webp don't") from error
+        raise InputError(
+            f"{path}: MP4 needs imageio-ffmpeg (pip install imageio-ffmpeg); .gif and .webp don't"
+        ) from error
 
 
 ENCODERS = {".gif": _write_gif, ".mp4": _write_mp4, ".webp": _write_webp}

@@ -171,7 +171,7 @@ def _deep_tiff(file: BinaryIO, label: str, limit: int) -> Decoded | None:
         _check_size(label, page.imagewidth, page.imagelength, limit)
         try:
             array = page.asarray()
-        except ValueError as error:
+        except (ValueError, NotImplementedError) as error:
             if "imagecodecs" in str(error):  # a compression that Pillow knows and tifffile alone doesn't
                 return None
             raise

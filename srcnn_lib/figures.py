@@ -251,7 +251,8 @@ def _sheet(draw: Callable, names: list[str], aspect: float, what: str, beyond: b
     for number, name in enumerate(names):
         left, top = number % columns * step_x, number // columns * step_y
         image = draw(ax, number, (left, left + width, top + width * aspect, top))
-        ax.text(left, top - 0.04, name, size=SMALL, color=look.ink, parse_math=False)
+        ax.text(left, top - 0.04, name, size=SMALL, color=look.ink, parse_math=False, in_layout=False)
+        image.set_in_layout(False)  # inside the axes, and measuring them all takes longer than drawing
     ax.set_title(title, color=look.ink, size=HEADING, loc="left", parse_math=False)
     ax.set(xlim=(0, columns * step_x - 0.08), ylim=(rows * step_y - 0.24, -0.24), aspect="equal", anchor="W")
     _bar(figure, image, ax, what, beyond, look)

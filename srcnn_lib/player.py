@@ -95,10 +95,14 @@ def player(
         shown.append(_frame(snapshot, view))
         if bar:
             bar(done, len(snapshots))
-    data = _facts(run, view, shown) | {"frames": []}
-    title = data["title"]
-    room = max_mb * 1e6 - len(pages.page("player", title, data).encode())
-    return pages.page("player", title, data | {"frames": _compressed(shown, _limits(shown), room, max_mb)})
+    limits = _limits(shown)
+    ends = {layer: limit_of(torch.stack([frame.kernels[layer] for frame in shown]), 0.998) for layer in SHOWN}
+    data = _facts(run, view, shown, limits, ends)
+    room = max_mb * 1e6 - len(pages.page("player", data["title"], data | {"frames": []}).encode())
+    data["frames"] = _compressed(shown, limits, ends, room)
+    if data["frames"] is None:
+        raise InputError(f"the player would take more than {max_mb:g} MB; ask for fewer frames or a smaller crop")
+    return pages.page("player", data["title"], data)
 
 
 def _view(run: Run, image: Picture | str | Path | None, crop: int, box: tuple[int, int] | None) -> View:
@@ -158,7 +162,7 @@ def _rgb(pixels: Tensor) -> Tensor:
     return pages.bytes_of(pixels.expand(3, -1, -1)).permute(1, 2, 0)
 
 
-def _facts(run: Run, view: View, shown: list[Frame]) -> dict:
+def _facts(run: Run, view: View, shown: list[Frame], limits: dict[str, Tensor], ends: dict[str, float]) -> dict:
     """All that does not change from snapshot to snapshot."""
     model = run.model("newest")
     side = tuple(view.original.shape[-2:])
@@ -168,7 +172,6 @@ def _facts(run: Run, view: View, shown: list[Frame]) -> dict:
     small = min(1.0, 480 / max(view.whole.shape[-2:]))
     whole = F.interpolate(view.whole[None], scale_factor=small, mode="area")[0] if small < 1 else view.whole
     psnr = _psnr(luminance(view.bicubic), view.original)
-    limits = _limits(shown)
     return {
         "title": f"SRCNN learns to restore {view.name}",
         "about": f"{filters}, {widths} channels on {what}, ×{run.settings.scale:g}; {len(shown)} snapshots of the run {run.name}",
@@ -188,7 +191,7 @@ def _facts(run: Run, view: View, shown: list[Frame]) -> dict:
                 "columns": COLUMNS,
                 "tile": [math.ceil(length / BLOCK) * BLOCK for length in side],
                 "limits": limits[layer].tolist(),
-                "kernel": [*shown[-1].kernels[layer].shape[:3], _kernel_limit(shown, layer)],
+                "kernel": [*shown[-1].kernels[layer].shape[:3], ends[layer]],
             }
             for number, layer in enumerate(SHOWN, start=1)
         ],
@@ -242,13 +245,10 @@ def _limits(shown: list[Frame]) -> dict[str, Tensor]:
     return limits
 
 
-def _kernel_limit(shown: list[Frame], layer: str) -> float:
-    return limit_of(torch.stack([frame.kernels[layer] for frame in shown]), 0.998)
-
-
-def _compressed(shown: list[Frame], limits: dict[str, Tensor], room: float, max_mb: float) -> list[dict]:
-    """The frames as the page wants them, in the best quality that stays within `room` bytes."""
-    ends = {layer: _kernel_limit(shown, layer) for layer in SHOWN}
+def _compressed(
+    shown: list[Frame], limits: dict[str, Tensor], ends: dict[str, float], room: float
+) -> list[dict] | None:
+    """The frames as the page wants them, in the best quality that stays within `room` bytes; None where none does."""
     with ThreadPoolExecutor() as pool:  # Pillow encodes outside Python's lock
         frames = list(pool.map(lambda frame: _exact(frame, ends), shown))
         room -= sum(len(text) for frame in frames for text in (frame["picture"], *frame["kernels"], " " * 100))
@@ -257,7 +257,7 @@ def _compressed(shown: list[Frame], limits: dict[str, Tensor], room: float, max_
         for quality in QUALITIES:
 
             def compress(sheets: dict[str, Tensor], quality=quality) -> list[str]:
-                return [pages.encoded(sheet, quality=quality, method=2) for sheet in sheets.values()]
+                return [pages.encoded(sheet, quality=quality) for sheet in sheets.values()]
 
             sample = list(pool.map(compress, sheets[:: max(1, len(sheets) // 5)]))
             if _length(sample) / len(sample) * len(sheets) > room:
@@ -265,7 +265,7 @@ def _compressed(shown: list[Frame], limits: dict[str, Tensor], room: float, max_
             maps = list(pool.map(compress, sheets))
             if _length(maps) <= room:
                 return [frame | {"maps": of_frame} for frame, of_frame in zip(frames, maps, strict=True)]
-    raise InputError(f"the player would take more than {max_mb:g} MB; ask for fewer frames or a smaller crop")
+    return None
 
 
 def _length(maps: list[list[str]]) -> int:

@@ -1,9 +1,12 @@
 """The command line as its users meet it: a process of its own, its output and its status."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import os
 import pickle
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -16,15 +19,38 @@ from srcnn_lib.model import SRCNN, save, start_from_identity
 from srcnn_lib.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-EXECUTE = [ROOT / "execute.py"]
+EXECUTE = str(ROOT / "execute.py")
 
 
-def srcnn(*arguments, cwd=None, program=("-m", "srcnn_lib")):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-    return subprocess.run(
-        [sys.executable, *program, *map(str, arguments)],
-        capture_output=True, text=True, cwd=cwd, env=environment, timeout=300,
-    )  # fmt: skip
+@dataclasses.dataclass
+class Result:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def srcnn(*arguments, cwd=None, program=runpy.run_module):
+    """The command, run here: an interpreter of its own for each would spend its time importing torch."""
+    out, err, before = io.StringIO(), io.StringIO(), (sys.argv, os.getcwd())
+    try:
+        os.chdir(cwd or before[1])
+        sys.argv = ["srcnn", *map(str, arguments)]
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            program("srcnn_lib" if program is runpy.run_module else EXECUTE, run_name="__main__")
+        status = 0
+    except SystemExit as ended:
+        status = ended.code or 0
+    finally:
+        sys.argv = before[0]
+        os.chdir(before[1])
+    return Result(status, out.getvalue(), err.getvalue())
+
+
+def test_the_command_is_a_process_with_a_status_and_no_traceback(tmp_path):
+    command = [sys.executable, "-m", "srcnn_lib", "upscale", "missing.png"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)
+    refused(found, "missing.png")
 
 
 def refused(result, *words):
@@ -207,7 +233,7 @@ def test_wrong_input_is_one_line_and_status_2(weights, picture, tmp_path):
 @pytest.mark.parametrize("way", [[], ["--overlap"], ["--non-overlap"]])
 def test_execute_upscales_a_file_beside_it(weights, picture, way):
     dotted = picture.rename(picture.parent / "a.b.png")
-    found = srcnn("--image", f"./{dotted.name}", "--saved", weights, *way, cwd=dotted.parent, program=EXECUTE)
+    found = srcnn("--image", f"./{dotted.name}", "--saved", weights, *way, cwd=dotted.parent, program=runpy.run_path)
     assert found.returncode == 0, found.stderr
     assert "(60, 80, 3)" in found.stdout
     assert Image.open(dotted.parent / "a.b_upscaled.png").size == (80, 60)
@@ -216,14 +242,14 @@ def test_execute_upscales_a_file_beside_it(weights, picture, way):
 def test_execute_stores_the_picture_of_a_link_and_writes_beside_it(weights, picture, web, tmp_path):
     address = web.put("bird.png", picture.read_bytes())
     found = srcnn("--image", address, "--path", "results/download.png", "--saved", weights, "--scale", 1.5,
-                  cwd=tmp_path, program=EXECUTE)  # fmt: skip
+                  cwd=tmp_path, program=runpy.run_path)  # fmt: skip
     assert found.returncode == 0, found.stderr
     assert Image.open(tmp_path / "results/download.png").size == (40, 30)
     assert Image.open(tmp_path / "results/download_upscaled.png").size == (60, 45)
 
 
 def test_execute_refuses_in_one_line(weights, tmp_path):
-    refused(srcnn("--image", "missing.png", "--saved", weights, cwd=tmp_path, program=EXECUTE), "missing.png")
+    refused(srcnn("--image", "missing.png", "--saved", weights, cwd=tmp_path, program=runpy.run_path), "missing.png")
 
 
 def test_the_released_network_is_taken_without_weights(picture):

@@ -14,6 +14,7 @@ function start(root, data) {
   let content = null; // of the snapshot that is drawn
   let enlarged = null; // {panel, channel}
   let timer = null; // while playing
+  let common = false; // one range for all maps of a layer, or one for each
 
   // Decoding. A snapshot is decoded when it is wanted or soon will be, and then kept: 96 maps take 1 MB.
   const decoded = new Map();
@@ -72,9 +73,8 @@ function start(root, data) {
     const section = $("template").content.firstElementChild.cloneNode(true);
     const sheet = $(".sheet", section), large = $(".large", section);
     const most = Math.max(...layer.limits), [inputs, size] = layer.kernel.slice(1);
-    let common = false;
     say("h3", layer.title, section);
-    say(".size", `${layer.limits.length} channels after ReLU`, section);
+    say(".size", `${layer.limits.length} channels`, section);
     sheet.setAttribute("aria-label", `${layer.title}: its channels`);
     const tiles = layer.limits.map((_, channel) => tileButton(sheet, channel, width, height, `Enlarge channel ${channel}`));
     // Layer 1 has kernels that say something to the eye: a sheet of their own.
@@ -83,14 +83,6 @@ function start(root, data) {
     const panel = { draw, open, section };
     [...tiles, ...kernels].forEach((button, n) => { button.onclick = () => show(panel, n % tiles.length); });
     rove(tiles), rove(kernels);
-    choice($(".choice", section), [[false, "own range"], [true, "common range"]], (value) => {
-      common = value;
-      $(".choice", section).title = value
-        ? `black is 0, white is ${plain(most)} in every channel`
-        : "black is 0, white is what the channel reaches over all snapshots";
-      if (content) draw();
-      if (enlarged?.panel === panel) open(enlarged.channel);
-    });
     place.append(section);
 
     function map(canvas, channel) { // a channel, out of its sheet
@@ -116,11 +108,11 @@ function start(root, data) {
       large.hidden = channel === null, sheet.hidden = !large.hidden;
       if (channel === null) return tiles;
       say("h4", `Channel ${channel}`, large);
-      say(".of", `of 0 – ${tiles.length - 1}`, large);
       legend($(".map-range", large), 0, common ? most : layer.limits[channel]);
-      $(".map", large).setAttribute("aria-label", `${layer.title}, channel ${channel}`);
-      say(".kernel-size", inputs === 1 ? `${size} × ${size} weights` : `${inputs} × ${size} × ${size} weights`, large);
       legend($(".kernel-range", large), -layer.kernel[3], layer.kernel[3], inputs === 3);
+      say(".kernel-size", `${inputs === 1 ? "" : `${inputs} × `}${size} × ${size} weights`, large);
+      $(".map", large).setAttribute("aria-label", `${layer.title}, channel ${channel}`);
+      $(".kernel", large).setAttribute("aria-label", `Kernel of channel ${channel}`);
       $(".previous", large).disabled = channel === 0;
       $(".next", large).disabled = channel === tiles.length - 1;
       $(".previous", large).onclick = () => show(panel, channel - 1);
@@ -143,7 +135,10 @@ function start(root, data) {
     }
     if (!panel) return;
     const [large] = panel.open(enlarged.channel);
-    if (before?.panel !== panel) large.focus({ preventScroll: true }), large.scrollIntoView({ block: "nearest" });
+    if (before?.panel === panel) return;
+    large.focus({ preventScroll: true });
+    const { top } = large.getBoundingClientRect();
+    if (top < 0 || top > innerHeight / 2) panel.section.scrollIntoView({ block: "start" });
   }
 
   // Keys
@@ -197,7 +192,15 @@ function start(root, data) {
   second.append(kernelSheet);
   const chart = Chart($(".chart"), data, (n) => { play(false); go(n); });
   const names = Object.entries(data.curves).map(([name, curve]) => [name, curve.title]);
-  choice($(".curves .choice"), names, (name) => { chart.draw(name), chart.point(now); $(".key").replaceChildren(...chart.key()); });
+  choice($(".curve"), names, (name) => { chart.draw(name); $(".key").replaceChildren(...chart.key()); });
+  choice($(".range .choice"), [[false, "its own range"], [true, "one range"]], (value) => {
+    common = value;
+    $(".range").title = value
+      ? `from 0 to ${data.layers.map(({ limits }) => plain(Math.max(...limits))).join(" in layer 1, to ")} in layer 2`
+      : "from 0 to what the channel reaches over all snapshots: click it to see the figure";
+    if (enlarged) enlarged.panel.open(enlarged.channel);
+    if (content) draw();
+  });
   Promise.all([data.whole, data.bicubic, data.original].map(pixels)).then(([whole, bicubic, truth]) => {
     put($(".whole"), whole, data.box), put($(".bicubic"), bicubic), put($(".original"), truth);
     $(".whole").setAttribute("aria-label", `${data.name}, with the crop outlined`);
