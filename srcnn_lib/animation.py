@@ -105,8 +105,7 @@ def channels(
     strips = [torch.stack(strip) for strip in strips]  # (T, H, W) each
     # 2. The range of each layer, the colours.
     of_strip = [layer for layer, _ in wanted] * len(scenes)
-    limits = {layer: limit_of(torch.cat([s.flatten() for s, of in zip(strips, of_strip, strict=True) if of == layer]))
-              for layer in layers} | (limits or {})  # fmt: skip
+    limits = {layer: _limit(strips, of_strip, layer) for layer in layers} | (limits or {})
     signed = {layer: before_relu or layer == LAYERS[-1] for layer in layers}
     panels = [tint(strip, limits[layer], signed[layer]) for strip, layer in zip(strips, of_strip, strict=True)]
     ranges = {layer: f"±{limits[layer]:.2g}" if signed[layer] else f"0 to {limits[layer]:.2g}" for layer in layers}
@@ -115,6 +114,10 @@ def channels(
     labels = [str(channel) if len(layers) == 1 else f"{layer}:{channel}" for layer, channel in wanted] * len(scenes)
     note = "; ".join(f"{layer}: {said}" for layer, said in ranges.items())
     return _assembled(panels, labels, _steps(chosen), note, columns)
+
+
+def _limit(strips: list[Tensor], of_strip: list[str], layer: str) -> float:
+    return limit_of(torch.cat([strip.flatten() for strip, of in zip(strips, of_strip, strict=True) if of == layer]))
 
 
 def kernels(
@@ -190,30 +193,35 @@ def scan(
     if not 1 <= stride <= patch:
         raise InputError(f"patch is {patch} and stride {stride}, expected a stride from 1 to the patch")
     scene = Scene(original, model)
-    result, total = scene.seen.clone(), torch.zeros(scene.seen.shape, dtype=torch.float64)
-    count = torch.zeros(result.shape[-2:])
-    tops, lefts = (inference.positions(length, patch, stride) for length in result.shape[-2:])
+    tops, lefts = (inference.positions(length, patch, stride) for length in scene.seen.shape[-2:])
     places = [(slice(top, top + patch), slice(left, left + patch)) for top in tops for left in lefts]
     marks, strip, labels = evenly(len(places) + 1, frames), [], []
-    for number in range(len(places) + 1):
-        if number in marks:
+    for done, result in enumerate(_patchwork(scene.seen, model, places, mode == "overlapping")):
+        if done in marks:
             strip.append(scene.pixels(result))
             labels.append(scene.decibels(result))
-        if number < len(places):
-            here = (slice(None), *places[number])
-            made = inference.reconstruct(scene.seen[here], model)  # (C, patch, patch)
-            total[here] += made
-            count[places[number]] += 1
-            result[here] = total[here] / count[places[number]] if mode == "overlapping" else made
-            if bar:
-                bar(number + 1, len(places))
+        if bar and done:
+            bar(done, len(places))
     film = enlarge(np.stack(strip))
-    factor = film.shape[1] // strip[0].shape[0]
+    factor = film.shape[1] // len(strip[0])
     for frame, mark in zip(film, marks, strict=True):
         if mark < len(places):
             rows, columns = places[mark]
             outline(frame, *(factor * edge for edge in (rows.start, columns.start, rows.stop, columns.stop)))
     return caption(film, [f"patch {mark} of {len(places)}" for mark in marks], labels)
+
+
+def _patchwork(seen: Tensor, model: SRCNN, places: list[tuple[slice, slice]], mean: bool) -> Iterator[Tensor]:
+    """The picture (C, H, W) before any patch is done, and after each; always the same tensor."""
+    result, total, count = seen.clone(), torch.zeros(seen.shape, dtype=torch.float64), torch.zeros(seen.shape)
+    yield result
+    for rows, columns in places:
+        here = (slice(None), rows, columns)
+        made = inference.reconstruct(seen[here], model)  # (C, patch, patch)
+        total[here] += made
+        count[here] += 1
+        result[here] = (total[here] / count[here]).float() if mean else made
+        yield result
 
 
 def animate(
@@ -247,7 +255,7 @@ def animate(
         before_relu: channels with their sign.
         mode, patch, stride: as in `scan`.
         crop: side in pixels of the square of each photograph that is taken: where bicubic loses most.
-        frames, fps: 20 and 5 without (4 s); for a scan 60 and 15 (4 s).
+        frames, fps: 20 and 5 without, which is 4 s; for a scan 60, or as many as there are patches, in 4 s.
         hold: seconds that the last frame stays beyond these.
         max_mb, out: as in `write_clip`; without `out` it is reconstruction.gif and so on, in the current folder.
         bar: called with how much is done, and of how much.
@@ -256,14 +264,16 @@ def animate(
         where it was written, and notes: what a picture lost in reading, what was done for `max_mb`, a line each.
 
     Raises:
-        InputError: what no run, snapshot, picture, layer, channel, mode or extension is; the valid choices are named.
+        InputError: no run, no snapshots, or a picture, layer, channel, mode, number or extension that can't be used;
+            the valid ones are named.
     """
     if what not in WHAT:
         raise InputError(f"what is {what!r}, expected one of {', '.join(WHAT)}")
     run = run if isinstance(run, Run) else Run(run)
     path = Path(out or f"{what}.gif")
-    frames, fps = frames or (60 if what == "scan" else 20), fps or (15 if what == "scan" else 5)
-    clips.check(path, fps, hold, max_mb)
+    clips.check(path, 5 if fps is None else fps, hold, max_mb)
+    if frames is None:
+        frames = 60 if what == "scan" else 20
     newest, snapshots = run.model(), run.snapshots()
     notes = []
     if what != "scan" and len(snapshots) < frames:
@@ -280,6 +290,8 @@ def animate(
         else:
             how = {"patch": patch, "stride": stride, "frames": frames, "bar": bar}
             film = join([scan(newest, original, mode, **how) for original in originals])
+    if fps is None:
+        fps = len(film) / 4 if what == "scan" else 5
     return path, notes + write_clip(path, film, fps, hold=hold, max_mb=max_mb)
 
 
@@ -293,6 +305,7 @@ def _photographs(run: Run, what: str, pictures: Sequence, crop: int | None, note
         if not isinstance(picture, Tensor):
             picture = read(picture)
             notes += picture.notes
+            notes += [f"{picture.name}: transparency is left out"] * (picture.alpha is not None)
             picture = picture.pixels
         if crop is not None:
             if crop < 1:

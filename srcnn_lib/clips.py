@@ -12,7 +12,7 @@ from .files import write_whole
 GIF_FPS = 50  # browsers show a GIF's frames of less than 2/100 s for 10/100 s
 FEWEST, SMALLEST = 12, 96  # frames, and pixels of the shorter side, that a budget leaves as long as it can
 MATCHED = 2**16  # colours that a palette is fitted to; where a clip has more, their lowest bits are dropped
-ROUNDS = 4  # of k-means
+COLOURS, ROUNDS = 255, 4  # of a fitted palette, and of k-means
 
 
 def write_clip(
@@ -115,13 +115,21 @@ def _milliseconds(count: int, fps: float, hold: float, unit: int) -> list[int]:
 
 def _write_gif(path: Path, frames: np.ndarray, fps: float, hold: float, loop: int) -> None:
     palette, indices = indexed(frames)
+    # Pillow writes a palette for each frame unless it is handed the one of all.
+    options = {"palette": palette.tobytes(), "optimize": False}
+    if len(palette) < 256:
+        # A free entry says "as before": what stands still then costs next to nothing.
+        unused = next(grey for grey in range(256) if not (palette == grey).all(1).any())
+        palette = np.concatenate([palette, np.full((1, 3), unused, np.uint8)])
+        options = {"palette": palette.tobytes(), "optimize": True, "transparency": len(palette) - 1, "disposal": 1}
     images = [Image.fromarray(frame) for frame in indices]
     for image in images:
         image.putpalette(palette.tobytes())
-    durations = _milliseconds(len(frames), fps, hold, unit=10)
     # The format counts repeats after the first showing, and has no word for "once" but leaving it out.
-    repeats = {"loop": loop and loop - 1} if loop != 1 else {}
-    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, optimize=False, **repeats)
+    if loop != 1:
+        options["loop"] = loop and loop - 1
+    durations = _milliseconds(len(frames), fps, hold, unit=10)
+    images[0].save(path, save_all=True, append_images=images[1:], duration=durations, **options)
 
 
 def indexed(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,48 +141,54 @@ def indexed(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         palette (n, 3) and indices (T, H, W), both uint8; exact where the clip has no more than 256 colours.
     """
-    bits, counts = 8, _counts(frames, 8)
-    while np.count_nonzero(counts) > MATCHED:
-        bits -= 1
-        counts = _counts(frames, bits)
-    known = counts.nonzero()[0]
-    levels = np.stack([known >> 2 * bits, known >> bits, known], axis=1) & (2**bits - 1)
-    colours = (levels * 255 / (2**bits - 1)).round().astype(np.uint8)  # (colours, 3)
-    palette = colours if len(colours) <= 256 else _palette(colours, counts[known])
-    table = np.zeros(len(counts), np.uint8)
+    found = [np.unique(_packed(frame), return_counts=True) for frame in frames]
+    known, counts = (np.concatenate(part) for part in zip(*found, strict=True))
+    dropped = 0  # bits of each channel
+    known, counts = _together(known, counts)
+    while len(known) > MATCHED:
+        dropped += 1
+        known, counts = _together(known & _kept(dropped), counts)
+    levels = np.stack([known >> 16, known >> 8 & 255, known & 255], axis=1) >> dropped
+    colours = (levels * 255 / (255 >> dropped)).round().astype(np.uint8)  # (colours, 3)
+    palette = colours if len(colours) <= 256 else _palette(colours, counts)
+    table = np.zeros(2**24, np.uint8)
     table[known] = _nearest(colours, palette)
-    return palette, np.stack([table[_packed(frame, bits)] for frame in frames])
+    return palette, np.stack([table[_packed(frame) & _kept(dropped)] for frame in frames])
 
 
-def _counts(frames: np.ndarray, bits: int) -> np.ndarray:
-    """(2^(3 · bits),): how many pixels have each colour."""
-    together = max(1, 2**24 // frames[0, ..., 0].size)  # frames: what is counted at once takes some 200 MB
-    parts = [frames[first : first + together] for first in range(0, len(frames), together)]
-    return sum(np.bincount(_packed(part, bits).ravel(), minlength=2 ** (3 * bits)) for part in parts)
+def _packed(frame: np.ndarray) -> np.ndarray:
+    """(H, W, 3) → (H, W): red, green and blue in one number."""
+    red, green, blue = (frame[..., channel].astype(np.int32) for channel in range(3))
+    return red << 16 | green << 8 | blue
 
 
-def _packed(frames: np.ndarray, bits: int) -> np.ndarray:
-    """(…, 3) → (…): the upper bits of red, green and blue in one number."""
-    red, green, blue = (frames[..., channel].astype(np.int32) >> 8 - bits for channel in range(3))
-    return red << 2 * bits | green << bits | blue
+def _kept(dropped: int) -> int:
+    """The bits of a packed colour that are left."""
+    return (255 >> dropped << dropped) * 0x010101
+
+
+def _together(colours: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each colour once, with the sum of its counts."""
+    distinct, places = np.unique(colours, return_inverse=True)
+    return distinct, np.bincount(places, counts)
 
 
 def _palette(colours: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(n, 3) → (256, 3) by median cut, then k-means.
+    """(n, 3) → up to (255, 3) by median cut, then k-means.
 
     The root of the counts: by area alone a bright detail, or a thin outline, would lose its colour to the sky's shades.
     """
     weights = np.sqrt(counts)
     copies = np.ceil(weights * min(1, 2**18 / weights.sum())).astype(int)
     sample = Image.fromarray(np.repeat(colours, copies, axis=0)[None])
-    palette = np.asarray(sample.quantize(256, Image.Quantize.MEDIANCUT).getpalette(), np.float32).reshape(-1, 3)
+    palette = np.asarray(sample.quantize(COLOURS, Image.Quantize.MEDIANCUT).getpalette(), np.float32).reshape(-1, 3)
     for _ in range(ROUNDS):
         nearest = _nearest(colours, palette)
         share = np.bincount(nearest, weights, minlength=len(palette))
         for channel in range(3):
             mean = np.bincount(nearest, weights * colours[:, channel], minlength=len(palette)) / np.maximum(share, 1e-9)
             palette[:, channel] = np.where(share > 0, mean, palette[:, channel])
-    return palette.round().astype(np.uint8)
+    return np.unique(palette.round().astype(np.uint8), axis=0)
 
 
 def _nearest(colours: np.ndarray, palette: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import sys
 import typing
+import warnings
 
 from .errors import InputError
 from .files import shown
@@ -9,6 +10,7 @@ from .files import shown
 
 def guarded(command) -> None:
     """Run a command; what the user can mend is one line and status 2, what only we can mend keeps its traceback."""
+    warnings.filterwarnings("ignore", module="PIL")  # what matters of a damaged picture is said in its error
     try:
         command()
     except InputError as error:

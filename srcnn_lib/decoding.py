@@ -3,6 +3,7 @@
 import io
 import threading
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -46,7 +47,7 @@ def decode(file: BinaryIO, label: str, pixel_limit: int) -> Decoded:
     Raises:
         InputError: no picture, damaged or cut, more pixels than the limit or than memory holds.
     """
-    with _pillows_limit_lifted:
+    with pillows_limit_lifted:
         try:
             if not file.read(1):
                 raise InputError(f"{label} is empty (0 bytes); get a whole copy of it")
@@ -83,7 +84,16 @@ class _PillowsLimit:
                 Image.MAX_IMAGE_PIXELS = self.limit
 
 
-_pillows_limit_lifted = _PillowsLimit()
+pillows_limit_lifted = _PillowsLimit()
+
+
+def header(path: str | Path) -> tuple[int, int, int] | None:
+    """(height, width, channels) that a file's header announces, None where it is none that Pillow knows."""
+    try:
+        with pillows_limit_lifted, Image.open(path) as picture:
+            return picture.height, picture.width, len(picture.getbands())
+    except (OSError, ValueError, SyntaxError):
+        return None
 
 
 def _check_size(label: str, width: int, height: int, limit: int) -> None:

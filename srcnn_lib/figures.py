@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import FuncNorm, LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure as MatplotlibFigure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -66,9 +68,12 @@ class Figure(MatplotlibFigure):
 
 def png(figure: MatplotlibFigure, dpi: float = 100) -> bytes:
     """The figure as a PNG file's bytes, for a screen: quick rather than small."""
-    file = io.BytesIO()
+    figure.set_dpi(dpi)
+    canvas = FigureCanvasAgg(figure)
     with _laid_out(figure):
-        figure.savefig(file, format="png", dpi=dpi, pil_kwargs={"compress_level": 2})
+        canvas.draw()  # savefig would draw everything twice
+    file = io.BytesIO()
+    Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(file, "PNG", compress_level=2)
     return file.getvalue()
 
 
@@ -85,10 +90,10 @@ def save(figure: MatplotlibFigure, path: str | Path, dpi: float = 150) -> Path:
 
 @contextlib.contextmanager
 def _laid_out(figure: MatplotlibFigure) -> Iterator[None]:
-    """Place everything before the drawing: matplotlib would draw all pictures a second time to do it."""
+    """Place everything before the drawing, and not again during it."""
     engine = figure.get_layout_engine()
     if engine is not None:
-        for _ in range(3):  # axes that keep their aspect move the colour bars beside them
+        for _ in range(2):  # axes that keep their aspect move the colour bars beside them
             engine.execute(figure)
         figure.set_layout_engine("none")
     try:
@@ -245,25 +250,31 @@ def _sheet(draw: Callable, names: list[str], aspect: float, what: str, beyond: b
     rows = math.ceil(len(names) / columns)
     width = 1.15 if columns > 4 else 2.3
     step_x, step_y = width + 0.08, width * aspect + 0.24
-    heading = 0.5 + 0.25 * title.count("\n")
-    figure = _figure(max(columns * step_x, 5.6) + 1.1, max(rows * step_y, 1.6) + heading, look)
-    ax = figure.subplots()
+    wide, tall = columns * step_x - 0.08, rows * step_y
+    heading = 0.2 + 0.25 * (title.count("\n") + 1)
+    total_x, total_y = max(wide + 1.5, 6.5), heading + max(tall, 1.6) + 0.12
+    figure = _figure(total_x, total_y, look)
+    figure.set_layout_engine("none")  # every place is known
+    ax = figure.add_axes((0.1 / total_x, 1 - (heading + tall) / total_y, wide / total_x, tall / total_y))
     for number, name in enumerate(names):
         left, top = number % columns * step_x, number // columns * step_y
         image = draw(ax, number, (left, left + width, top + width * aspect, top))
-        ax.text(left, top - 0.04, name, size=SMALL, color=look.ink, parse_math=False, in_layout=False)
-        image.set_in_layout(False)  # inside the axes, and measuring them all takes longer than drawing
+        ax.text(left, top - 0.04, name, size=SMALL, color=look.ink, parse_math=False)
     ax.set_title(title, color=look.ink, size=HEADING, loc="left", parse_math=False)
-    ax.set(xlim=(0, columns * step_x - 0.08), ylim=(rows * step_y - 0.24, -0.24), aspect="equal", anchor="W")
-    _bar(figure, image, ax, what, beyond, look)
+    ax.set(xlim=(0, wide), ylim=(tall - 0.24, -0.24))
+    high = max(tall - 0.24, 1.3)
+    bar = figure.add_axes(
+        ((wide + 0.2) / total_x, 1 - (heading + 0.24 + high) / total_y, 0.16 / total_x, high / total_y)
+    )
+    _bar(figure, image, bar, what, beyond, look)
     return figure
 
 
-def _bar(figure: Figure, image, ax: Axes, what: str, beyond: bool, look: Theme) -> None:
-    """A colour bar with the range in figures; pointed where values lie beyond it."""
+def _bar(figure: Figure, image: AxesImage, ax: Axes, what: str, beyond: bool, look: Theme) -> None:
+    """A colour bar on `ax` with the range in figures; pointed where values lie beyond it."""
     signed = image.norm.vmin < 0
     extend = ("both" if signed else "max") if beyond else "neither"
-    bar = figure.colorbar(image, cax=ax.inset_axes([1.015, 0, 0.02, 1]), extend=extend, extendfrac=0.02)
+    bar = figure.colorbar(image, cax=ax, extend=extend, extendfrac=0.02)
     bar.set_label(what, color=look.muted, size=SMALL)
     bar.ax.tick_params(colors=look.muted, labelsize=SMALL)
     bar.outline.set_edgecolor(look.grid)
@@ -305,7 +316,8 @@ def channel(
     limit, signed = limit or limit_of(values), bool((values < 0).any())
     drawn = show_map(values, axes["map"], limit=limit, signed=signed, theme=theme)
     _bare(axes["map"], title, theme)
-    _bar(figure, drawn, axes["map"], "value" if signed else "activation", values.abs().max() > limit, look)
+    bar = axes["map"].inset_axes([1.015, 0, 0.02, 1])
+    _bar(figure, drawn, bar, "value" if signed else "activation", values.abs().max() > limit, look)
     axes["input"].set_anchor("N")
     axes["kernel"].set_anchor("S")
     if report:

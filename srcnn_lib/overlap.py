@@ -23,6 +23,7 @@ minimal filtering.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -51,6 +52,20 @@ class _Filtering:
     def of_weight(self, weight: Tensor) -> Tensor:
         """(C₂, C₁, f, f) → (n, n, C₂, C₁), rounded once."""
         return torch.einsum("ay,bx,ocyx->aboc", self.kernel, self.kernel, weight.cpu().double()).to(weight)
+
+
+class _Memory:
+    """Tensors that each block writes again: fresh pages for them would take as long as the products do."""
+
+    def __init__(self, like: Tensor):
+        self.like, self.held = like, {}
+
+    def __call__(self, name: str, *shape: int) -> Tensor:
+        """(shape) uninitialised, in the memory that goes by this name."""
+        size = math.prod(shape)
+        if name not in self.held or self.held[name].numel() < size:
+            self.held[name] = self.like.new_empty(size)
+        return self.held[name][:size].view(shape)
 
 
 class _Source(NamedTuple):
@@ -82,7 +97,9 @@ class _Part:
         """The border classes, where there are any, and the image's own rows."""
         classes, taps = self.fold.shape[:2]
         span = self.step * (positions - 1) + 1
-        own = _Source(slice(classes, self.rows), torch.eye(taps).to(self.fold)[None], span + self.rows - classes - 1, span)
+        own = _Source(
+            slice(classes, self.rows), torch.eye(taps).to(self.fold)[None], span + self.rows - classes - 1, span
+        )
         return [_Source(slice(0, classes), self.fold, positions, None), own] if classes else [own]
 
 
@@ -140,12 +157,12 @@ def _sum_over_patches(model: SRCNN, image: Tensor, sizes: list[tuple[int, int]],
         for columns in ([borders[1]] if 2 in mirrored else [borders[1], insides[1]])
     ]
     blocks = sum(len(rows.blocks()) * len(columns.blocks()) for _, rows, columns in pieces)
-    total, done, margin = torch.zeros_like(image), 0, model.filters[2]
+    memory, total, done, margin = _Memory(image), torch.zeros_like(image), 0, model.filters[2]
     for mirrored, rows, columns in pieces:
         # A last tile that is not full looks, and writes, beyond the image; what it finds there is not used.
         padded = F.pad(image.flip(mirrored)[None], [0, filtering.tile] * 2, mode="replicate")[0]
         sums = F.pad(torch.zeros_like(padded), [margin, 0] * 2)
-        for _ in _piece(model, mirrored, padded, filtering, rows, columns, sums):
+        for _ in _piece(model, mirrored, padded, filtering, rows, columns, sums, memory):
             done += 1
             if bar:
                 bar(done, blocks)
@@ -153,7 +170,7 @@ def _sum_over_patches(model: SRCNN, image: Tensor, sizes: list[tuple[int, int]],
     return total
 
 
-def _piece(model, mirrored, image, filtering: _Filtering, rows: _Part, columns: _Part, sums: Tensor) -> Iterator[None]:
+def _piece(model, mirrored, image, filtering, rows: _Part, columns: _Part, sums, memory: _Memory) -> Iterator[None]:
     """Add a piece of the (padded, mirrored) image to `sums`, whose first pixel is f₃, f₃; yields after each block."""
     first, second, third = (layer.weight.flip([axis + 1 for axis in mirrored]) for layer in model.layers())
     kernels = _layer_1_kernels(first, model.layer_1.bias, rows, columns)
@@ -163,8 +180,8 @@ def _piece(model, mirrored, image, filtering: _Filtering, rows: _Part, columns: 
         size = min(BLOCK, rows.positions - top), min(BLOCK, columns.positions - left)
         # 1. Layer by layer, for all pairs of a class of rows and a class of columns.
         crop = image[:, rows.first + top * rows.step :, columns.first + left * columns.step :]
-        maps = _layer_1(crop, kernels, rows, columns, size)  # (rows, columns, C₁, S, T)
-        maps = _layer_2(maps, second, model.layer_2.bias, filtering)  # (outputs, outputs, C₂, S, T)
+        maps = _layer_1(crop, kernels, rows, columns, size, memory)  # (rows, columns, C₁, S, T)
+        maps = _layer_2(maps, second, model.layer_2.bias, filtering, memory)  # (outputs, outputs, C₂, S, T)
         # 2. The sum over patches, for each tap of layer 3.
         given = [  # for each row of taps, and there for each tap: (C₂, U, V)
             _given_to_taps(across.unbind(), columns, left, taps, -1)
@@ -209,17 +226,17 @@ def _reach(fold: Tensor) -> int:
     return int(fold.flatten(0, -2).any(0).nonzero().max()) + 1
 
 
-def _layer_1(crop: Tensor, kernels: list, rows: _Part, columns: _Part, size: tuple[int, int]) -> Tensor:
+def _layer_1(crop: Tensor, kernels: list, rows: _Part, columns: _Part, size: tuple[int, int], memory) -> Tensor:
     """(rows, columns, C₁, *size): layer 1 and its ReLU at each position, for every class of rows and of columns."""
     channels = len(kernels[-1][0][2][0])  # the last pair is the image's own rows and columns: a single class
-    result = crop.new_empty(rows.rows, columns.rows, channels, *size)
+    result = memory("layer 1", rows.rows, columns.rows, channels, *size)
     pairs = itertools.product(rows.sources(size[0]), columns.sources(size[1]))
     for (down, across), groups in zip(pairs, kernels, strict=True):
         places = down.places, across.places
         target = result[down.rows, across.rows]
         # Two borders are most of the work: their maps are written where they belong, the others copied there.
         alone = down.span is None and across.span is None
-        maps = target if alone else crop.new_empty(len(down.fold), len(across.fold), channels, *places)
+        maps = target if alone else memory("own rows", len(down.fold), len(across.fold), channels, *places)
         for classes, width, matrices in groups:
             inputs = _windows(crop, down.fold.shape[2], width, places)
             for of_row, matrix in zip(maps[:, classes], matrices, strict=True):
@@ -244,23 +261,31 @@ def _windows(crop: Tensor, down: int, across: int, places: tuple[int, int]) -> T
     return torch.cat([crop.new_ones(1, height * width), pixels.reshape(-1, height * width)])
 
 
-def _layer_2(maps: Tensor, weight: Tensor, bias: Tensor, filtering: _Filtering) -> Tensor:
+def _layer_2(maps: Tensor, weight: Tensor, bias: Tensor, filtering: _Filtering, memory: _Memory) -> Tensor:
     """(rows, columns, C₁, S, T) → (outputs, outputs, C₂, S, T): layer 2 and its ReLU, by tiles of m × m outputs.
 
     Args:
         weight: (n, n, C₂, C₁), transformed.
     """
     m, (n, reach) = filtering.tile, filtering.data.shape
-    rows, columns, _, *size = maps.shape
-    result = maps.new_empty(rows - reach + m, columns - reach + m, len(bias), *size)
+    rows, columns, inner, *size = maps.shape
+    places, outer = math.prod(size), len(bias)
+    result = memory("layer 2", rows - reach + m, columns - reach + m, outer, *size)
+    data, back = filtering.data, filtering.result.expand(m, m, n)
+    down = memory("down", n, columns, inner * places)
+    both = memory("both", n, n, inner * places)
+    products = memory("products", n * n, outer, places)
+    half = memory("half", m, n, outer * places)
+    tile = memory("tile", m, m, outer * places)
     for i in range(0, len(result), m):
-        down = (filtering.data @ maps[i : i + reach].flatten(1)).view(n, columns, -1)
+        torch.mm(data, maps[i : i + reach].view(reach, -1), out=down.view(n, -1))
         for j in range(0, result.shape[1], m):
-            both = torch.matmul(filtering.data, down[:, j : j + reach])  # (n, n, C₁ · S · T)
-            products = torch.bmm(weight.flatten(0, 1), both.view(n * n, weight.shape[3], -1))  # (n · n, C₂, S · T)
-            half = (filtering.result @ products.view(n, -1)).view(m, n, -1)
-            tile = torch.matmul(filtering.result, half)  # (m, m, C₂ · S · T)
-            torch.add(tile.view(m, m, -1, *size), bias[:, None, None], out=result[i : i + m, j : j + m])
+            torch.bmm(data.expand(n, n, reach), down[:, j : j + reach], out=both)
+            torch.bmm(weight.flatten(0, 1), both.view(n * n, inner, places), out=products)
+            torch.mm(filtering.result, products.view(n, -1), out=half.view(m, -1))
+            torch.bmm(back, half, out=tile)
+            target = result[i : i + m, j : j + m]
+            torch.add(tile.view(m, m, outer, *size), bias[:, None, None], out=target)
     return result.relu_()
 
 
@@ -327,9 +352,7 @@ def _inside(filters: tuple[int, int, int], length: int, patch: int, tile: int, l
     tiles = -(-(length - 2 * margin) // tile)
     patches = F.pad(_patches_around(margin, length, patch)[margin : length - margin], [0, tile])[: tiles * tile]
     fold = torch.zeros(0, filters[0], 1).to(like)
-    return _Part(
-        tiles, tile, margin - first - second, fold, tile + 2 * second, tile, margin + third, patches.to(like)
-    )
+    return _Part(tiles, tile, margin - first - second, fold, tile + 2 * second, tile, margin + third, patches.to(like))
 
 
 def _patches_around(margin: int, length: int, patch: int) -> Tensor:

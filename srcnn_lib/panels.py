@@ -15,7 +15,8 @@ from .figures import POSITIVE, SIGNED, THEMES
 
 SIDE = 240  # pixels that a clip is wide at least
 GAP = 6  # pixels between two panels
-SHADES = 193  # of a map: with those of the letters they fit into a GIF's 256 colours, and stay exact
+# Of a map, odd so that zero is one of them: with those of the letters they fit into a GIF's 256 colours, and stay exact.
+SHADES = 193
 INKS = 16  # shades of a caption's letters
 
 
@@ -29,7 +30,7 @@ GROUND, INK, LINE, MARK = (_rgb(getattr(THEMES["dark"], name)) for name in ("gro
 
 def tint(values: Tensor, limit: float, signed: bool) -> np.ndarray:
     """Maps (…) → (…, 3) uint8: dark at 0 and orange up to `limit`, and blue down to −limit where `signed`."""
-    shades = (SIGNED if signed else POSITIVE)(np.linspace(0, 1, SHADES))[:, :3]
+    shades = (SIGNED if signed else POSITIVE).resampled(SHADES)(np.arange(SHADES))[:, :3]
     share = (values / limit + 1) / 2 if signed else values / limit
     places = (share.clamp(0, 1) * (SHADES - 1)).round().byte().numpy()
     return np.round(shades * 255).astype(np.uint8)[places]
@@ -42,7 +43,7 @@ def enlarge(frames: np.ndarray, side: int = SIDE) -> np.ndarray:
 
 
 def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
-    """(…, n, H, W, 3) → (…, rows · (H + gap) + gap, columns · (W + gap) + gap, 3): n tiles in rows, lines around each."""
+    """(…, n, H, W, 3) → (…, rows · (H + gap) + gap, columns · (W + gap) + gap, 3): n tiles in rows, lines between."""
     *outer, count, height, width, _ = tiles.shape
     rows = math.ceil(count / columns)
     sheet = np.empty((*outer, rows * (height + gap) + gap, columns * (width + gap) + gap, 3), np.uint8)
@@ -83,7 +84,7 @@ def caption(frames: np.ndarray, left: str | Sequence[str] = "", right: str | Seq
 @functools.lru_cache(maxsize=256)
 def _band(width: int, left: str, right: str) -> np.ndarray:
     """(height, width, 3): a text at each end, in letters that grow a little with the width."""
-    size = min(20, 9 + width // 60)
+    size = min(18, 9 + width // 60)
     height, margin = size * 7 // 4, min(6, width // 40)
     while size > 8 and sum(_font(size).getlength(text) for text in (left, right)) > width - 4 * margin:
         size -= 1

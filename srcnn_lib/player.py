@@ -174,7 +174,7 @@ def _facts(run: Run, view: View, shown: list[Frame], limits: dict[str, Tensor], 
     psnr = _psnr(luminance(view.bicubic), view.original)
     return {
         "title": f"SRCNN learns to restore {view.name}",
-        "about": f"{filters}, {widths} channels on {what}, ×{run.settings.scale:g}; {len(shown)} snapshots of the run {run.name}",
+        "about": f"{filters}, {widths} channels on {what}, ×{run.settings.scale:g}; {len(shown)} snapshots of {run.name}",
         "notes": [note if note.endswith(".") else f"{note}." for note in view.notes],
         "name": view.name,
         "side": side,
@@ -238,8 +238,9 @@ def _limits(shown: list[Frame]) -> dict[str, Tensor]:
     motion. (channels,) for each layer."""
     limits = {}
     for layer in SHOWN:
-        peaks = torch.stack([frame.maps[layer].flatten(1).float().quantile(0.999, dim=1) for frame in shown])
-        peaks = peaks.amax(0)
+        above = math.prod(shown[0].maps[layer].shape[1:]) // 1000 + 1  # a pixel in a thousand may lie beyond
+        peaks = [frame.maps[layer].flatten(1).topk(above).values[:, -1] for frame in shown]
+        peaks = torch.stack(peaks).float().amax(0)
         strongest = float(peaks.max()) or 1.0
         limits[layer] = torch.tensor([float(f"{peak:.3g}") for peak in peaks.clamp_min(DARKEST * strongest).tolist()])
     return limits
@@ -259,7 +260,7 @@ def _compressed(
             def compress(sheets: dict[str, Tensor], quality=quality) -> list[str]:
                 return [pages.encoded(sheet, quality=quality) for sheet in sheets.values()]
 
-            sample = list(pool.map(compress, sheets[:: max(1, len(sheets) // 5)]))
+            sample = list(pool.map(compress, sheets[:: max(1, len(sheets) // 4)]))
             if _length(sample) / len(sample) * len(sheets) > room:
                 continue
             maps = list(pool.map(compress, sheets))
@@ -291,7 +292,8 @@ def _sheet(maps: Tensor, limits: Tensor) -> Tensor:
     channels, height, width = maps.shape
     pixels = pages.bytes_of(maps.float() / limits[:, None, None])
     right, below = -width % BLOCK, -height % BLOCK
-    pixels = F.pad(pixels[None].float(), [0, right, 0, below], mode="replicate")[0].to(torch.uint8)
+    if right or below:
+        pixels = F.pad(pixels[None].float(), [0, right, 0, below], mode="replicate")[0].to(torch.uint8)
     rows = math.ceil(channels / COLUMNS)
     pixels = torch.cat([pixels, pixels.new_zeros(rows * COLUMNS - channels, *pixels.shape[1:])])
     tiles = pixels.unflatten(0, (rows, COLUMNS))  # (rows, COLUMNS, h, w)

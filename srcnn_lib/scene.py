@@ -17,9 +17,12 @@ PIXELS = 1920 * 1080  # of a photograph, whose feature maps are held whole
 
 
 class Scene:
-    """A photograph as the network gets it, and what it makes of it as it is shown and measured.
+    """A photograph (C, H, W) in [0, 1], RGB or grey, for any network of a run.
 
     seen: (C, H, W), the bicubic picture with the network's channels: Y for one, RGB (or three greys) for three.
+
+    Raises:
+        InputError: a photograph of more than 1920 · 1080 pixels.
     """
 
     def __init__(self, original: Tensor, model: SRCNN):

@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from . import images
+from .decoding import header
 from .degradation import check_scale, upscaled_size
 from .errors import InputError
 from .files import is_address
@@ -117,8 +118,8 @@ def upscale_file(job: Job, model: SRCNN, scale: float, mode: str = "whole", bar=
     """
     began = time.perf_counter()
     check_writable(job.target)
+    check_memory(job.source, scale)
     picture = images.read(job.source)
-    check_memory(picture, scale)
     large = upscale_picture(picture, model, scale, mode, bar=bar, **how)
     job.target.parent.mkdir(parents=True, exist_ok=True)
     notes = (*picture.notes, *images.write(job.target, large))
@@ -163,19 +164,21 @@ def check_writable(target: Path) -> None:
         raise InputError(f"{target} can't be written: {folder} is not yours to write to; choose another --out")
 
 
-def check_memory(picture: images.Picture, scale: float) -> None:
-    """Refuse what would not fit, before it makes the machine unusable.
+def check_memory(source: str | Path, scale: float) -> None:
+    """Refuse what would not fit, before it makes the machine unusable; the header of the file is enough to tell.
 
     Raises:
         InputError: with what it would take and what there is.
     """
-    height, width = upscaled_size(*picture.pixels.shape[-2:], scale)
-    channels = len(picture.pixels) + (3 if picture.alpha is not None else 0)
+    if is_address(source) or not (announced := header(source)):
+        return  # what is wrong with it is for `images.read` to say
+    *size, channels = announced
+    height, width = upscaled_size(*size, scale)
     needed = 4 * 4 * height * width * channels  # bicubic, the result, and their way to 8 bits
     there = memory_available()
     if there and needed > 0.9 * there:
         raise InputError(
-            f"{picture.name}: {width}×{height} pixels would take some {needed / 2**30:.1f} GB of memory, "
+            f"{source}: {width}×{height} pixels would take some {needed / 2**30:.1f} GB of memory, "
             f"{there / 2**30:.1f} GB are free; use a smaller scale or cut the picture"
         )
 

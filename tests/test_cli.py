@@ -7,8 +7,10 @@ import json
 import os
 import pickle
 import runpy
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
@@ -259,3 +261,27 @@ def test_the_released_network_is_taken_without_weights(picture):
     found = srcnn("upscale", picture, "--scale", 8, "--out", picture.parent / "x.png")
     assert found.returncode == 0, found.stderr
     assert "network is used" in found.stdout
+
+
+def test_a_picture_that_would_not_fit_into_memory_is_refused_from_its_header(weights, tmp_path, monkeypatch):
+    head = b"IHDR" + struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
+    head = struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
+    (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + b"\0\0\0\0IDAT" + bytes(4))
+    monkeypatch.setattr("srcnn_lib.upscaling.memory_available", lambda: 2**30)
+    refused(srcnn("upscale", "huge.png", "--weights", weights, cwd=tmp_path), "huge.png", "GB of memory")
+    assert [path.name for path in tmp_path.iterdir()] == ["huge.png"]
+
+
+def test_a_picture_of_one_pixel_works(weights, tmp_path):
+    Image.new("RGB", (1, 1), (200, 100, 50)).save(tmp_path / "dot.png")
+    assert srcnn("upscale", "dot.png", "--weights", weights, cwd=tmp_path).returncode == 0
+    assert Image.open(tmp_path / "dot_upscaled.png").size == (2, 2)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(weights, picture, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    refused(srcnn("upscale", picture, "--weights", weights), "No space left on device")
+    assert [path.name for path in picture.parent.iterdir()] == ["bird.png"]

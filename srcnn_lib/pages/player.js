@@ -14,7 +14,6 @@ function start(root, data) {
   let content = null; // of the snapshot that is drawn
   let enlarged = null; // {panel, channel}
   let timer = null; // while playing
-  let common = false; // one range for all maps of a layer, or one for each
 
   // Decoding. A snapshot is decoded when it is wanted or soon will be, and then kept: 96 maps take 1 MB.
   const decoded = new Map();
@@ -73,6 +72,7 @@ function start(root, data) {
     const section = $("template").content.firstElementChild.cloneNode(true);
     const sheet = $(".sheet", section), large = $(".large", section);
     const most = Math.max(...layer.limits), [inputs, size] = layer.kernel.slice(1);
+    let common = false; // one range for all channels, or one for each
     say("h3", layer.title, section);
     say(".size", `${layer.limits.length} channels`, section);
     sheet.setAttribute("aria-label", `${layer.title}: its channels`);
@@ -84,6 +84,14 @@ function start(root, data) {
     [...tiles, ...kernels].forEach((button, n) => { button.onclick = () => show(panel, n % tiles.length); });
     rove(tiles), rove(kernels);
     place.append(section);
+    const toggle = $(".common", section);
+    toggle.title = `all maps from 0 to ${plain(most)}, or each from 0 to what it reaches over all snapshots`;
+    toggle.onclick = () => {
+      common = !common;
+      toggle.setAttribute("aria-pressed", common);
+      if (enlarged?.panel === panel) open(enlarged.channel);
+      if (content) draw();
+    };
 
     function map(canvas, channel) { // a channel, out of its sheet
       const source = content.maps[number], columns = layer.columns, stride = source.width;
@@ -193,14 +201,6 @@ function start(root, data) {
   const chart = Chart($(".chart"), data, (n) => { play(false); go(n); });
   const names = Object.entries(data.curves).map(([name, curve]) => [name, curve.title]);
   choice($(".curve"), names, (name) => { chart.draw(name); $(".key").replaceChildren(...chart.key()); });
-  choice($(".range .choice"), [[false, "its own range"], [true, "one range"]], (value) => {
-    common = value;
-    $(".range").title = value
-      ? `from 0 to ${data.layers.map(({ limits }) => plain(Math.max(...limits))).join(" in layer 1, to ")} in layer 2`
-      : "from 0 to what the channel reaches over all snapshots: click it to see the figure";
-    if (enlarged) enlarged.panel.open(enlarged.channel);
-    if (content) draw();
-  });
   Promise.all([data.whole, data.bicubic, data.original].map(pixels)).then(([whole, bicubic, truth]) => {
     put($(".whole"), whole, data.box), put($(".bicubic"), bicubic), put($(".original"), truth);
     $(".whole").setAttribute("aria-label", `${data.name}, with the crop outlined`);
@@ -336,7 +336,7 @@ function Chart(svg, data, go) {
     name = chosen;
     const { lines, rule, log } = data.curves[name], width = svg.clientWidth, height = svg.clientHeight;
     if (!width) return;
-    const edge = 9, foot = 16; // half the thumb, the steps
+    const em = parseFloat(getComputedStyle(svg).fontSize), edge = Math.max(20, 1.4 * em) / 2, foot = 1.3 * em; // half the thumb, the steps
     const value = (v) => (log ? Math.log10(v) : v);
     let values = lines.flatMap((line) => line.points.map(([, v]) => value(v)));
     // From nothing, the first steps would press everything that matters into a line.
@@ -347,7 +347,7 @@ function Chart(svg, data, go) {
     low -= margin, high += margin;
     const x = (n) => edge + (last ? n / last : 0) * (width - 2 * edge);
     const y = (v) => clamp(4 + (1 - (v - low) / (high - low)) * (height - foot - 8), 0, height - foot);
-    scale = { x, y, value, edge, foot, width, height };
+    scale = { x, y, value, edge, em, width, height };
     svg.replaceChildren();
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.append(shape("line", { class: "base", x1: edge, x2: width - edge, y1: height - foot, y2: height - foot }));
@@ -360,19 +360,19 @@ function Chart(svg, data, go) {
     }
     labels();
     cursor = shape("line", { class: "cursor", y1: 0, y2: height - foot });
-    dot = shape("circle", { class: "dot", r: 4.5 });
+    dot = shape("circle", { class: "dot", r: 0.36 * em });
     svg.append(cursor, dot);
     point(at);
   }
   function labels() { // 0, 1, 10, 100 … where there is room, the last step always
-    let free = scale.x(last) - 56;
-    const row = { y: scale.height - 3 };
+    const { em } = scale, row = { y: scale.height - 0.2 * em };
+    let free = scale.x(last) - 5 * em;
     svg.append(shape("text", { ...row, x: scale.width - 2, "text-anchor": "end" }, `step ${spaced(steps[last])}`));
     for (let step = 10 ** Math.floor(Math.log10(steps[last] || 1)); step >= 1; step /= 10) {
       const x = scale.x(position(step));
-      if (x > free || x < 60) continue;
+      if (x > free || x < 5 * em) continue;
       svg.append(shape("text", { ...row, x, "text-anchor": "middle" }, spaced(step)));
-      free = x - 50;
+      free = x - 4 * em;
     }
     svg.append(shape("text", { ...row, x: 2 }, "step 0"));
   }

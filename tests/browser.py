@@ -1,0 +1,50 @@
+"""A real browser for tests of pages: Chromium, with the network off."""
+
+import importlib.util
+import shutil
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    if not importlib.util.find_spec("playwright"):
+        pytest.skip("playwright is not installed: pip install playwright")
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if not path:
+        pytest.skip("there is no Chromium on the path: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(chromium):
+    """open_page(path, (width, height), scheme) → the page, opened from disk.
+
+    At the end of the test it must not have asked for anything but itself, nor said a word on the console.
+    """
+    asked, said, contexts = [], [], []
+
+    def open_page(path, screen=(1366, 768), scheme="light"):
+        context = chromium.new_context(viewport={"width": screen[0], "height": screen[1]}, color_scheme=scheme)
+        context.set_offline(True)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.goto(path.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert said == []
