@@ -33,7 +33,7 @@ def follow(records, run, quiet: bool = False) -> None:
     from tqdm import tqdm
 
     channel = "y" if run.settings.channels == 1 else "rgb"
-    columns = ("train_loss", f"train_psnr_{channel}", f"test_psnr_{channel}", f"bicubic_psnr_{channel}")
+    columns = ("train_loss", f"train_psnr_{channel}", f"test_psnr_{channel}", f"test_bicubic_psnr_{channel}")
     print(f"PSNR on {channel.upper()} of patches, in dB")
     print(f"{'epoch':>7} {'step':>8} {'loss':>10} {'train':>9} {'test':>9} {'bicubic':>9}")
     with tqdm(unit="step", disable=quiet or None, leave=False, mininterval=0.5) as bar:

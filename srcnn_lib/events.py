@@ -38,9 +38,9 @@ class Events:
             "mse/test": record["test_mse"],
             "psnr/train": record[f"train_psnr_{channel}"],
             "psnr/test": record[f"test_psnr_{channel}"],
-            "psnr/bicubic": record[f"bicubic_psnr_{channel}"],
+            "psnr/bicubic": record[f"test_bicubic_psnr_{channel}"],
             "psnr of bicubic/train": record[f"train_bicubic_psnr_{channel}"],
-            "psnr of bicubic/test": record[f"bicubic_psnr_{channel}"],
+            "psnr of bicubic/test": record[f"test_bicubic_psnr_{channel}"],
             "learning rate": record["learning_rate"],
         }
         for tag, value in scalars.items():

@@ -457,7 +457,7 @@ def draw_psnr(history: Sequence[dict], ax: Axes, *, channel: str = "y", theme: s
     values = _plot(history, ax, f"test_psnr_{channel}", look.blue, "test")
     if values:
         ax.lines[-1].set_label(f"test, best {max(values):.2f} dB")
-    bicubic = [record[name] for record in history if record.get(name := f"bicubic_psnr_{channel}") is not None]
+    bicubic = [record[name] for record in history if record.get(name := f"test_bicubic_psnr_{channel}") is not None]
     if bicubic:
         ax.axhline(bicubic[-1], color=look.muted, lw=1.4, ls=(0, (5, 3)), label=f"bicubic, {bicubic[-1]:.2f} dB")
     heading = f"PSNR ({'Y' if channel == 'y' else 'RGB'}), dB"

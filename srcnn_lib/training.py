@@ -179,10 +179,8 @@ class State:
             "train_loss": (self.loss_sum / self.crops).item(),
             "test_loss": test["loss"],
         }
-        for name in ("mse", "psnr_rgb", "psnr_y"):
+        for name in ("mse", "psnr_rgb", "psnr_y", "bicubic_psnr_rgb", "bicubic_psnr_y"):
             record |= {f"train_{name}": train[name], f"test_{name}": test[name]}
-        for name in ("bicubic_psnr_rgb", "bicubic_psnr_y"):
-            record |= {f"train_{name}": train[name], name: test[name]}
         self.loss_sum.zero_()
         self.crops = 0
         self.history.append(record)

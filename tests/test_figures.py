@@ -32,7 +32,7 @@ def history(length=4, **changes):
         {"step": 100 * n, "epoch": n, "train_loss": None if n == 0 else 0.01 / n, "test_loss": 0.02 / (n + 1)}
         | {f"train_psnr_{c}": None if n == 0 else 30.0 + n for c in ("y", "rgb")}
         | {f"test_psnr_{c}": 31.0 + n for c in ("y", "rgb")}
-        | {f"bicubic_psnr_{c}": 32.5 for c in ("y", "rgb")}
+        | {f"test_bicubic_psnr_{c}": 32.5 for c in ("y", "rgb")}
         | changes
         for n in range(length)
     ]
