@@ -12,7 +12,7 @@ from .files import write_whole
 GIF_FPS = 50  # browsers show a GIF's frames of less than 2/100 s for 10/100 s
 FEWEST, SMALLEST = 12, 96  # frames, and pixels of the shorter side, that a budget leaves as long as it can
 MATCHED = 2**16  # colours that a palette is fitted to; where a clip has more, their lowest bits are dropped
-COLOURS, ROUNDS = 255, 4  # of a fitted palette, and of k-means
+FITTED, FREQUENT, ROUNDS = 231, 24, 4  # colours of a palette that are fitted, or kept as they are; rounds of k-means
 
 
 def write_clip(
@@ -174,21 +174,22 @@ def _together(colours: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _palette(colours: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(n, 3) → up to (255, 3) by median cut, then k-means.
+    """(n, 3) → up to (255, 3): the most frequent ones, such as a caption's, the others by median cut and k-means.
 
     The root of the counts: by area alone a bright detail, or a thin outline, would lose its colour to the sky's shades.
     """
     weights = np.sqrt(counts)
     copies = np.ceil(weights * min(1, 2**18 / weights.sum())).astype(int)
     sample = Image.fromarray(np.repeat(colours, copies, axis=0)[None])
-    palette = np.asarray(sample.quantize(COLOURS, Image.Quantize.MEDIANCUT).getpalette(), np.float32).reshape(-1, 3)
+    palette = np.asarray(sample.quantize(FITTED, Image.Quantize.MEDIANCUT).getpalette(), np.float32).reshape(-1, 3)
     for _ in range(ROUNDS):
         nearest = _nearest(colours, palette)
         share = np.bincount(nearest, weights, minlength=len(palette))
         for channel in range(3):
             mean = np.bincount(nearest, weights * colours[:, channel], minlength=len(palette)) / np.maximum(share, 1e-9)
             palette[:, channel] = np.where(share > 0, mean, palette[:, channel])
-    return np.unique(palette.round().astype(np.uint8), axis=0)
+    frequent = colours[np.argsort(counts)[-FREQUENT:]]
+    return np.unique(np.concatenate([palette.round().astype(np.uint8), frequent]), axis=0)
 
 
 def _nearest(colours: np.ndarray, palette: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from . import overlap
 from .degradation import check_scale, resize, upscaled_size
 from .errors import InputError
 from .images import Picture, rgb_to_ycbcr, ycbcr_to_rgb
@@ -133,6 +134,8 @@ def reconstruct(
         return _whole(upsampled, model, tile or tile_for(model), bar)
     if mode == "non-overlapping":
         return _non_overlapping(upsampled, model, patch, batch, bar)
+    if stride == 1 and overlap.applies(model, *upsampled.shape[-2:], patch):
+        return overlap.overlapping(model, upsampled, patch, bar).float().cpu()
     return _overlapping(upsampled, model, patch, stride, batch, bar)
 
 

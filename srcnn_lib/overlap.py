@@ -1,25 +1,25 @@
 """Overlapping patches at stride 1, exact, without running each patch.
 
 Every window of patch × patch pixels is run alone, over its own edge-replicated surround, and each pixel is the mean of
-all values it got. One dimension at a time, for filter sizes f₁, f₂, f₃ with halves h₁, h₂, h₃, and a patch that begins at
-pixel s (its end is a begin in the mirrored image, so that one border is all there is to think of):
+all values it got. One dimension at a time, for filter sizes f₁, f₂, f₃ with halves h₁, h₂, h₃, and a patch that begins
+at pixel s (its end is a begin in the mirrored image, so that one border is all there is to think of):
 
-Layer 1. Row s + d of a patch, d ≥ −(h₂ + h₃), is Σₖ w₁[k] · x[s + max(0, d + k − h₁)]. From d = h₁ on that is the image's
-own row, whatever the patch. Below, the taps beyond the border fold onto pixel s: h₁ + h₂ + h₃ classes of rows, each with
-a kernel of its own. With both borders that is 17 classes for 9-5-5, 289 maps in two dimensions.
-Layer 2. Row s + e, e ≥ −h₃, takes the rows d = e − h₂ … e + h₂; from e = a = max(h₁ + h₂, h₃) on it is the image's own, in
-every patch alike. The others, a + h₃ a border, are for each s an ordinary convolution along d, so the minimal filtering
-algorithm F(m, f₂) of Toom and Cook holds: m rows for m + f₂ − 1 products in place of m · f₂, border and inside alike.
-Layer 3 is linear, so the sum over patches moves in front of it. Its tap k takes row s + e to pixel p = s + e + h₃ − k, of
-the patch only where p ≥ s. With j = e + h₃: tap k is given the sum over s of the rows j ≥ k, each at u = s + j, and writes
-p = u − k. Rows inside, a or more from both borders, count as often as there are patches that have them inside.
+Layer 1. Row s + d of a patch, d ≥ −(h₂ + h₃), is Σₖ w₁[k] · x[s + max(0, d + k − h₁)]. From d = h₁ on that is the
+image's own row, the same in every patch. Below, the taps beyond the border fold onto pixel s: h₁ + h₂ + h₃ classes of
+rows, each with a kernel of its own. With both borders that is 17 classes for 9-5-5, 289 maps in two dimensions.
+Layer 2. Row s + e, e ≥ −h₃, takes the rows d = e − h₂ … e + h₂; from e = a = max(h₁ + h₂, h₃) on it is the image's
+own. The others, a + h₃ a border, are for each s an ordinary convolution along d, so the minimal filtering algorithm
+F(m, f₂) of Toom and Cook holds for them too: m rows for m + f₂ − 1 products in place of m · f₂.
+Layer 3 is linear, so the sum over patches moves in front of it. Its tap k takes row s + e to pixel p = s + e + h₃ − k,
+of the patch only where p ≥ s. With j = e + h₃: tap k is given the sum over s of the rows j ≥ k, each at u = s + j, and
+writes p = u − k. Rows inside (a or more from both borders) count as often as there are patches that have them inside.
 
-So a dimension has three *parts*, border, inside and mirrored border, and two parts make a *piece*. For 9-5-5, layer 2 is
-(4 · 8 + 2)² = 1 156 products of 128 × 64 a pixel by F(4, 5); sharing equal taps alone would leave 65² = 4 225; a 33×33
-patch run alone takes 37² · 25 = 34 225.
+So a dimension has three *parts*, border, inside and mirrored border, and two parts make a *piece*. For 9-5-5, layer 2
+is (4 · 8 + 2)² = 1 156 products of 128 × 64 a pixel by F(4, 5); sharing equal taps alone would leave 65² = 4 225; a
+33×33 patch run alone takes 37² · 25 = 34 225.
 
-References: Dong et al., arXiv 1501.00092, section 3.1, for the network; Lavin and Gray, arXiv 1509.09308, section 4, for
-minimal filtering.
+References: Dong et al., arXiv 1501.00092, section 3.1, for the network; Lavin and Gray, arXiv 1509.09308, section 4,
+for minimal filtering.
 """
 
 import itertools
@@ -35,7 +35,7 @@ from torch.nn import functional as F
 from .errors import InputError
 from .model import SRCNN
 
-BLOCK = 16  # positions a side that are worked on at once: 256 columns for the matrix products, some 50 MB
+BLOCK = 16  # positions a side that are worked on at once: 256 columns for the matrix products
 GROUP = 2  # border classes that share a product of layer 1: fewer calls, against some taps that are zero
 POINTS = (1.0, -1.0, 0.0, 2.0, -2.0, 0.5, -0.5)  # of Toom and Cook, with infinity; 8 in all lose one bit of float32
 
@@ -97,9 +97,8 @@ class _Part:
         """The border classes, where there are any, and the image's own rows."""
         classes, taps = self.fold.shape[:2]
         span = self.step * (positions - 1) + 1
-        own = _Source(
-            slice(classes, self.rows), torch.eye(taps).to(self.fold)[None], span + self.rows - classes - 1, span
-        )
+        own = torch.eye(taps).to(self.fold)[None]
+        own = _Source(slice(classes, self.rows), own, span + self.rows - classes - 1, span)
         return [_Source(slice(0, classes), self.fold, positions, None), own] if classes else [own]
 
 
@@ -122,7 +121,7 @@ def overlapping(
 
     Returns:
         (C, H, W) in the network's precision, on its device, not clamped: what running every patch gives, but for
-        rounding (1e-6 in float32). Memory: some 100 MB, and a few copies of the image.
+        rounding (1e-6 in float32). Memory: a few copies of the image, and some 150 MB for 128-64.
 
     Raises:
         InputError: where `applies` is false, or the image is not of the network's channels.
@@ -187,22 +186,22 @@ def _piece(model, mirrored, image, filtering, rows: _Part, columns: _Part, sums,
             _given_to_taps(across.unbind(), columns, left, taps, -1)
             for across in _given_to_taps(maps.unbind(), rows, top, taps, -2)
         ]
-        # 3. Layer 3: tap (k, l) writes what lies at (u, v) to pixel (u − k, v − l).
-        for k, l in itertools.product(range(taps), repeat=2):
-            from_maps = given[k % len(given)]
-            from_maps = from_maps[l % len(from_maps)]
-            pixels = third[:, :, k, l] @ from_maps.flatten(1)  # (C, U · V)
-            y = rows.begin + top * rows.step + taps - k
-            x = columns.begin + left * columns.step + taps - l
-            sums[:, y : y + from_maps.shape[1], x : x + from_maps.shape[2]] += pixels.view(-1, *from_maps.shape[1:])
+        # 3. Layer 3: a tap writes what lies at (u, v) to pixel (u − down, v − across).
+        y, x = rows.begin + top * rows.step + taps, columns.begin + left * columns.step + taps
+        for down, across in itertools.product(range(taps), repeat=2):
+            row = given[down % len(given)]  # a part without borders has one sum for all taps
+            maps = row[across % len(row)]
+            _, height, width = maps.shape
+            pixels = third[:, :, down, across] @ maps.flatten(1)  # (C, U · V)
+            sums[:, y - down : y - down + height, x - across : x - across + width] += pixels.view(-1, height, width)
         yield
 
 
 def _layer_1_kernels(weight: Tensor, bias: Tensor, rows: _Part, columns: _Part) -> list:
     """For each pair of sources, groups of column classes: (slice, pixels across, a matrix for each class of rows).
 
-    A matrix is (classes · C₁, 1 + pixels down · C · pixels across), its first column the bias. Class by class the border
-    reaches one pixel further, so that each matrix leaves out the pixels that all its classes are blind to.
+    A matrix is (classes · C₁, 1 + pixels down · C · pixels across), its first column the bias. From class to class a
+    kernel reaches a pixel further; each matrix leaves out the pixels that all its classes are blind to.
     """
     kernels = []
     for pair in itertools.product(rows.sources(1), columns.sources(1)):

@@ -15,8 +15,7 @@ from .figures import POSITIVE, SIGNED, THEMES
 
 SIDE = 240  # pixels that a clip is wide at least
 GAP = 6  # pixels between two panels
-# Of a map, odd so that zero is one of them: with those of the letters they fit into a GIF's 256 colours, and stay exact.
-SHADES = 193
+SHADES = 193  # of a map, odd for a zero: with those of the letters they fit into a GIF's 256, and stay exact
 INKS = 16  # shades of a caption's letters
 
 
@@ -106,7 +105,7 @@ def outline(frame: np.ndarray, top: int, left: int, bottom: int, right: int) -> 
     """Draw a box around these rows and columns of (H, W, 3), in place: orange with a dark edge, to show on anything."""
     image = Image.fromarray(frame)
     draw = ImageDraw.Draw(image)
-    for grown, colour in ((2, GROUND), (1, MARK), (0, MARK), (-1, GROUND)):
+    for grown, colour in ((2, GROUND), (1, MARK), (0, MARK), (-1, MARK), (-2, GROUND)):
         corners = (left - grown, top - grown, right - 1 + grown, bottom - 1 + grown)
         draw.rectangle(corners, outline=tuple(colour.tolist()))
     frame[:] = np.asarray(image)

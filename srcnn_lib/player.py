@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,14 +17,12 @@ from .features import capture, kernels
 from .figures import COLOURS, STEPS, Box, limit_of, most_lost
 from .images import Picture, luminance
 from .inference import apply
+from .pages import sheets
 from .runs import Run, Snapshot
 
 SHOWN = ("layer_1", "layer_2")  # whose channels have a sheet
-COLUMNS = 8  # of a sheet
-BLOCK = 16  # pixels: WebP codes such squares, so a map padded to whole ones does not bleed into its neighbour
-QUALITIES = (85, 75, 65, 55, 45, 35, 25, 15, 8, 3)  # of the sheets, the best first
 DARKEST = 0.02  # of the strongest channel's range: what a channel must reach not to be drawn as noise
-LEVELS = {"layer_1": 127, "layer_2": 7}  # steps of a kernel's weight from zero to the limit; layer 2 has ten times more
+LEVELS = {"layer_1": 127, "layer_2": 7}  # steps of a weight from zero to the limit; layer 2 has ten times more of them
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,8 @@ def player(
         crop: side in pixels of what is shown of it.
         box: the crop's top and left in pixels; None for where bicubic loses most.
         frames: at most so many snapshots, evenly taken; the first and the last are among them.
-        max_mb: what the page may take; the feature maps' sheets are compressed until it does.
+        max_mb: what the page may take; the feature maps' sheets are compressed until they fit, and should that not
+            do, snapshots are left out.
         bar: called with how many snapshots are done, and of how many.
 
     Raises:
@@ -98,10 +96,13 @@ def player(
     limits = _limits(shown)
     ends = {layer: limit_of(torch.stack([frame.kernels[layer] for frame in shown]), 0.998) for layer in SHOWN}
     data = _facts(run, view, shown, limits, ends)
-    room = max_mb * 1e6 - len(pages.page("player", data["title"], data | {"frames": []}).encode())
-    data["frames"] = _compressed(shown, limits, ends, room)
-    if data["frames"] is None:
+    room = max_mb * 1e6 - 1000 - len(pages.page("player", data["title"], data | {"frames": []}).encode())
+    maps = [[sheets.sheet(frame.maps[layer], limits[layer]) for layer in SHOWN] for frame in shown]
+    data["frames"] = sheets.fitted([_exact(frame, ends) for frame in shown], maps, int(room))
+    if not data["frames"]:
         raise InputError(f"the player would take more than {max_mb:g} MB; ask for fewer frames or a smaller crop")
+    if (kept := len(data["frames"])) < (total := len(run.snapshots())):
+        data["notes"].append(f"{kept} of the run's {total} snapshots.")
     return pages.page("player", data["title"], data)
 
 
@@ -174,7 +175,7 @@ def _facts(run: Run, view: View, shown: list[Frame], limits: dict[str, Tensor], 
     psnr = _psnr(luminance(view.bicubic), view.original)
     return {
         "title": f"SRCNN learns to restore {view.name}",
-        "about": f"{filters}, {widths} channels on {what}, ×{run.settings.scale:g}; {len(shown)} snapshots of {run.name}",
+        "about": f"{filters}, {widths} channels on {what}, ×{run.settings.scale:g}, the run {run.name}",
         "notes": [note if note.endswith(".") else f"{note}." for note in view.notes],
         "name": view.name,
         "side": side,
@@ -188,8 +189,8 @@ def _facts(run: Run, view: View, shown: list[Frame], limits: dict[str, Tensor], 
         "layers": [
             {
                 "title": f"Layer {number}, {STEPS[layer].lower()}",
-                "columns": COLUMNS,
-                "tile": [math.ceil(length / BLOCK) * BLOCK for length in side],
+                "columns": sheets.COLUMNS,
+                "tile": sheets.tile(*side),
                 "limits": limits[layer].tolist(),
                 "kernel": [*shown[-1].kernels[layer].shape[:3], ends[layer]],
             }
@@ -246,34 +247,7 @@ def _limits(shown: list[Frame]) -> dict[str, Tensor]:
     return limits
 
 
-def _compressed(
-    shown: list[Frame], limits: dict[str, Tensor], ends: dict[str, float], room: float
-) -> list[dict] | None:
-    """The frames as the page wants them, in the best quality that stays within `room` bytes; None where none does."""
-    with ThreadPoolExecutor() as pool:  # Pillow encodes outside Python's lock
-        frames = list(pool.map(lambda frame: _exact(frame, ends), shown))
-        room -= sum(len(text) for frame in frames for text in (frame["picture"], *frame["kernels"], " " * 100))
-        sheets = [{layer: _sheet(frame.maps[layer], limits[layer]) for layer in SHOWN} for frame in shown]
-        # 1. A few frames tell which quality will do. 2. Should the others be busier, the next lower one.
-        for quality in QUALITIES:
-
-            def compress(sheets: dict[str, Tensor], quality=quality) -> list[str]:
-                return [pages.encoded(sheet, quality=quality) for sheet in sheets.values()]
-
-            sample = list(pool.map(compress, sheets[:: max(1, len(sheets) // 4)]))
-            if _length(sample) / len(sample) * len(sheets) > room:
-                continue
-            maps = list(pool.map(compress, sheets))
-            if _length(maps) <= room:
-                return [frame | {"maps": of_frame} for frame, of_frame in zip(frames, maps, strict=True)]
-    return None
-
-
-def _length(maps: list[list[str]]) -> int:
-    return sum(len(text) for of_frame in maps for text in of_frame)
-
-
-def _exact(frame: Frame, limits: dict[str, float]) -> dict:
+def _exact(frame: Frame, ends: dict[str, float]) -> dict:
     """What is kept as it is: figures, the reconstruction, the kernels."""
     return {
         "step": frame.step,
@@ -281,29 +255,7 @@ def _exact(frame: Frame, limits: dict[str, float]) -> dict:
         "psnr": frame.psnr,
         "picture": pages.encoded(frame.picture),
         "kernels": [
-            pages.encoded(_kernel_image(weight, limits[layer], LEVELS[layer]))
+            pages.encoded(sheets.kernel_image(weight, ends[layer], LEVELS[layer]))
             for layer, weight in frame.kernels.items()
         ],
     }
-
-
-def _sheet(maps: Tensor, limits: Tensor) -> Tensor:
-    """(channels, h, w) → uint8 picture of all, COLUMNS in a row, each padded to whole BLOCKs by its edge."""
-    channels, height, width = maps.shape
-    pixels = pages.bytes_of(maps.float() / limits[:, None, None])
-    right, below = -width % BLOCK, -height % BLOCK
-    if right or below:
-        pixels = F.pad(pixels[None].float(), [0, right, 0, below], mode="replicate")[0].to(torch.uint8)
-    rows = math.ceil(channels / COLUMNS)
-    pixels = torch.cat([pixels, pixels.new_zeros(rows * COLUMNS - channels, *pixels.shape[1:])])
-    tiles = pixels.unflatten(0, (rows, COLUMNS))  # (rows, COLUMNS, h, w)
-    return tiles.transpose(1, 2).flatten(2).flatten(0, 1)
-
-
-def _kernel_image(weight: Tensor, limit: float, levels: int) -> Tensor:
-    """(outputs, inputs, k, k) → uint8, zero in the middle: a row of squares for each output, or one in colours."""
-    values = (weight / limit).clamp(-1, 1).mul(levels).round() / levels
-    values = (127.5 + 127.5 * values).round().to(torch.uint8)
-    if weight.shape[1] == 3:
-        return values.permute(0, 2, 3, 1).flatten(0, 1)  # (outputs·k, k, 3)
-    return values.permute(0, 2, 1, 3).flatten(2).flatten(0, 1)  # (outputs·k, inputs·k)

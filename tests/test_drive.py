@@ -32,6 +32,7 @@ class FailingDrive:
                   "gone"     whatever is done is Errno 107
                   "full"     every write keeps half and is then Errno 28
                   "stall"    a write waits until `drive.go_on` is set
+                  "dies"     the next write keeps half and is Errno 107; from then on "vanished"
                   "vanished" the folder itself is not there, as after an unmount
     drive.only               the beginning of the names of the files whose writes fail; of all without
     drive.opened             the names of the files made so far
@@ -46,6 +47,7 @@ class FailingDrive:
         self.opened, self.emptied, self.violations = [], [], []
         path.mkdir(parents=True)
         real_open = builtins.open
+        self.real_unlink = os.unlink
 
         def opens(file, mode="r", *args, **kwargs):
             if not self.concerns(file):
@@ -74,6 +76,15 @@ class FailingDrive:
             raise OSError(errno.ENOTCONN, "Transport endpoint is not connected", str(path))
         if self.fails == "vanished":
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+
+    def lose(self, run, *starts) -> None:
+        """Drop files that begin so, as Drive does by itself."""
+        fails, self.fails = self.fails, None
+        names = self.names(run)
+        self.fails = fails
+        for name in names:
+            if name.startswith(starts):
+                self.real_unlink(self.path / run / name)
 
     def guarded(self, name, function):
         def guarded(path=".", *args, **kwargs):
@@ -128,10 +139,13 @@ class _File:
             return self.file.write(content)
         if drive.fails == "error":
             raise OSError(errno.EIO, "Input/output error", self.file.name)
-        if drive.fails in ("short", "full"):
+        if drive.fails in ("short", "full", "dies"):
             self.file.write(content[: len(content) // 2])
             if drive.fails == "full":
                 raise OSError(errno.ENOSPC, "No space left on device", self.file.name)
+            if drive.fails == "dies":
+                drive.fails = "vanished"
+                raise OSError(errno.ENOTCONN, "Transport endpoint is not connected", self.file.name)
             return len(content)
         if drive.fails == "stall":
             drive.stalled.set()
@@ -344,6 +358,44 @@ def test_until_the_listing_is_written_drive_holds_the_state_before(drive, run, m
         assert contents_of(restored(drive, tmp_path)) == before
 
 
+def test_half_a_file_that_a_dying_mount_left_is_removed_once_it_is_back(drive, run, mirrored):
+    mirror = mirrored()
+    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    drive.fails = "dies"
+    advance(run, 10)
+    mirror.push()
+    wait_for(lambda: not mirror.healthy)
+    time.sleep(0.05)  # several tries
+    drive.fails = None
+    wait_for(lambda: mirror.status == "Drive: up to date (step 10)")
+    assert mirror.close()
+    assert set(drive.names()) == drive.named()
+
+
+def test_an_unmounted_drive_is_not_replaced_by_a_local_folder(drive, run, mirrored, tmp_path):
+    mirror = mirrored()
+    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    drive.path.parent.rename(tmp_path / "in the cloud")
+    advance(run, 10)
+    mirror.push()
+    wait_for(lambda: not mirror.healthy)
+    time.sleep(0.05)
+    assert not drive.path.parent.exists()
+    (tmp_path / "in the cloud").rename(drive.path.parent)
+    wait_for(lambda: mirror.status == "Drive: up to date (step 10)")
+    assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
+
+
+def test_snapshots_beyond_the_newest_checkpoint_wait_for_the_next(drive, run, mirrored):
+    """A training that goes on from that checkpoint writes them again."""
+    put(run.path / "snapshots" / "step-00000004-epoch-0000.safetensors", b"early")
+    assert mirrored().close()
+    assert "snapshots/step-00000004-epoch-0000.safetensors" not in drive.listing()["files"]
+    advance(run, 10)
+    assert mirrored().close()
+    assert "snapshots/step-00000004-epoch-0000.safetensors" in drive.listing()["files"]
+
+
 def test_failed_writes_leave_no_litter_on_a_full_drive(drive, run, mirrored):
     mirror = mirrored()
     wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
@@ -377,13 +429,9 @@ def test_what_a_dying_mount_lost_is_copied_again(drive, run, mirrored, tmp_path)
     advance(run, 20)
     mirror.push()
     wait_for(lambda: not mirror.healthy)
-    drive.fails = None  # and at that moment:
-    lost = [name for name in drive.names() if name.startswith(("step-00000010", "latest-"))]
-    for name in lost:
-        os.truncate(drive.path / "run" / name, 0)
-        os.unlink(drive.path / "run" / name)
-    mirror._shelf.met = False  # in case the thread had looked between the two lines above
-    mirror.push()
+    drive.lose("run", "step-00000010", "latest-")
+    drive.fails = None
+    wait_for(lambda: mirror.status == "Drive: up to date (step 20)")
     assert mirror.close()
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
@@ -413,7 +461,9 @@ def test_a_stalled_write_holds_up_neither_push_nor_close(drive, run, mirrored, m
     assert mirror.status == "Drive: up to date (step 10)"
 
 
-def test_what_training_deletes_while_it_is_copied_trips_nobody(drive, run, mirrored, tmp_path):
+def test_what_training_deletes_while_it_is_copied_trips_nobody(drive, run, mirrored, tmp_path, monkeypatch):
+    failures = []
+    monkeypatch.setattr(mirrors, "reason", lambda error, _: failures.append(error) or "failed")
     mirror = mirrored()
     wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
     drive.fails = "stall"
@@ -427,6 +477,7 @@ def test_what_training_deletes_while_it_is_copied_trips_nobody(drive, run, mirro
     mirror.push()
     wait_for(lambda: mirror.status == "Drive: up to date (step 70)")
     assert mirror.close()
+    assert failures == []
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
 
@@ -614,7 +665,7 @@ def test_a_listing_that_leads_out_of_the_run_is_refused(drive, run, mirrored, tm
     name = drive.holding("latest-")
     content = drive.listing()
     content["files"][path] = content["files"]["config.json"]
-    file = os.open(drive.path / "run" / name, os.O_WRONLY)
+    file = os.open(drive.path / "run" / name, os.O_WRONLY | os.O_TRUNC)
     os.write(file, json.dumps(content).encode())
     os.close(file)
     assert restored(drive, tmp_path) is None

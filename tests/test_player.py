@@ -90,6 +90,13 @@ def test_more_snapshots_than_frames_are_thinned_with_both_ends_kept(run, cat):
     assert f'"step":{steps[-1]},' in text
 
 
+def test_where_the_lowest_quality_is_not_enough_snapshots_are_left_out_and_that_is_said(run, cat):
+    text = player(run, cat, max_mb=0.25)
+    assert len(text.encode()) <= 250_000
+    assert 2 <= text.count('"step":') < 10
+    assert "of the run's 10 snapshots." in text
+
+
 def test_a_name_can_not_end_the_script(path):
     assert path.read_text("utf-8").count("</script>") == 1
 
@@ -238,7 +245,7 @@ def test_nothing_sticks_out_at_any_width(open_page, path, screen, scheme):
 
 def test_a_picture_that_bicubic_brings_back_exactly_is_no_trouble(open_page, tmp_path):
     run = run_of(tmp_path / "run", 3, 3, (4, 3))
-    white = Picture(torch.ones(3, 40, 40), name="white.png")
-    page = open_page(pages.write(player(run, white), tmp_path / "white.html"))
+    black = Picture(torch.zeros(3, 40, 40), name="black.png")
+    page = open_page(pages.write(player(run, black), tmp_path / "black.html"))
     drawn(page, 2)
     assert page.text_content(".bicubic-psnr") == "∞ dB"
