@@ -104,7 +104,7 @@ class Run:
     def snapshots(self) -> list[Snapshot]:
         """All snapshots in the order of their steps."""
         snapshots = []
-        for path in sorted((self.path / "snapshots").glob("*.safetensors")):
+        for path in sorted((self.path / "snapshots").glob("step-*.safetensors")):
             step, _, epoch = path.stem.partition("-epoch-")
             snapshots.append(Snapshot(int(step.removeprefix("step-")), int(epoch), path))
         return snapshots
@@ -170,7 +170,12 @@ class Run:
         return None, notes
 
     def forget_after(self, step: int) -> None:
-        """Remove what a resumed training will write again: snapshots and checkpoints beyond `step`."""
+        """Remove what a resumed training will write again, snapshots and checkpoints beyond `step`, and half-written
+        files of a process that was killed."""
+        for folder in (self.path, self.path / "snapshots", self.path / "checkpoints"):
+            for half_written in folder.glob(".*-*"):
+                if half_written.suffix in (".safetensors", ".pt", ".json", ".jsonl"):
+                    half_written.unlink()
         for snapshot in self.snapshots():
             if snapshot.step > step:
                 snapshot.path.unlink()

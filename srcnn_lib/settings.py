@@ -74,7 +74,7 @@ class Settings:
     patch: int = _setting(33, "Side of the target patch in pixels.")
     batch: int = _setting(24, "Crops a step.")
     rate: float = _setting(5e-4, "Learning rate of Adam.")
-    warmup: int = _setting(200, "Steps over which the rate rises from nothing.")
+    warmup: int = _setting(200, "Steps over which the rate rises from nothing; a tenth of all at most.")
     schedule: str = _setting("cosine", "cosine to zero at the end of the training, or constant.")
     # The last layer writes pixels directly: at the full rate its noise is the picture's noise (paper, section 4.1).
     last_layer_rate: float = _setting(0.1, "The last layer's rate as a share of the others'.")

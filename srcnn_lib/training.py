@@ -129,8 +129,9 @@ class State:
     def rate(self) -> float:
         """The learning rate of the next step: warm-up, then the schedule, halved as steering asked."""
         factor = self.rate_factor
-        if self.step < self.settings.warmup:
-            factor *= (self.step + 1) / self.settings.warmup
+        warmup = min(self.settings.warmup, self.steps // 10)  # a short training must not end in its warm-up
+        if self.step < warmup:
+            factor *= (self.step + 1) / warmup
         if self.settings.schedule == "cosine":
             factor *= 0.5 * (1 + math.cos(math.pi * min(self.step / max(self.steps, 1), 1)))
         return self.settings.rate * factor

@@ -91,8 +91,8 @@ def test_more_snapshots_than_frames_are_thinned_with_both_ends_kept(run, cat):
 
 
 def test_where_the_lowest_quality_is_not_enough_snapshots_are_left_out_and_that_is_said(run, cat):
-    text = player(run, cat, max_mb=0.25)
-    assert len(text.encode()) <= 250_000
+    text = player(run, cat, max_mb=0.15)
+    assert len(text.encode()) <= 150_000
     assert 2 <= text.count('"step":') < 10
     assert "of the run's 10 snapshots." in text
 

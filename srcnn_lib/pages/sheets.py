@@ -1,4 +1,4 @@
-"""Feature maps and kernels as pictures for a page: all channels in one sheet, compressed until a page's size is kept."""
+"""Feature maps and kernels as pictures for a page: all channels in one sheet, compressed until a size is kept."""
 
 import math
 import os
@@ -23,7 +23,7 @@ def tile(height: int, width: int) -> tuple[int, int]:
 
 
 def sheet(maps: Tensor, limits: Tensor) -> Tensor:
-    """(channels, h, w) from 0 to (channels,) `limits` → uint8 picture of all, COLUMNS in a row, padded by their edges."""
+    """(channels, h, w) from 0 to (channels,) `limits` → uint8 picture, COLUMNS in a row, padded by their edges."""
     channels, height, width = maps.shape
     tall, wide = tile(height, width)
     pixels = bytes_of(maps.float() / limits[:, None, None])

@@ -1,0 +1,36 @@
+"""A run to look at, for whoever has not trained one yet."""
+
+from pathlib import Path
+
+from .console import follow
+from .runs import Run
+from .settings import Settings
+from .training import fit
+
+KEPT_OUT = "samples:chelsea"
+
+
+def run_or_practice(path: str | Path, **settings) -> Run:
+    """The run at `path`; where there is none, the one called "practice" beside it, which is trained now if need be.
+
+    Args:
+        path: of a run's folder.
+        settings: of the practice run, in place of its own: a small network on luminance, for three quarters of a
+            minute on the photographs that come with scikit-image, without the cat.
+
+    Raises:
+        InputError: a setting that can't be used.
+    """
+    path = Path(path)
+    if (path / "config.json").exists():
+        return Run(path)
+    practice = path.with_name("practice")
+    if not (practice / "config.json").exists():
+        own = {"data": ("samples",), "test": (KEPT_OUT,), "channels": 1, "widths": (64, 32), "test_patches": 128}
+        ends = {} if {"steps", "epochs", "minutes"} & settings.keys() else {"minutes": 0.75}
+        Run.create(practice, Settings.of(**{**own, **ends, **settings}))
+    run = Run(practice)
+    print(f"There is no run at {path} yet; {practice} is looked at instead, trained for a moment only.")
+    if not run.snapshots():
+        follow(fit(run.settings, run), run)
+    return run
