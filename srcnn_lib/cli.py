@@ -271,6 +271,75 @@ def demo(
 
 
 @app.command()
+def animate(
+    run: Annotated[Path, typer.Argument(help="The run whose training is to be seen.")],
+    what: Annotated[str, typer.Option(help="reconstruction, channel, kernels or scan.")] = "reconstruction",
+    image: Annotated[
+        list[str] | None, typer.Option(help="A photograph; several go side by side. The run's probe without it.")
+    ] = None,
+    layer: Annotated[str, typer.Option(help="layer_1, layer_2 or layer_3.")] = "layer_2",
+    channel: Annotated[str, typer.Option(help="A channel's number, several as 0,5,8, or all.")] = "0",
+    before_relu: Annotated[bool, typer.Option("--before-relu", help="Channels with their sign.")] = False,
+    mode: Annotated[str, typer.Option(help="Of a scan: non-overlapping or overlapping.")] = "non-overlapping",
+    stride: Annotated[int, typer.Option(help="Of an overlapping scan: pixels from patch to patch.")] = 11,
+    crop: Annotated[int | None, typer.Option(help="Side of the square that is shown of each photograph.")] = None,
+    frames: Annotated[int | None, typer.Option(help="How many; 20, for a scan 60.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames a second; 20 frames at 5 are the original's 4 s.")] = None,
+    hold: Annotated[float, typer.Option(help="Seconds that the last frame stays beyond that.")] = 1.5,
+    max_mb: Annotated[float | None, typer.Option(help="Shrink or thin it until it fits into so many MB.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A .gif, .mp4 or .webp file.")] = None,
+) -> None:
+    """Make a film of a training: the picture, the channels, the kernels, or the patches at work."""
+    from .animation import animate as animated
+
+    with Bar("frames") as bar:
+        path, notes = animated(
+            run, what, image or (), layer=layer, channel=channel, before_relu=before_relu, mode=mode, stride=stride,
+            crop=crop, frames=frames, fps=fps, hold=hold, max_mb=max_mb, out=out, bar=bar,
+        )  # fmt: skip
+    print(path)
+    for note in notes:
+        print(f"  {note}")
+
+
+@app.command()
+def player(
+    run: Annotated[Path, typer.Argument(help="The run whose training is to be seen.")],
+    image: Annotated[str | None, typer.Option(help="A photograph; a tile of the run's probe without it.")] = None,
+    crop: Annotated[int, typer.Option(help="Side of the square that is shown, in pixels.")] = 96,
+    frames: Annotated[int, typer.Option(help="At most so many snapshots.")] = 60,
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("player.html"),
+) -> None:
+    """Write one page, for any browser and offline, that scrubs through a training with every channel in step."""
+    from . import pages
+    from .player import player as page
+    from .runs import Run
+
+    with Bar("snapshots") as bar:
+        pages.write(page(Run(run), image, crop=crop, frames=frames, bar=bar), out)
+    print(f"{out}  {out.stat().st_size / 2**20:.1f} MB")
+
+
+@app.command()
+def compare(
+    image: Annotated[str, typer.Argument(help="A photograph; it is reduced and brought back.")],
+    scale: Annotated[float | None, typer.Option(help="From 1.1 to 8; the network's own without it.")] = None,
+    weights: Annotated[
+        str | None, typer.Option(help="A file of weights, or a run; a released network without it.")
+    ] = None,
+    which: Which = "newest",
+    out: Annotated[Path, typer.Option(help="The page.")] = Path("compare.html"),
+) -> None:
+    """Write one page with a divider to drag between bicubic, SRCNN and the original."""
+    from . import pages, slider
+    from .released import open_weights, released_for
+
+    model, _ = open_weights(weights or released_for(scale)[0], which)
+    pages.write(slider.compare(image, model, scale), out)
+    print(f"{out}  {out.stat().st_size / 2**20:.1f} MB")
+
+
+@app.command()
 def info(source: Annotated[str, typer.Argument(help="A file of weights, or a run.")]) -> None:
     """Say what is known of a network: its settings, and what was written down when it was trained."""
     from .released import open_weights

@@ -45,7 +45,7 @@ def _setting(default, help):
 class Settings:
     """What decides a training. Written as JSON into the run; each field is a flag of `srcnn train`.
 
-    Reference: the network is Dong et al., arXiv 1501.00092, section 3; the defaults were chosen by measurement (README).
+    Reference: Dong et al., arXiv 1501.00092, section 3, for the network; the defaults were chosen by measurement.
     """
 
     data: tuple[str, ...] = _setting(
