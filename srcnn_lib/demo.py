@@ -22,9 +22,15 @@ def demonstrate(out: Path, minutes: float = 1.5) -> None:
     """
     began = time.monotonic()
     settings = Settings.of(
-        data=("samples",), test=(f"samples:{KEPT_OUT}",), channels=1, widths=(64, 32), minutes=minutes, test_patches=128,
-        batch=8, rate=1e-3,  # many small steps: what a minute and a half is used best for
-    )  # fmt: skip
+        data=("samples",),
+        test=(f"samples:{KEPT_OUT}",),
+        channels=1,
+        widths=(64, 32),
+        minutes=minutes,
+        batch=8,  # many small steps: what a minute and a half is used best for
+        rate=1e-3,
+        test_patches=128,
+    )
     path = unused(out / "run")
     names = [name for name in datasets.SAMPLES if name != KEPT_OUT]
     print(f"A 9-5-5 network of 64-32 channels learns to enlarge photographs (luminance, ×{settings.scale:g}).")

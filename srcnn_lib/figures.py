@@ -177,7 +177,7 @@ def _score(name: str, scores: dict | None) -> str:
     psnr, ssim = scores[name]
     text = "∞ dB" if math.isinf(psnr) else f"{psnr:.2f} dB"
     if name == "srcnn" and "bicubic" in scores and math.isfinite(gain := psnr - scores["bicubic"][0]):
-        text += f" ({gain:+.2f})".replace("-", "−")
+        text += f" ({round(gain, 2) + 0.0:+.2f})".replace("-", "−")
     return text if ssim is None else f"{text} · SSIM {ssim:.4f}"
 
 

@@ -83,7 +83,7 @@ class Notebook:
         return [int(re.sub(r"\s", "", number)) for number in found.groups()] if found else [0, 0]
 
     def press(self, command: str) -> None:
-        self.page.get_by_role("button", name=LABELS[command][0], exact=True).click()
+        self.page.locator(f".widget-button:text-is('{LABELS[command][0]}')").click()
 
     def execute(self, command: str) -> None:
         self.page.evaluate("command => { window.jupyterapp.commands.execute(command) }", command)
@@ -119,6 +119,7 @@ def test_the_buttons_steer_the_training_while_its_cell_runs(tmp_path, chromium):
         notebook.execute("notebook:run-all-cells")
 
         _until(lambda: notebook.state() == "Training" and notebook.steps()[0] > 20, "the training begins")
+        notebook.shot(shots / "begun-light.png")
         notebook.press("pause")
         _until(lambda: notebook.state() == "Paused", "it pauses")
         step, steps = notebook.steps()
@@ -132,7 +133,7 @@ def test_the_buttons_steer_the_training_while_its_cell_runs(tmp_path, chromium):
         _until(lambda: notebook.steps()[1] > steps, "one epoch more")
         notebook.shot(shots / "training-light.png")
         page.evaluate("window.jupyterapp.commands.execute('apputils:change-theme', {theme: 'JupyterLab Dark'})")
-        page.wait_for_selector("body[data-jp-theme-light=false]")
+        page.wait_for_selector("body[data-jp-theme-light=false]", state="attached")
         notebook.shot(shots / "training-dark.png")
 
         notebook.press("stop")

@@ -1,0 +1,114 @@
+"""What a Lens shows at once, in some hundredths of a second: pixels (H, W, 3) uint8, for a screen."""
+
+import functools
+import io
+import math
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+
+from . import features
+from .figures import limit_of
+from .lens import Lens
+from .model import LAYERS
+from .panels import GAP, GROUND, caption, join, mosaic, outline, tint
+
+LARGE, SHEET, TILE = 512, 640, 160  # pixels: a channel's longer side, a sheet's width, a tile's at most
+LINE = 3  # pixels between two tiles
+
+
+class Views:
+    """A Lens's channels and sheets, drawn quickly; what two of them share is drawn once."""
+
+    def __init__(self, lens: Lens):
+        self.lens = lens
+        self.sheet = functools.lru_cache(maxsize=64)(self._sheet)
+        self._photographs = functools.lru_cache(maxsize=64)(self._photographs)
+
+    def channel(self, address: str, step: int | None = None, before_relu: bool = False) -> np.ndarray:
+        """One channel large; below it the bicubic picture, what the network makes of it, and the channel's kernel."""
+        lens, (layer, number) = self.lens, features.parse_address(address, self.lens.model(step))
+        limit, signed = lens.limit(address, before_relu), _signed(layer, before_relu)
+        large = tint(lens.map(address, step, before_relu), limit, signed)  # (H, W, 3)
+        large = _repeated(large, max(1, LARGE // max(large.shape[:2])))
+        width = (large.shape[1] - 2 * GAP) // 3
+        kernel = features.kernels(lens.model(step), layer)[number]
+        beside = caption(_kernel(kernel, width)[None], "Kernel", f"±{limit_of(kernel, 1):.2g}")
+        large = caption(large[None], address, f"±{limit:.2g}" if signed else f"0 to {limit:.2g}")
+        below = join([*self._photographs(step, width), beside])
+        whole = np.empty((large.shape[1] + GAP + below.shape[1], large.shape[2], 3), np.uint8)
+        whole[:] = GROUND
+        whole[: large.shape[1]] = large[0]
+        whole[-below.shape[1] :, : below.shape[2]] = below[0]
+        return whole
+
+    def _photographs(self, step: int | None, width: int) -> list[np.ndarray]:
+        """Bicubic and SRCNN, (1, H, width, 3) each, with PSNR."""
+        scene, made = self.lens.scene, self.lens.maps(LAYERS[-1], step)
+        bicubic, srcnn = (_fitted(scene.pixels(picture), width)[None] for picture in (scene.seen, made))
+        return [caption(bicubic, "Bicubic"), caption(srcnn, "SRCNN", scene.decibels(made))]
+
+    def _sheet(self, layer: str, step: int | None = None, before_relu: bool = False) -> np.ndarray:
+        """All channels of a layer, each above its number; one range for all, colours over its square root."""
+        maps = self.lens.maps(layer, step, before_relu)  # (channels, H, W)
+        columns = _columns(len(maps))
+        width = min(SHEET // columns, TILE)
+        height = max(1, round(width * maps.shape[1] / maps.shape[2]))
+        small = F.interpolate(maps[None], (height, width), mode="area")[0]
+        root = small.sign() * small.abs().sqrt()
+        tiles = tint(root, self.lens.limit(layer, before_relu) ** 0.5, _signed(layer, before_relu))
+        return mosaic(caption(tiles, [str(number) for number in range(len(maps))]), columns, gap=LINE)
+
+
+def marked(sheet: np.ndarray, channels: int, chosen: int) -> np.ndarray:
+    """A copy of a sheet with an outline around one of its channels."""
+    columns = _columns(channels)
+    height, width = ((sheet.shape[0] - LINE) // math.ceil(channels / columns), (sheet.shape[1] - LINE) // columns)
+    top, left = chosen // columns * height + LINE, chosen % columns * width + LINE
+    sheet = sheet.copy()
+    outline(sheet, top, left, top + height - LINE, left + width - LINE)
+    return sheet
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """A PNG file's bytes, quick rather than small."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def _columns(channels: int) -> int:
+    return math.ceil(math.sqrt(channels))
+
+
+def _signed(layer: str, before_relu: bool) -> bool:
+    return before_relu or layer == LAYERS[-1]
+
+
+def _repeated(pixels: np.ndarray, factor: int) -> np.ndarray:
+    return pixels.repeat(factor, 0).repeat(factor, 1)
+
+
+def _fitted(pixels: np.ndarray, width: int) -> np.ndarray:
+    """A photograph at another width."""
+    height = max(1, round(width * pixels.shape[0] / pixels.shape[1]))
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+
+
+def _kernel(weight: Tensor, width: int) -> np.ndarray:
+    """(inputs, k, k) → (width, width, 3): three inputs in their colours, with zero as grey, or all inputs in rows."""
+    limit = limit_of(weight, 1)
+    if len(weight) == 3:
+        pixels = ((0.5 + weight / (2 * limit)).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    else:
+        tiles = tint(weight, limit, signed=True)  # (inputs, k, k, 3)
+        pixels = tiles[0] if len(tiles) == 1 else mosaic(tiles, _columns(len(tiles)))
+    if (factor := width // pixels.shape[1]) == 0:
+        return _fitted(pixels, width)
+    whole = np.empty((width, width, 3), np.uint8)
+    whole[:] = GROUND
+    pixels = _repeated(pixels, factor)
+    whole[: len(pixels), : pixels.shape[1]] = pixels[:width]
+    return whole

@@ -1,0 +1,40 @@
+"""A run as training would have written it, without the training: for whatever looks at runs."""
+
+from pathlib import Path
+
+import torch
+from skimage import data as photographs
+
+from srcnn_lib.degradation import degrade
+from srcnn_lib.model import SRCNN, start_from_identity
+from srcnn_lib.runs import Run
+from srcnn_lib.settings import Settings
+
+STEPS = (0, 1, 2, 4, 8, 16)
+
+
+def small_run(path: Path, channels: int = 1, widths: tuple[int, int] = (6, 4)) -> Run:
+    """A run whose snapshots go from the identity a little further away with each step."""
+    torch.manual_seed(0)
+    run = Run.create(path, Settings.of(channels=channels, widths=widths, epochs=len(STEPS) - 1))
+    model = start_from_identity(SRCNN(channels, widths=widths))
+    direction = [0.02 * torch.randn_like(parameter) for parameter in model.parameters()]
+    for epoch, step in enumerate(STEPS):
+        run.write_snapshot(model, step, epoch)
+        with torch.no_grad():
+            for parameter, change in zip(model.parameters(), direction, strict=True):
+                parameter += change
+    run.write_history(
+        [
+            {
+                "step": step, "epoch": epoch, "train_loss": 0.01 / epoch, "test_loss": 0.012 / epoch,
+                "train_psnr_y": 30.0 + epoch, "test_psnr_y": 29.0 + epoch, "test_bicubic_psnr_y": 31.0,
+                "train_psnr_rgb": 29.0 + epoch, "test_psnr_rgb": 28.0 + epoch, "test_bicubic_psnr_rgb": 30.0,
+            }
+            for epoch, step in enumerate(STEPS) if epoch
+        ]
+    )  # fmt: skip
+    cat = torch.from_numpy(photographs.chelsea().copy()).permute(2, 0, 1) / 255
+    tiles = [degrade(cat[:, top : top + 96, left : left + 96], 2.0) for top in (30, 130) for left in (100, 200)]
+    run.write_probe(*(torch.stack(pictures) for pictures in zip(*tiles, strict=True)))
+    return run
