@@ -48,8 +48,9 @@ class Scene:
         psnr = self._psnr(luminance(self._plain(made)))
         if math.isinf(psnr):
             return "∞ dB"
-        gain = psnr - self._bicubic
-        return f"{psnr:.2f} dB ({round(gain, 2) + 0.0:+.2f})".replace("-", "−") if math.isfinite(gain) else f"{psnr:.2f} dB"
+        if not math.isfinite(gain := psnr - self._bicubic):
+            return f"{psnr:.2f} dB"
+        return f"{psnr:.2f} dB ({round(gain, 2) + 0.0:+.2f})".replace("-", "−")
 
     def _plain(self, made: Tensor) -> Tensor:
         """Clamped; an RGB network's view of a grey picture is grey again."""
