@@ -5,7 +5,7 @@ ENV := .venv
 BIN := $(ENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test lint format notebook clean
+.PHONY: demo test lint format notebook demonstrations clean
 
 demo: $(ENV)/library
 	$(BIN)/srcnn demo
@@ -23,6 +23,12 @@ format: $(ENV)/everything
 
 notebook: $(ENV)/everything
 	$(BIN)/jupyter lab notebooks
+
+# Some twenty minutes on two cores; the runs stay in runs/.
+demonstrations: $(ENV)/library
+	$(BIN)/srcnn train --data t91 --channels 1 --widths 64,32 --minutes 10 --out runs/t91
+	$(BIN)/srcnn train --data t91 --channels 1 --widths 64,32 --init torch --epochs 20 --out runs/t91-from-nothing
+	$(BIN)/python demonstrations/make.py runs/t91 runs/t91-from-nothing
 
 $(ENV)/library: pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with venv is needed; none was found on the path" >&2; exit 2; }

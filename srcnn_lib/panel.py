@@ -40,6 +40,7 @@ STYLE = """<style>
 .srcnn-live svg text { fill: currentColor; font-size: 13px }
 .srcnn-live .probe { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 4px; align-self: start }
 .srcnn-live .probe img { display: block; width: 100%; height: auto; max-width: none; margin: 0 0 4px }
+.srcnn-live .legend { gap: .2em 1.3em; margin-bottom: .3em }
 .srcnn-live .key::before { content: ""; display: inline-block; width: 1.3em; margin-right: .45em; vertical-align: .25em;
   border-top: 2.5px solid var(--c, currentColor) }
 .srcnn-live .dashed::before { border-top: 1.5px dashed }
@@ -134,9 +135,9 @@ def chart(train: Points, test: Points, bicubic: float | None, loss: Points) -> s
 
 def _legend(train: Points, test: Points, bicubic: float | None, loss: Points) -> str:
     keys = [
-        ("key", TEST, "test", f"{test[-1][1]:.2f} dB" if test else ""),
-        ("key", TRAIN, "train", f"{train[-1][1]:.2f} dB" if train else ""),
-        ("key dashed", "currentColor", "bicubic", f"{bicubic:.2f} dB" if bicubic is not None else ""),
+        ("key", TEST, "test", f"{test[-1][1]:.2f}" if test else ""),
+        ("key", TRAIN, "train", f"{train[-1][1]:.2f}" if train else ""),
+        ("key dashed", "currentColor", "bicubic", f"{bicubic:.2f}" if bicubic is not None else ""),
         ("key thin", "currentColor", "loss", scientific(loss[-1][1], 2) if loss else ""),
     ]
     shown = [
@@ -144,7 +145,7 @@ def _legend(train: Points, test: Points, bicubic: float | None, loss: Points) ->
         for kind, colour, name, value in keys
         if value
     ]
-    return f'<div class="row" style="margin-bottom:.3em">{"".join(shown)}</div>'
+    return f'<div class="row legend">{"".join(shown)}</div>'
 
 
 def _curve(points: Points, last: float, low: float, high: float, look: str) -> str:

@@ -21,6 +21,7 @@ from .training import Record
 SHARE = 0.02  # of the training's time that showing it may take
 SECONDS = 0.5  # between two pictures at the least
 LOSSES = 400  # points of the loss's curve at most
+STEPS = 10  # that a point of it is the mean of at the least
 LABELS = {
     "pause": ("Pause", "pause"),
     "resume": ("Resume", "play"),
@@ -126,7 +127,7 @@ class Panel:
         self._pressed = time.monotonic()
 
     def _draw(self) -> None:
-        if self._since:
+        if len(self._since) >= STEPS:
             self.losses.append((self._record.step, torch.stack(self._since).mean().item()))
             self._since.clear()
         if len(self.losses) > LOSSES:
@@ -158,7 +159,11 @@ class Panel:
             figures=self._figures(curves["test"], bicubic),
             chart=panel.chart(**curves, bicubic=bicubic, loss=earlier + self.losses) if record else "",
             probe=self._columns(),
-            notes=[str(self.run.path), self.drive() if self.drive else "", _by_hand(self.run, self.steering)],
+            notes=[
+                str(self.run.path),
+                self.drive() if self.drive else "",
+                "its file “control” steers it as well: echo pause > control" if self.steering else "",
+            ],
         )
 
     def __repr__(self) -> str:
@@ -204,10 +209,6 @@ class Panel:
             self._probe["srcnn"] = [*map(panel.png, reconstruct_probe(newest.load(), upsampled))]
         titles = {"bicubic": "Bicubic", "srcnn": f"SRCNN, step {newest.step}", "original": "Original"}
         return [(title, self._probe[name]) for name, title in titles.items()]
-
-
-def _by_hand(run: Run, steering: Steering | None) -> str:
-    return f"from a terminal: echo pause > {run.path / 'control'}" if steering else ""
 
 
 def buttons(press: Callable[[str], None]) -> "LabButtons | ColabButtons | None":
