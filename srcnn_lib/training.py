@@ -72,7 +72,7 @@ def fit(
     keeper.resume()
     steering = steering or Steering()
     clock = Clock(state)
-    with interruptible() as interrupted, contextlib.closing(keeper):
+    with interruptible() as interrupted, repeatable(settings.deterministic), contextlib.closing(keeper):
         while state.step < state.steps and not (interrupted() or steering.stopped):
             for command in steering.commands(run):
                 keeper.obey(command)
@@ -421,6 +421,19 @@ def interruptible():
         yield lambda: bool(pressed)
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def repeatable(wanted: bool):
+    """While it lasts, torch takes only algorithms that give the same bits each time; a CPU has no others here."""
+    before = torch.are_deterministic_algorithms_enabled()
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is repeatable only with a fixed workspace
+        torch.use_deterministic_algorithms(True)
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
 
 
 def device_of(name: str) -> torch.device:

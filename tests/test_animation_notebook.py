@@ -24,7 +24,7 @@ def shown(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("IPYTHONDIR", str(folder / "ipython"))
-        small = {"second": str(folder / "cat.png"), "crop": CROP, "frames": FRAMES, "practice_minutes": 0.02}
+        small = {"second": str(folder / "cat.png"), "crop": CROP, "frames": FRAMES, "practice_steps": 8}
         return executed(copy_with("animation", folder, **small)), folder
 
 

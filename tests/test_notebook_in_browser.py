@@ -94,7 +94,8 @@ class Notebook:
         )
 
     def shot(self, path) -> None:
-        self.page.locator(".srcnn-live").scroll_into_view_if_needed()
+        # Not Playwright's own, which waits for an element that keeps still.
+        self.page.evaluate("document.querySelector('.srcnn-live').scrollIntoView({block: 'center'})")
         self.page.screenshot(path=path)
 
 

@@ -41,6 +41,14 @@ def test_two_trainings_with_one_seed_are_bit_identical(small, tmp_path):
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+def test_deterministic_is_switched_on_for_the_training_alone(small):
+    training = fit(dataclasses.replace(small, deterministic=True))
+    next(training)
+    assert torch.are_deterministic_algorithms_enabled()
+    training.close()
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_another_seed_gives_other_weights(small, tmp_path):
     first, _ = trained(small, tmp_path / "a")
     second, _ = trained(small, tmp_path / "b", seed=1)
