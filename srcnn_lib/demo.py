@@ -27,8 +27,6 @@ def demonstrate(out: Path, minutes: float = 1.5) -> None:
         channels=1,
         widths=(64, 32),
         minutes=minutes,
-        batch=8,  # many small steps: what a minute and a half is used best for
-        rate=1e-3,
         test_patches=128,
     )
     path = unused(out / "run")

@@ -98,7 +98,7 @@ def test_train_resume_and_use_a_run(photograph_folder, tmp_path):
     assert (tmp_path / "runs/a/config.json").exists()
 
     refused(srcnn("train", *flags, "--out", "runs/a", cwd=tmp_path), "runs/a", "exists already")
-    refused(srcnn("train", "--resume", "--out", "runs/a", "--rate", 0.1, cwd=tmp_path), "rate was 0.0005, now 0.1")
+    refused(srcnn("train", "--resume", "--out", "runs/a", "--rate", 0.1, cwd=tmp_path), "rate was 0.001, now 0.1")
 
     found = srcnn("train", "--resume", "--steps", 9, cwd=tmp_path)
     assert found.returncode == 0, found.stderr

@@ -109,7 +109,7 @@ def test_the_rate_warms_up_over_a_tenth_at_most_and_falls_as_a_cosine_to_zero(sm
     _, records = trained(small, tmp_path / "a", steps=20, warmup=5)
     rates = [record.rate for record in records]
     for step, rate in enumerate(rates):
-        expected = 5e-4 * min(1, (step + 1) / 2) * 0.5 * (1 + math.cos(math.pi * step / 20))
+        expected = 1e-3 * min(1, (step + 1) / 2) * 0.5 * (1 + math.cos(math.pi * step / 20))
         assert rate == pytest.approx(expected)
 
 
