@@ -388,7 +388,7 @@ def steps_in(state: State, seconds: float) -> int:
     copied = State(state.settings, state.data)
     copied.steps = 10**9
     warm, times = 2, []
-    while len(times) < warm + 3 or (time.monotonic() - began < min(5, seconds * 0.05) and len(times) < 200):
+    while len(times) < warm + 3 or (time.monotonic() - began < min(15, seconds * 0.03) and len(times) < 400):
         start = time.monotonic()
         copied.take_step(*state.data.train.batch(*copied.place())).item()
         times.append(time.monotonic() - start)

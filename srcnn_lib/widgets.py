@@ -18,7 +18,7 @@ from .settings import Settings
 from .steering import Steering
 from .training import Record
 
-SHARE = 0.02  # of the training's time that showing it may take
+SHARE = 0.01  # of the training's time that drawing may take, and as much again the network's pictures
 SECONDS = 0.5  # between two pictures at the least
 LOSSES = 400  # points of the loss's curve at most
 STEPS = 10  # that a point of it is the mean of at the least
@@ -78,7 +78,9 @@ class Panel:
         self._state = "Getting ready"
         self._next = 0.0
         self._probe: dict[str, list[str]] = {}
-        self._snapshot: Snapshot | None = None
+        self._snapshot: Snapshot | None = None  # of which the probe's pictures are
+        self._next_probe = self._asking = 0.0  # when the network may be asked again; seconds that it took just now
+        self._ended = False
         self._buttons = self._handle = None
 
     def __enter__(self) -> "Panel":
@@ -90,6 +92,7 @@ class Panel:
 
     def __exit__(self, *error) -> None:
         """The last picture: how it ended, and that the training can go on."""
+        self._ended = True
         if self._buttons:
             self._buttons.close()
         if self._record:
@@ -119,7 +122,7 @@ class Panel:
             self._draw()
         took = time.monotonic() - began
         self.spent += took
-        self._next = began + max(SECONDS, took / SHARE)
+        self._next = began + max(SECONDS, (took - self._asking) / SHARE)
 
     def _press(self, command: str) -> None:
         """What a button does, in whichever thread it is told; what came of it is shown soon."""
@@ -196,7 +199,7 @@ class Panel:
         return figures
 
     def _columns(self) -> list[tuple[str, list[str]]]:
-        """The probe as bicubic | SRCNN now | original; the network is asked only when there is a newer one."""
+        """The probe as bicubic | SRCNN now | original; a newer network is asked when there was time enough for it."""
         snapshots = self.run.snapshots() if self._record else []
         if not snapshots:
             return []
@@ -204,10 +207,14 @@ class Panel:
         upsampled, original = self.run.probe()
         if not self._probe:
             self._probe = {"bicubic": [*map(panel.png, upsampled)], "original": [*map(panel.png, original)]}
-        if newest != self._snapshot:
+        began = time.monotonic()
+        self._asking = 0.0
+        if newest != self._snapshot and (began >= self._next_probe or self._ended):
             self._snapshot = newest
             self._probe["srcnn"] = [*map(panel.png, reconstruct_probe(newest.load(), upsampled))]
-        titles = {"bicubic": "Bicubic", "srcnn": f"SRCNN, step {newest.step}", "original": "Original"}
+            self._asking = time.monotonic() - began
+            self._next_probe = began + self._asking / SHARE
+        titles = {"bicubic": "Bicubic", "srcnn": f"SRCNN, step {self._snapshot.step}", "original": "Original"}
         return [(title, self._probe[name]) for name, title in titles.items()]
 
 

@@ -91,7 +91,7 @@ def test_the_notebook_runs_from_top_to_bottom_and_goes_on_when_run_again(tmp_pat
         "Drive: off",
         "<svg",
         "SRCNN, step 6",
-        f"{history[-1]['test_psnr_rgb']:.2f} dB",
+        f"test {history[-1]['test_psnr_rgb']:.2f}",
     ):
         assert words in shown.replace("\u2009", " ")
     assert shown.count("data:image/png") == 12
