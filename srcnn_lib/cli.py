@@ -13,7 +13,7 @@ import typer
 
 from .console import Bar, follow, guarded, print_table
 from .errors import InputError
-from .settings import Settings
+from .settings import ENDS, Settings
 
 app = typer.Typer(
     help="Train SRCNN, watch it learn, look into it, use it. Start with: srcnn demo",
@@ -146,17 +146,15 @@ def resumed_settings(before: Settings, given: dict, path: Path) -> Settings:
     Raises:
         InputError: with the list of what differs.
     """
-    ends = {name: value for name, value in given.items() if name in ("epochs", "steps")}
-    differing = [
-        f"{name} was {getattr(before, name)}, now {value}"
-        for name, value in given.items()
-        if name not in ends and getattr(before, name) != value
-    ]
-    if differing:
+    if given.get("minutes", before.minutes) != before.minutes:
+        raise InputError(
+            f"{path}: minutes became a number of steps when it began; ask for more with --steps or --epochs"
+        )
+    ends = {name: value for name, value in given.items() if name in ENDS}
+    now = dataclasses.replace(before, **{name: value for name, value in given.items() if name not in ENDS})
+    if differing := before.differences(now):
         raise InputError(f"{path} was made with other settings: {'; '.join(differing)}; start a new run for them")
-    if not ends:
-        return before
-    return dataclasses.replace(before, **{"epochs": 0, "steps": 0, "minutes": 0.0, **ends})
+    return dataclasses.replace(before, **{**dict.fromkeys(ENDS, 0), **ends}) if ends else before
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """A photograph looked at through the networks of a run: what each layer and channel sees of it, at every snapshot."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -90,10 +91,13 @@ class Lens:
         layer, colon, _ = address.partition(":")
         key = (address, before_relu)
         if key not in self._limits:
-            ends = {self.steps[0], self.steps[-1]}
-            look = self.map if colon else self.maps
-            limit = max(limit_of(look(address, step, before_relu)) for step in ends)
-            self._limits[key] = max(limit, WEAKEST * self.limit(layer, before_relu)) if colon else limit
+            look, ends = self.map if colon else self.maps, {self.steps[0], self.steps[-1]}
+            values = [look(address, step, before_relu)[..., ::2, ::2] for step in ends]  # a quarter tells as much
+            limit = limit_of(torch.stack(values))
+            if colon:
+                whole = self.limit(layer, before_relu)
+                limit = min(max(limit, WEAKEST * whole), whole)
+            self._limits[key] = limit
         return self._limits[key]
 
     # Figures, to be shown as they are or written with figures.save
@@ -110,12 +114,13 @@ class Lens:
             report=self.reports(layer, step)[number],
         )
 
-    def sheet(self, layer: str, step: int | None = None, before_relu: bool = False, *, labels: bool = False) -> Figure:
-        """All channels of a layer; with `labels`, each with what it does."""
+    def sheet(
+        self, layer: str, step: int | None = None, before_relu: bool = False, *, labels: Sequence[str] | None = None
+    ) -> Figure:
+        """All channels of a layer, each with its number and label."""
         maps = self.maps(layer, step, before_relu)
-        said = [report.label for report in self.reports(layer, step)] if labels else None
         title = f"{figures.STEPS[layer]}: {len(maps)} channels of {layer}, {self._name(step)}"
-        return figures.channel_sheet(maps, limit=self.limit(layer, before_relu), labels=said, title=title)
+        return figures.channel_sheet(maps, limit=self.limit(layer, before_relu), labels=labels, title=title)
 
     def reports(self, layer: str, step: int | None = None) -> list[ChannelReport]:
         """What each channel of a layer does, measured on this picture."""

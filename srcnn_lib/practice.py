@@ -18,11 +18,12 @@ SHORT = {
 }
 
 
-def run_or_practice(path: str | Path, **settings) -> Run:
-    """The run at `path`; where there is none, the one called "practice" beside it, which is trained now if need be.
+def run_or_practice(path: str | Path, name: str = "practice", **settings) -> Run:
+    """The run at `path`; where there is none to look at, a short one beside it, which is trained now if need be.
 
     Args:
         path: of a run's folder.
+        name: of the practice run's folder.
         settings: of the practice run, in place of its own: a small network on luminance, 300 steps on the photographs
             that come with scikit-image (without the cat), which take two CPU cores less than a minute.
 
@@ -30,9 +31,9 @@ def run_or_practice(path: str | Path, **settings) -> Run:
         InputError: a setting that can't be used.
     """
     path = Path(path)
-    if (path / "config.json").exists():
-        return Run(path)
-    practice = path.with_name("practice")
+    if (path / "config.json").exists() and (run := Run(path)).snapshots():
+        return run
+    practice = path.with_name(name)
     if not (practice / "config.json").exists():
         Run.create(practice, Settings.of(**{**SHORT, **settings}))
     run = Run(practice)

@@ -24,6 +24,8 @@ RECIPES = {
     },
 }
 
+ENDS = ("epochs", "steps", "minutes")
+
 CHOICES = {
     "recipe": tuple(RECIPES),
     "init": ("identity", "torch"),
@@ -150,6 +152,15 @@ class Settings:
             if name not in names:
                 raise InputError(f"there is no setting {name!r}; the settings are {', '.join(sorted(names))}")
         return cls(**{**RECIPES[recipe], "recipe": recipe, **given})
+
+    def differences(self, now: "Settings") -> list[str]:
+        """What stands between a training that has begun and one with the settings `now`, a text each.
+
+        Where it ends is no difference: a run may be asked for more.
+        """
+        before, after = self.to_dict(), now.to_dict()
+        return [f"{name} was {before[name]}, now {after[name]}" for name in before if before[name] != after[name]
+                and name not in ENDS]  # fmt: skip
 
     def to_dict(self) -> dict:
         """Plain values, ready for JSON."""

@@ -25,7 +25,8 @@ class Views:
     def __init__(self, lens: Lens):
         self.lens = lens
         self.sheet = functools.lru_cache(maxsize=64)(self._sheet)
-        self._photographs = functools.lru_cache(maxsize=64)(self._photographs)
+        self._bicubic = functools.lru_cache(maxsize=1)(self._bicubic)
+        self._srcnn = functools.lru_cache(maxsize=64)(self._srcnn)
 
     def channel(self, address: str, step: int | None = None, before_relu: bool = False) -> np.ndarray:
         """One channel large; below it the bicubic picture, what the network makes of it, and the channel's kernel."""
@@ -37,18 +38,21 @@ class Views:
         kernel = features.kernels(lens.model(step), layer)[number]
         beside = caption(_kernel(kernel, width)[None], "Kernel", f"±{limit_of(kernel, 1):.2g}")
         large = caption(large[None], address, f"±{limit:.2g}" if signed else f"0 to {limit:.2g}")
-        below = join([*self._photographs(step, width), beside])
+        below = join([self._bicubic(width), self._srcnn(step, width), beside])
         whole = np.empty((large.shape[1] + GAP + below.shape[1], large.shape[2], 3), np.uint8)
         whole[:] = GROUND
         whole[: large.shape[1]] = large[0]
         whole[-below.shape[1] :, : below.shape[2]] = below[0]
         return whole
 
-    def _photographs(self, step: int | None, width: int) -> list[np.ndarray]:
-        """Bicubic and SRCNN, (1, H, width, 3) each, with PSNR."""
+    def _bicubic(self, width: int) -> np.ndarray:
+        """(1, H, width, 3)"""
+        return caption(_fitted(self.lens.scene.pixels(self.lens.scene.seen), width)[None], "Bicubic")
+
+    def _srcnn(self, step: int | None, width: int) -> np.ndarray:
+        """(1, H, width, 3), with PSNR."""
         scene, made = self.lens.scene, self.lens.maps(LAYERS[-1], step)
-        bicubic, srcnn = (_fitted(scene.pixels(picture), width)[None] for picture in (scene.seen, made))
-        return [caption(bicubic, "Bicubic"), caption(srcnn, "SRCNN", scene.decibels(made))]
+        return caption(_fitted(scene.pixels(made), width)[None], "SRCNN", scene.decibels(made))
 
     def _sheet(self, layer: str, step: int | None = None, before_relu: bool = False) -> np.ndarray:
         """All channels of a layer, each above its number; one range for all, colours over its square root."""

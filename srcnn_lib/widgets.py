@@ -30,7 +30,6 @@ LABELS = {
     "snapshot": ("Snapshot", "camera"),
     "stop": ("Stop", "stop"),
 }
-ENDS = ("epochs", "steps", "minutes")
 
 
 def open_run(path: str | Path, settings: Settings) -> Run:
@@ -42,10 +41,7 @@ def open_run(path: str | Path, settings: Settings) -> Run:
     if not (Path(path) / "config.json").exists():
         return Run.create(path, settings)
     run = Run(path)
-    before, now = run.settings.to_dict(), settings.to_dict()
-    differing = [f"{name} was {before[name]}, now {now[name]}" for name in now if before[name] != now[name]]
-    differing = [line for line in differing if not line.startswith(ENDS)]
-    if differing:
+    if differing := run.settings.differences(settings):
         raise InputError(f"{path} was made with other settings: {'; '.join(differing)}; give the run another name")
     return run
 

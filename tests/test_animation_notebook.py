@@ -30,7 +30,7 @@ def shown(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run(shown) -> Run:
-    return Run(shown[1] / "runs" / "practice")
+    return Run(shown[1] / "runs" / "from_nothing")
 
 
 def clip(cell) -> tuple[np.ndarray, list[int]]:

@@ -199,7 +199,7 @@ def test_every_control_redraws_what_it_should(explorer):
     assert change(explorer.layers, "layer_2") == (True, True)
     assert explorer.channel.max == 3
     assert change(explorer.picture, "probe:1") == (True, True)
-    assert explorer.step == 16
+    assert explorer.step == 1
     assert change(explorer.view, "comparison") == (False, False)
     assert explorer.said.value == ""
 
@@ -285,5 +285,9 @@ def test_where_there_is_no_run_a_short_one_is_made_once(tmp_path, capsys):
     assert run.snapshots()[-1].step == 2
     assert "There is no run at" in capsys.readouterr().out
     assert "epoch" not in (run_or_practice(tmp_path / "first", **small), capsys.readouterr().out)[1]
+    (tmp_path / "first").mkdir()
+    (tmp_path / "first" / "config.json").write_bytes((run.path / "config.json").read_bytes())
+    assert run_or_practice(tmp_path / "first").path == run.path  # a training that was interrupted before it began
+    (tmp_path / "first" / "config.json").unlink()
     own = small_run(tmp_path / "first")
     assert run_or_practice(tmp_path / "first").path == own.path
