@@ -5,7 +5,7 @@ ENV := .venv
 BIN := $(ENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test lint format notebook demonstrations clean
+.PHONY: demo test lint format notebook demonstrations repository clean
 
 demo: $(ENV)/library
 	$(BIN)/srcnn demo
@@ -41,6 +41,13 @@ $(ENV)/everything: $(ENV)/library
 	@echo "installing what notebooks and tests need …"
 	$(INSTALL) ".[notebook,dev]"
 	@touch $@
+
+# make repository URL=https://github.com/OWNER/NAME: the public address, wherever it stands.
+repository:
+	@test -n "$(URL)" || { echo "say which: make repository URL=https://github.com/OWNER/NAME" >&2; exit 2; }
+	@old=$$(sed -n 's|^Repository = "https://github.com/\(.*\)"|\1|p' pyproject.toml) && new=$${URL#https://github.com/} && \
+	for file in pyproject.toml README.md notebooks/*.ipynb; do \
+		sed "s|$$old|$$new|g" $$file > $$file.new && mv $$file.new $$file; done
 
 clean:
 	rm -rf $(ENV) build dist *.egg-info .pytest_cache .ruff_cache

@@ -62,7 +62,7 @@ def degrade(original: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     Raises:
         InputError: a scale outside the range.
 
-    Reference: arXiv 1501.00092, section 4; the kernel of PROTOCOL in README.
+    Reference: arXiv 1501.00092, section 4; the README, how quality is measured.
     """
     check_scale(scale)
     height, width = original.shape[-2:]

@@ -418,7 +418,8 @@ def receptive_field_figure(
     )
     top, left = row - side // 2, column - side // 2
     tall = min(4.2, 6.3 * height / width)  # inches
-    figure = _figure(tall * width / height + tall + 0.3, tall + 0.9, look)
+    wide = tall * width / height + tall + 0.3
+    figure = _figure(wide, tall + 1.1, look)
     whole, zoom = figure.subplots(1, 2, width_ratios=[width / height, 1])
     show(image, whole, f"{width} × {height} pixels", theme=theme)
     show(image[:, top : top + side, left : left + side], zoom, f"{side} × {side} pixels", zoomed=True, theme=theme)
@@ -427,7 +428,9 @@ def receptive_field_figure(
         corner = side // 2 - size // 2
         _outline(zoom, (corner, corner, size, size), colour, label=f"{STEPS[layer]}: {size} × {size}")
     _outline(zoom, (side // 2, side // 2, 1, 1), "black", label="the pixel")
-    figure.legend(loc="outside lower center", ncols=4, frameon=False, labelcolor=look.ink, fontsize=TEXT)
+    figure.legend(
+        loc="outside lower center", ncols=4 if wide > 9.5 else 2, frameon=False, labelcolor=look.ink, fontsize=TEXT
+    )
     return figure
 
 
