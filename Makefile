@@ -27,7 +27,7 @@ notebook: $(ENV)/everything
 # Some twenty minutes on two cores; the runs stay in runs/.
 demonstrations: $(ENV)/library
 	$(BIN)/srcnn train --data t91 --channels 1 --widths 64,32 --minutes 10 --out runs/t91
-	$(BIN)/srcnn train --data t91 --channels 1 --widths 64,32 --init torch --epochs 20 --out runs/t91-from-nothing
+	$(BIN)/srcnn train --data t91 --channels 1 --widths 64,32 --limit 30 --init torch --epochs 20 --out runs/t91-from-nothing
 	$(BIN)/python demonstrations/make.py runs/t91 runs/t91-from-nothing
 
 $(ENV)/library: pyproject.toml constraints.txt
