@@ -22,7 +22,7 @@ format: $(ENV)/everything
 	$(BIN)/ruff format .
 
 notebook: $(ENV)/everything
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # Some twenty minutes on two cores; the runs stay in runs/.
 demonstrations: $(ENV)/library

@@ -24,6 +24,7 @@ def main() -> None:
 
     from srcnn_lib import images, model, upscaling
     from srcnn_lib.degradation import check_scale
+    from srcnn_lib.errors import InputError
     from srcnn_lib.files import is_address
 
     check_scale(given.scale)
@@ -35,7 +36,10 @@ def main() -> None:
         Path(given.path).parent.mkdir(parents=True, exist_ok=True)
         images.write(given.path, picture)
         source = given.path
-    (job,) = upscaling.plan([source])
+    jobs, failed = upscaling.plan([source])
+    if failed or len(jobs) != 1:
+        raise InputError(f"{source}: --image takes one picture; `srcnn upscale` takes folders and patterns")
+    (job,) = jobs
     mode = "overlapping" if given.overlap else "non-overlapping" if given.non_overlap else "whole"
     done = upscaling.upscale_file(job, network, given.scale, mode)
     print(f"shape {done.size}, {done.seconds:.2f} s, {done.job.target}")

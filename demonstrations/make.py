@@ -41,7 +41,7 @@ def main() -> None:
     film("learning.gif", animation.reconstruction(first_20, patches, frames=24))
     film("kernels.gif", animation.kernels(first_20, frames=20))
     busiest = telling_channels(nothing, patches)
-    film("channels.gif", animation.channels(first_20, patches, busiest, frames=20))
+    film("channels.gif", animation.channels(first_20, patches[:1], busiest, frames=20))
     film("scan.gif", animation.scan(run.model(), photographs["chelsea"][:, :297, :448]), fps=15)
 
     model = run.model()

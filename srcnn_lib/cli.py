@@ -13,7 +13,7 @@ import typer
 
 from .console import Bar, follow, guarded, print_table
 from .errors import InputError
-from .settings import ENDS, Settings
+from .settings import ENDS, FREE, Settings
 
 app = typer.Typer(
     help="Train SRCNN, watch it learn, look into it, use it. Start with: srcnn demo",
@@ -102,8 +102,7 @@ def train(
     else:
         settings = Settings.of(**given)
         path = out or named_run(settings)
-        if path.exists():
-            Run.create(path, settings)  # refuses it, before the photographs are read
+        Run.check_new(path)  # before the photographs are read
     with Bar("photographs", quiet=quiet) as bar:
         data = pairs.load(settings, bar)
     for note in data.notes:
@@ -150,11 +149,12 @@ def resumed_settings(before: Settings, given: dict, path: Path) -> Settings:
         raise InputError(
             f"{path}: minutes became a number of steps when it began; ask for more with --steps or --epochs"
         )
-    ends = {name: value for name, value in given.items() if name in ENDS}
-    now = dataclasses.replace(before, **{name: value for name, value in given.items() if name not in ENDS})
+    free = {name: value for name, value in given.items() if name in FREE}
+    ends = {name: value for name, value in free.items() if name in ENDS}
+    now = dataclasses.replace(before, **{name: value for name, value in given.items() if name not in FREE})
     if differing := before.differences(now):
         raise InputError(f"{path} was made with other settings: {'; '.join(differing)}; start a new run for them")
-    return dataclasses.replace(before, **{**dict.fromkeys(ENDS, 0), **ends}) if ends else before
+    return dataclasses.replace(before, **{**(dict.fromkeys(ENDS, 0) if ends else {}), **free})
 
 
 @app.command()
@@ -248,10 +248,13 @@ def upscale(
     scale = model.scale if scale is None else scale
     model = model.to(device_of(device))
     with Bar("upscaling") as bar:
-        failed = upscale_files(
-            plan(images, out), model, scale, bar.tell, mode=mode, patch=patch, stride=stride, bar=bar
+        jobs, failed = plan(images, out)
+        for missing in failed:
+            bar.tell(missing)
+        failed += upscale_files(
+            jobs, model, scale, bar.tell, mode=mode, patch=patch, stride=stride, bar=bar
         )  # fmt: skip
-    if failed and len(images) + len(failed) > 2:
+    if len(failed) > 1:
         print(f"srcnn: {len(failed)} could not be upscaled", file=sys.stderr)
     if failed:
         raise typer.Exit(2)

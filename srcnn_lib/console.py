@@ -40,6 +40,8 @@ def follow(records, run, quiet: bool = False) -> None:
         for record in records:
             bar.total = record.steps
             bar.update(record.step - bar.n)
+            for note in record.notes:
+                bar.write(note)
             if record.epoch_ends:
                 loss, *decibels = (record.metrics[column] for column in columns)
                 bar.set_postfix_str(f"{record.crops_per_second:.0f} crops/s")

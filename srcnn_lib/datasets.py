@@ -92,6 +92,8 @@ def photographs(source: str, limit: int = 0, bar: Bar | None = None) -> Photogra
         OSError: the disk is full, or not to be read or written.
     """
     source = str(source)
+    if limit < 0:
+        raise InputError(f"limit is {limit}, expected 0 (all) or more")
     found = _known(source, bar) or _at_path(source)  # name → place
     names = sorted(found)[: limit or None]
     return Photographs(source, tuple(names), tuple(found[name] for name in names))

@@ -91,7 +91,8 @@ def header(path: str | Path) -> tuple[int, int, int] | None:
     """(height, width, channels) that a file's header announces, None where it is none that Pillow knows."""
     try:
         with pillows_limit_lifted, Image.open(path) as picture:
-            return picture.height, picture.width, len(picture.getbands())
+            bands = len(picture.getbands()) if picture.mode != "P" else 3 + ("transparency" in picture.info)
+            return picture.height, picture.width, bands
     except (OSError, ValueError, SyntaxError):
         return None
 

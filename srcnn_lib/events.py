@@ -23,7 +23,7 @@ class Events:
     def __init__(self, folder: Path, step: int):
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else None)
+        self.writer = SummaryWriter(str(folder), purge_step=step + 1)
         if not step:
             curves = {"PSNR": ["psnr/train", "psnr/test", "psnr/bicubic"], "MSE": ["mse/train", "mse/test"]}
             layout = {name: ["Multiline", [f"^{tag}$" for tag in tags]] for name, tags in curves.items()}

@@ -71,6 +71,7 @@ def load(settings: Settings, bar: Callable[[int, int], None] | None = None) -> D
 
     store, train_cutter = _Store(), _PatchCutter(settings, len(train), 2)
     pairs, tiles, train_sums, seen, small = [], 0, [], set(test_sums), 0
+    needed = TILE if settings.crops == "ten" else settings.crop
     for done, (picture, total_sum) in enumerate(_pictures(train), len(test)):
         if bar:
             bar(done + 1, total)
@@ -78,12 +79,11 @@ def load(settings: Settings, bar: Callable[[int, int], None] | None = None) -> D
             continue
         upsampled, original = degrade(picture.pixels, settings.scale)
         places = tile_places(*original.shape[-2:])
-        needed = TILE if settings.crops == "ten" else settings.crop
         if min(original.shape[-2:]) < needed:
             small += 1
             continue
         train_sums.append(total_sum)
-        tiles += len(places)
+        tiles += max(1, len(places))
         train_cutter.cut(upsampled, original)
         pair = torch.cat([_as_channels(image, settings.channels) for image in (upsampled, original)])
         if settings.crops == "ten":
@@ -95,6 +95,8 @@ def load(settings: Settings, bar: Callable[[int, int], None] | None = None) -> D
         notes.append(f"{_counted(shared)} left out of the training: in the test photographs too")
     if small:
         notes.append(f"{_counted(small)} left out of the training: smaller than {needed}×{needed} pixels")
+    if not pairs and not small:
+        raise InputError(f"{', '.join(settings.data)}: every photograph is in the test photographs too; name others")
     if not pairs:
         raise InputError(f"{', '.join(settings.data)}: no photograph of {needed}×{needed} pixels or more to train on")
     if not len(test_cutter):
@@ -106,7 +108,7 @@ def load(settings: Settings, bar: Callable[[int, int], None] | None = None) -> D
     if settings.crops == "ten":
         crops = TenCrops(pairs, settings.crop, _halo(settings), settings.seed)
     else:
-        crops = RandomCrops(pairs, settings.crop, _halo(settings), settings.seed, 10 * max(tiles, 1))
+        crops = RandomCrops(pairs, settings.crop, _halo(settings), settings.seed, 10 * tiles)
     description = {
         "photographs": len(train_sums),
         "crops an epoch": crops.per_epoch,
@@ -180,12 +182,14 @@ class _Store:
 
 
 class _PatchCutter:
-    """Cuts a few patches at random places of each photograph, so that up to `test_patches` come from all of them."""
+    """Cuts patches at random places: a few of each photograph, or one of each of as many as `test_patches` needs."""
 
     def __init__(self, settings: Settings, photographs: int, stream: int):
         self.settings = settings
         self.each = -(-settings.test_patches // max(photographs, 1))
         self.generator = epoch_generator(settings.seed, -stream)
+        order = torch.randperm(max(photographs, 1), generator=self.generator)
+        self.chosen, self.seen = set(order[: settings.test_patches].tolist()), 0
         self.cuts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     def __len__(self) -> int:
@@ -194,11 +198,13 @@ class _PatchCutter:
     def cut(self, upsampled: Tensor, original: Tensor) -> None:
         crop = self.settings.crop
         height, width = original.shape[-2:]
-        if min(height, width) < crop:
+        self.seen += 1
+        if min(height, width) < crop or self.seen - 1 not in self.chosen:
             return
         places = torch.rand(self.each, 2, generator=self.generator)
         for top, left in (places * torch.tensor([height - crop + 1, width - crop + 1])).long().tolist():
-            pair = [image[:, top : top + crop, left : left + crop] for image in (upsampled, original)]
+            # Copies: a view would keep its whole photograph in memory.
+            pair = [image[:, top : top + crop, left : left + crop].clone() for image in (upsampled, original)]
             rgb = [_as_channels(image, 3) for image in pair]
             y = [_as_channels(image, 1) for image in pair]
             self.cuts.append((*rgb, *y))

@@ -10,6 +10,7 @@ events.out.*       TensorBoard
 
 import json
 import math
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,7 +52,7 @@ class Run:
             self.settings = Settings.from_dict(self.config["settings"])
         except FileNotFoundError as error:
             raise InputError(f"{self.path} is no run: it has no config.json; `srcnn train` makes one") from error
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{self.path / 'config.json'} can't be read ({error})") from error
         self._writer = None
 
@@ -63,14 +64,19 @@ class Run:
             InputError: where the folder holds anything already: a run is never overwritten.
         """
         path = Path(path)
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            raise InputError(f"{path} exists already; name another with --out, or go on with --resume")
+        cls.check_new(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{path} can't be made ({error.strerror}); name another folder with --out") from error
         _write_json(path / "config.json", {"settings": settings.to_dict(), **facts})
         return cls(path)
+
+    @staticmethod
+    def check_new(path: Path) -> None:
+        """Raise an InputError where a new run at `path` would overwrite anything."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise InputError(f"{path} exists already; name another with --out, or go on with --resume")
 
     @property
     def name(self) -> str:
@@ -164,6 +170,9 @@ class Run:
         notes = []
         for path in self.checkpoints():
             try:
+                with zipfile.ZipFile(path) as archive:  # torch does not compare the sums that it writes
+                    if archive.testzip():
+                        raise ValueError("a sum differs")
                 return torch.load(path, map_location="cpu", weights_only=True), notes
             except Exception:  # torch answers a damaged file with half a dozen kinds of exception
                 notes.append(f"{path} is damaged; the checkpoint before it is taken")

@@ -25,6 +25,7 @@ RECIPES = {
 }
 
 ENDS = ("epochs", "steps", "minutes")
+FREE = (*ENDS, "device", "keep")  # what may change while a training goes on
 
 CHOICES = {
     "recipe": tuple(RECIPES),
@@ -122,6 +123,8 @@ class Settings:
             sum(bool(limit) for limit in (self.epochs, self.steps, self.minutes)) <= 1,
             "epochs, steps, minutes", "more than one", "one of the three",
         )  # fmt: skip
+        expected = "at most 96 pixels with its halo: the ten crops are cut from tiles of that size"
+        _check(self.crops == "random" or self.crop <= 96, "patch", self.patch, expected)
 
     @property
     def halo(self) -> int:
@@ -156,11 +159,11 @@ class Settings:
     def differences(self, now: "Settings") -> list[str]:
         """What stands between a training that has begun and one with the settings `now`, a text each.
 
-        Where it ends is no difference: a run may be asked for more.
+        Where it ends is no difference, since a run may be asked for more; nor is the device.
         """
         before, after = self.to_dict(), now.to_dict()
         return [f"{name} was {before[name]}, now {after[name]}" for name in before if before[name] != after[name]
-                and name not in ENDS]  # fmt: skip
+                and name not in FREE]  # fmt: skip
 
     def to_dict(self) -> dict:
         """Plain values, ready for JSON."""

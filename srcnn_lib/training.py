@@ -24,7 +24,7 @@ from .images import luminance, rgb_to_ycbcr, ycbcr_to_rgb
 from .model import SRCNN, start_from_identity
 from .pairs import Data, Patches
 from .runs import Run
-from .settings import Settings
+from .settings import CHOICES, Settings
 from .steering import Steering
 
 CHECKPOINT_SECONDS = 60  # what a killed process loses at most, in the middle of a long epoch
@@ -44,6 +44,7 @@ class Record:
     epoch_ends: bool = False
     metrics: dict | None = None  # where an epoch ends: its line of history.jsonl
     paused: bool = False
+    notes: tuple[str, ...] = ()  # what a person should know, with the first record
 
 
 def fit(
@@ -73,17 +74,20 @@ def fit(
     steering = steering or Steering()
     clock = Clock(state)
     with interruptible() as interrupted, repeatable(settings.deterministic), contextlib.closing(keeper):
-        while state.step < state.steps and not (interrupted() or steering.stopped):
+        while True:
             for command in steering.commands(run):
                 keeper.obey(command)
+            if state.step >= state.steps or interrupted() or steering.stopped:
+                break
             if steering.paused:
                 time.sleep(0.05)
                 yield clock.record(state, paused=True)
                 continue
-            loss = state.take_step(*data.train.batch(*state.place()))
-            measured = state.end_epoch() if state.epoch_ended else None
-            keeper.keep(measured)
-            yield clock.record(state, loss, measured)
+            with keeper.whole_step():
+                loss = state.take_step(*data.train.batch(*state.place()))
+                measured = state.end_epoch() if state.epoch_ended else None
+                keeper.keep(measured)
+            yield clock.record(state, loss, measured, keeper.told())
 
 
 class State:
@@ -209,9 +213,12 @@ class State:
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimiser.load_state_dict(state["optimiser"])
-        self.scaler.load_state_dict(state["scaler"])
+        self.arithmetic = state["arithmetic"]
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.arithmetic == "float16")
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
         self.loss_sum.copy_(state["loss_sum"])
-        for name in ("step", "steps", "epoch", "rate_factor", "crops", "history", "seconds", "arithmetic"):
+        for name in ("step", "steps", "epoch", "rate_factor", "crops", "history", "seconds"):
             setattr(self, name, state[name])
         torch.set_rng_state(state["random"])
 
@@ -273,17 +280,34 @@ class Keeper:
         self.events: Events | None = None
         self.saved_at, self.saved_step = time.monotonic(), -1
         self.notes: list[str] = []
+        self.clean = True  # between two steps; what an error left in the middle of one is not saved
+
+    @contextlib.contextmanager
+    def whole_step(self):
+        """What is left by an error is no state to go on from."""
+        self.clean = False
+        yield
+        self.clean = True
+
+    def told(self) -> tuple[str, ...]:
+        """The notes, once."""
+        notes, self.notes = tuple(self.notes), []
+        return notes
 
     def resume(self) -> None:
         """Bring the state to where the run stopped, or begin it with its snapshot of step 0."""
         stored = None
         if self.run:
             stored, self.notes = self.run.read_checkpoint()
+            (self.run.path / "control").unlink(missing_ok=True)  # what an earlier training was asked
         if stored:
             self._check_same()
             asked = self.state.steps
             self.state.load_state_dict(stored)
-            self.state.steps = max(self.state.steps, asked)
+            if asked > self.state.steps:
+                self._extend(asked)
+        elif self.notes:
+            raise InputError(f"{self.run.path}: no checkpoint can be read; start a new run")
         elif not self.state.steps:
             self.state.steps = steps_in(self.state, 60 * (self.state.settings.minutes or 10))
         if not self.run:
@@ -297,7 +321,18 @@ class Keeper:
             self._snapshot()
         self.checkpoint()
 
+    def _extend(self, steps: int) -> None:
+        """More steps than were first asked for; a cosine is stretched, so that its rate rises once."""
+        state = self.state
+        before = state.rate()
+        state.steps = steps
+        if state.settings.schedule == "cosine":
+            after = state.rate()
+            self.notes.append(f"the cosine now ends at step {steps}: the rate goes from {before:.2g} to {after:.2g}")
+
     def _check_same(self) -> None:
+        if differing := self.run.settings.differences(self.state.settings):
+            raise InputError(f"{self.run.path} was made with other settings: {'; '.join(differing)}; start a new run")
         before = self.run.config.get("data", {}).get("fingerprint")
         if before and before != self.data.description["fingerprint"]:
             raise InputError(f"{self.run.path} was trained on other photographs than are there now; start a new run")
@@ -352,7 +387,8 @@ class Keeper:
 
     def close(self) -> None:
         """However the training ends, where it stands is saved."""
-        self.checkpoint()
+        if self.clean:
+            self.checkpoint()
         if self.events:
             self.events.close()
 
@@ -363,7 +399,7 @@ class Clock:
     def __init__(self, state: State):
         self.last, self.pace, self.started = time.monotonic(), None, state.step
 
-    def record(self, state: State, loss=None, measured: dict | None = None, paused: bool = False) -> Record:
+    def record(self, state: State, loss=None, measured=None, notes: tuple = (), paused: bool = False) -> Record:
         now = time.monotonic()
         elapsed, self.last = now - self.last, now
         if not paused:
@@ -374,7 +410,7 @@ class Clock:
             state.step, state.steps, state.epoch,
             loss if loss is not None else torch.tensor(math.nan),
             state.optimiser.param_groups[0]["lr"], state.settings.batch / pace, (state.steps - state.step) * pace,
-            measured is not None, measured, paused,
+            measured is not None, measured, paused, notes,
         )  # fmt: skip
 
 
@@ -442,6 +478,8 @@ def device_of(name: str) -> torch.device:
     Raises:
         InputError: a device that this machine doesn't have.
     """
+    if name not in CHOICES["device"]:
+        raise InputError(f"device is {name}, expected one of {', '.join(CHOICES['device'])}")
     if name == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")

@@ -17,6 +17,7 @@ from .inference import upscale_picture
 from .model import SRCNN
 
 ENDING = "_upscaled"
+BYTES_A_VALUE = 32  # measured: bicubic, the result, and their way to 8 bits take 25 (RGB) to 29 (RGBA)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Done:
     notes: tuple[str, ...]
 
 
-def plan(sources: Sequence[str], out: str | Path | None = None) -> list[Job]:
+def plan(sources: Sequence[str], out: str | Path | None = None) -> tuple[list[Job], list[tuple[Job, Exception]]]:
     """Which files are read and written; nothing is done yet.
 
     Args:
@@ -45,12 +46,22 @@ def plan(sources: Sequence[str], out: str | Path | None = None) -> list[Job]:
         out: None for `<name>_upscaled.<ext>` beside each (an address: in the current folder), a file for a single
             picture, or a folder.
 
+    Returns:
+        The jobs, and the sources that hold nothing to read, with why.
+
     Raises:
-        InputError: nothing to read, two pictures for one file, or a picture that would be overwritten.
+        InputError: two pictures for one file, or a picture that would be overwritten.
     """
-    found = [picture for source in sources for picture in _expand(source)]
-    found = list({str(picture): picture for picture in found}.values())
-    folder = out is not None and (len(found) > 1 or Path(out).is_dir() or str(out).endswith(("/", os.sep)))
+    found, failed = [], []
+    for source in sources:
+        try:
+            found += _expand(source)
+        except InputError as error:
+            failed.append((Job(source, Path()), error))
+    found = _without_own(list({str(picture): picture for picture in found}.values()))
+    folder = out is not None and (
+        len(found) > 1 or Path(out).is_dir() or str(out).endswith(("/", os.sep)) or not Path(out).suffix
+    )
     if folder and Path(out).suffix.lower() in images.EXTENSIONS and not Path(out).is_dir():
         raise InputError(f"{out} is one file for {len(found)} pictures; give a folder to --out")
     jobs = [Job(picture, _target(picture, Path(out) if out else None, folder)) for picture in found]
@@ -61,10 +72,12 @@ def plan(sources: Sequence[str], out: str | Path | None = None) -> list[Job]:
         if key in read:
             raise InputError(f"{job.source} would be written over the picture {read[key]}; choose another --out")
         if key in written:
-            raise InputError(f"{written[key].source} and {job.source} would both be written to {job.target}; "
-                             "run them one at a time with --out")  # fmt: skip
+            raise InputError(
+                f"{written[key].source} and {job.source} would both be written to {job.target}; "
+                "run them one at a time with --out"
+            )
         written[key] = job
-    return jobs
+    return jobs, failed
 
 
 def _identity(path: str | Path) -> str:
@@ -73,40 +86,66 @@ def _identity(path: str | Path) -> str:
 
 
 def _expand(source: str) -> list[str | Path]:
+    """The pictures that a source names.
+
+    Raises:
+        InputError: a folder without pictures, a pattern that nothing matches, a name that can't be one.
+    """
     if is_address(source):
         return [source]
     path = Path(source)
-    if path.is_dir():
-        return _pictures(path.iterdir(), f"{path} is a folder without pictures")
-    if path.exists() or not glob.has_magic(source):
-        return [path]  # a missing file is reported when its turn comes, so that the others are done
-    return _pictures(map(Path, glob.glob(source, recursive=True)), f"no picture matches {source}")
+    try:
+        if path.is_dir():
+            return _pictures(path.iterdir(), f"{path} is a folder without pictures")
+        if path.exists() or not glob.has_magic(source):
+            return [path]  # a missing file is reported when its turn comes, so that the others are done
+        return _pictures(map(Path, glob.glob(source, recursive=True)), f"no picture matches {source}")
+    except (OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"{source} can't be read ({getattr(error, 'strerror', None) or error})") from error
 
 
 def _pictures(paths, otherwise: str) -> list[Path]:
-    """The pictures among the paths, without hidden ones and without what an earlier call made of the others."""
+    """The pictures among the paths, in order, without hidden ones."""
     found = [path for path in paths if path.suffix.lower() in images.EXTENSIONS and not path.name.startswith(".")]
-    stems = {(path.parent, path.stem) for path in found}
-    own = [
-        path for path in found if (path.parent, path.stem.removesuffix(ENDING)) in stems - {(path.parent, path.stem)}
-    ]
-    found = sorted(set(found) - set(own))
     if not found:
         raise InputError(f"{otherwise}; expected {', '.join(images.EXTENSIONS)}")
-    return found
+    return sorted(found)
+
+
+def _without_own(found: list[str | Path]) -> list[str | Path]:
+    """The pictures without what an earlier call made of others among them: they will be made anew."""
+    stems = {(path.parent, path.stem) for path in found if isinstance(path, Path)}
+
+    def own(path: str | Path) -> bool:
+        if not isinstance(path, Path) or not path.stem.endswith(ENDING):
+            return False
+        return (path.parent, path.stem.removesuffix(ENDING)) in stems
+
+    return [path for path in found if not own(path)]
 
 
 def _target(source: str | Path, out: Path | None, folder: bool) -> Path:
     if out and not folder:
         return out
     address = is_address(source)
-    name = Path(unquote(urlsplit(source).path)).name if address else Path(source).name
+    name = _name_in(source) if address else Path(source).name
     stem, extension = Path(name).stem or "picture", Path(name).suffix
     if extension.lower() not in images.WRITABLE:
         extension = ".png"
     if out:
         return out / f"{stem}{ENDING}{extension}"
     return Path("" if address else Path(source).parent) / f"{stem}{ENDING}{extension}"
+
+
+def _name_in(address: str) -> str:
+    """The file's name at the end of an address; what is wrong with the address is for `images.read` to say."""
+    try:
+        name = Path(unquote(urlsplit(address).path)).name
+    except ValueError:
+        return "picture"
+    return "".join(letter if letter.isprintable() else "_" for letter in name)
 
 
 def upscale_file(job: Job, model: SRCNN, scale: float, mode: str = "whole", bar=None, **how) -> Done:
@@ -118,9 +157,16 @@ def upscale_file(job: Job, model: SRCNN, scale: float, mode: str = "whole", bar=
     """
     began = time.perf_counter()
     check_writable(job.target)
-    check_memory(job.source, scale)
+    if not is_address(job.source) and (announced := header(job.source)):
+        check_memory(job.source, announced, scale)
     picture = images.read(job.source)
-    large = upscale_picture(picture, model, scale, mode, bar=bar, **how)
+    check_memory(job.source, (*picture.pixels.shape[-2:], len(picture.pixels)), scale)
+    try:
+        large = upscale_picture(picture, model, scale, mode, bar=bar, **how)
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and "alloc" not in str(error) and "out of memory" not in str(error):
+            raise
+        raise InputError(f"{job.source}: there is not enough memory to enlarge it ×{scale:g}; cut it first") from error
     job.target.parent.mkdir(parents=True, exist_ok=True)
     notes = (*picture.notes, *images.write(job.target, large))
     height, width = large.pixels.shape[-2:]
@@ -153,6 +199,8 @@ def check_writable(target: Path) -> None:
     Raises:
         InputError: the folder may not be written, or is none.
     """
+    if target.suffix.lower() not in images.WRITABLE:
+        raise InputError(f"{target}: pictures are written as {', '.join(images.WRITABLE)}")
     if target.is_dir():
         raise InputError(f"{target} is a folder; give the name of a file in it")
     folder = target.absolute().parent
@@ -164,17 +212,18 @@ def check_writable(target: Path) -> None:
         raise InputError(f"{target} can't be written: {folder} is not yours to write to; choose another --out")
 
 
-def check_memory(source: str | Path, scale: float) -> None:
-    """Refuse what would not fit, before it makes the machine unusable; the header of the file is enough to tell.
+def check_memory(source: str | Path, announced: tuple[int, int, int], scale: float) -> None:
+    """Refuse what would not fit, before it makes the machine unusable.
+
+    Args:
+        announced: height, width and channels of the picture.
 
     Raises:
         InputError: with what it would take and what there is.
     """
-    if is_address(source) or not (announced := header(source)):
-        return  # what is wrong with it is for `images.read` to say
     *size, channels = announced
     height, width = upscaled_size(*size, scale)
-    needed = 4 * 4 * height * width * channels  # bicubic, the result, and their way to 8 bits
+    needed = BYTES_A_VALUE * height * width * channels
     there = memory_available()
     if there and needed > 0.9 * there:
         raise InputError(

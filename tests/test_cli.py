@@ -285,3 +285,36 @@ def test_a_full_disk_is_one_line_and_leaves_nothing(weights, picture, monkeypatc
     monkeypatch.setattr(os, "fsync", full)
     refused(srcnn("upscale", picture, "--weights", weights), "No space left on device")
     assert [path.name for path in picture.parent.iterdir()] == ["bird.png"]
+
+
+def test_a_source_that_holds_nothing_does_not_keep_the_others_from_being_done(weights, picture):
+    (picture.parent / "empty").mkdir()
+    found = srcnn("upscale", "empty", "no*.jpg", "x" * 300, "http://[bad/x.png", picture, "--weights", weights,
+                  cwd=picture.parent)  # fmt: skip
+    assert found.returncode == 2
+    assert (picture.parent / "bird_upscaled.png").exists()
+    assert all(word in found.stderr for word in ("empty", "no*.jpg", "xxx", "[bad"))
+
+
+def test_a_folder_with_one_picture_goes_into_a_new_folder(weights, picture, tmp_path):
+    found = srcnn("upscale", picture.parent, "--weights", weights, "--out", tmp_path / "new")
+    assert found.returncode == 0, found.stderr
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["bird_upscaled.png"]
+
+
+def test_files_named_by_the_shell_a_second_time_leave_out_what_was_made(weights, picture):
+    srcnn("upscale", picture, "--weights", weights)
+    both = [picture, picture.parent / "bird_upscaled.png"]
+    found = srcnn("upscale", *both, "--weights", weights)
+    assert found.returncode == 0, found.stderr
+    assert sorted(path.name for path in picture.parent.iterdir()) == ["bird.png", "bird_upscaled.png"]
+
+
+def test_an_unknown_device_and_extension_are_refused_before_the_work(weights, picture):
+    refused(srcnn("upscale", picture, "--weights", weights, "--device", "tpu"), "tpu", "cuda")
+    refused(srcnn("upscale", picture, "--weights", weights, "--out", picture.parent / "new" / "x.txt"), ".png")
+    assert [path.name for path in picture.parent.iterdir()] == ["bird.png"]
+
+
+def test_execute_takes_one_picture(weights, picture):
+    refused(srcnn("--image", picture.parent / "*.jpg", "--saved", weights, program=runpy.run_path), "one picture")

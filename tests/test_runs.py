@@ -128,3 +128,14 @@ def test_what_lies_beyond_a_step_is_forgotten(run):
     run.forget_after(10)
     assert [snapshot.step for snapshot in run.snapshots()] == [0, 10]
     assert [path.stem for path in run.checkpoints()] == ["step-00000010", "step-00000000"]
+
+
+def test_a_checkpoint_with_changed_bytes_is_damaged(run):
+    run.write_checkpoint({"weights": torch.zeros(64)}, 10, None, 3)
+    newest = run.write_checkpoint({"weights": torch.ones(4096)}, 20, None, 3)
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    state, notes = run.read_checkpoint()
+    assert len(state["weights"]) == 64
+    assert len(notes) == 1

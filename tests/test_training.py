@@ -240,6 +240,43 @@ def test_pairs_beyond_memory_go_to_a_file_and_are_the_same(small, monkeypatch):
 
 def test_other_photographs_than_the_runs_are_refused(small, tmp_path, photograph_folder):
     run, _ = trained(small, tmp_path / "run")
-    settings = dataclasses.replace(small, test=("0.5",))
+    other = tmp_path / "other"
+    other.mkdir()
+    for number in range(4):
+        write(other / f"{number}.png", read(photograph_folder / f"{number}.png").pixels.flip(-1))
+    data = pairs.load(dataclasses.replace(small, data=(str(other),)))
     with pytest.raises(InputError, match="other photographs"):
-        next(fit(settings, run))
+        next(fit(small, run, data))
+
+
+def test_more_steps_than_first_asked_for_stretch_the_cosine_and_say_so(small, tmp_path):
+    run, _ = trained(small, tmp_path / "run")
+    more = dataclasses.replace(small, steps=16)
+    records = list(fit(more, Run(run.path)))
+    assert [record.step for record in records] == [13, 14, 15, 16]
+    assert "the cosine now ends at step 16" in records[0].notes[0]
+
+
+def test_other_settings_than_the_runs_are_refused_with_what_differs(small, tmp_path):
+    run, _ = trained(small, tmp_path / "run")
+    with pytest.raises(InputError, match="rate was 0.001, now 0.1"):
+        next(fit(dataclasses.replace(small, rate=0.1), run))
+
+
+def test_an_error_in_the_middle_of_a_step_is_not_saved(small, tmp_path, monkeypatch):
+    run = Run.create(tmp_path / "run", small)
+    training = fit(small, run)
+    for _ in range(3):
+        next(training)
+    monkeypatch.setattr(State, "_average", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        next(training)
+    assert run.read_checkpoint()[0]["step"] == 0
+
+
+def test_photographs_that_are_all_in_the_test_are_refused(photograph_folder, tmp_path, small):
+    for copy in ("a", "b"):
+        (tmp_path / copy).mkdir()
+        write(tmp_path / copy / f"{copy}.png", read(photograph_folder / "0.png"))
+    with pytest.raises(InputError, match="in the test photographs too"):
+        pairs.load(dataclasses.replace(small, data=(str(tmp_path / "a"),), test=(str(tmp_path / "b"),)))
