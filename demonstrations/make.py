@@ -104,14 +104,16 @@ def draw_curves(run: Run) -> None:
         draw(history, figure.subplots())
         figures.save(figure, HERE / f"{name}.svg")
     figure = figures.Figure(figsize=(7, 4), layout="constrained")
-    ax = figure.subplots()
+    ax, steps = figure.subplots(), [record["step"] for record in history]
     for part, colour in (("train", figures.THEMES["light"].orange), ("test", figures.THEMES["light"].blue)):
         values = [record[f"{part}_bicubic_psnr_y"] for record in history]
-        ax.plot([record["step"] for record in history], values, color=colour, lw=2, label=part)
-    ax.set(
-        title="PSNR of bicubic (Y), dB: what has to be passed", xlabel="step", ylim=(min(values) - 3, max(values) + 3)
-    )
-    ax.legend(frameon=False)
+        ax.plot(steps, values, color=colour, lw=2, label=f"{part}, {values[-1]:.2f} dB")
+    ax.set_title("PSNR of bicubic (Y), dB: what has to be passed", loc="left")
+    ax.set_xlabel("step")
+    ax.margins(y=0.3)
+    ax.grid(color="#e3e6ea")
+    ax.spines[:].set_visible(False)
+    ax.legend(frameon=False, loc="center right")
     figures.save(figure, HERE / "bicubic.svg")
 
 
