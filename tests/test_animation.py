@@ -92,7 +92,7 @@ def test_the_dB_that_is_burned_in_is_that_on_y(run, monkeypatch):
             here = psnr(run.model(number)(bicubic[None])[0], y, "y", shave=2).item()
         gain = here - psnr(bicubic, y, "y", shave=2).item()
         assert step.replace("\N{NARROW NO-BREAK SPACE}", "") == f"step {number}"
-        assert decibels.replace("−", "-") == f"{here:.2f} dB ({gain:+.2f})"
+        assert decibels.replace("−", "-") == f"{here:.2f} dB ({round(gain, 2) + 0.0:+.2f})"
 
 
 def test_snapshots_are_chosen_evenly_with_the_first_and_the_last(run):
