@@ -94,8 +94,10 @@ class _Part:
         return range(0, self.positions, BLOCK)
 
     def sources(self, positions: int) -> list[_Source]:
-        """The border classes, where there are any, and the image's own rows."""
+        """The border classes, and the image's own rows, where there are any."""
         classes, taps = self.fold.shape[:2]
+        if classes == self.rows:  # a 1×1 second layer looks no further than the border is felt
+            return [_Source(slice(0, classes), self.fold, positions, None)]
         span = self.step * (positions - 1) + 1
         own = torch.eye(taps).to(self.fold)[None]
         own = _Source(slice(classes, self.rows), own, span + self.rows - classes - 1, span)
@@ -227,7 +229,8 @@ def _reach(fold: Tensor) -> int:
 
 def _layer_1(crop: Tensor, kernels: list, rows: _Part, columns: _Part, size: tuple[int, int], memory) -> Tensor:
     """(rows, columns, C₁, *size): layer 1 and its ReLU at each position, for every class of rows and of columns."""
-    channels = len(kernels[-1][0][2][0])  # the last pair is the image's own rows and columns: a single class
+    classes, _, matrices = kernels[-1][0]
+    channels = len(matrices[0]) // (classes.stop - classes.start)
     result = memory("layer 1", rows.rows, columns.rows, channels, *size)
     pairs = itertools.product(rows.sources(size[0]), columns.sources(size[1]))
     for (down, across), groups in zip(pairs, kernels, strict=True):

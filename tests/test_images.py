@@ -460,7 +460,7 @@ def test_pillows_own_limit_neither_warns_nor_refuses_and_is_as_before_afterwards
         for reader in readers:
             reader.join()
     assert Image.MAX_IMAGE_PIXELS == 100
-    assert decoding._pillows_limit_lifted.readers == 0
+    assert decoding.pillows_limit_lifted.readers == 0
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF"])

@@ -75,6 +75,16 @@ def test_it_equals_every_patch_run_alone_whatever_the_sizes(filters, widths, cha
     torch.testing.assert_close(overlapping(model, image, patch), expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("filters", [(5, 1, 5), (3, 1, 3), (7, 1, 7), (1, 1, 1), (1, 1, 5), (5, 1, 1), (1, 5, 1)])
+def test_a_second_layer_of_single_pixels_is_exact_too(filters):
+    model = network(filters, (2, 3), 1)
+    patch = 2 * model.halo + 1
+    image = picture(1, patch, patch + 1)
+    torch.testing.assert_close(
+        overlapping(model, image, patch), every_patch_alone(model, image, patch), rtol=0, atol=1e-12
+    )
+
+
 @pytest.mark.parametrize("start", ["torch", "identity"])
 def test_float32_loses_no_more_than_a_hundred_thousandth(start):
     model = network(widths=(32, 16), dtype=torch.float32)
