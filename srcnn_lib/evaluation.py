@@ -3,12 +3,11 @@
 import math
 from collections.abc import Callable, Sequence
 
-import torch
 from torch import Tensor
 
 from . import metrics
 from .degradation import degrade, shave_of
-from .images import Picture, luminance, rgb_to_ycbcr, ycbcr_to_rgb
+from .images import Picture, luminance, with_luminance
 from .inference import apply, reconstruct
 from .model import SRCNN
 
@@ -69,8 +68,7 @@ def restore(model: SRCNN, photograph: Tensor, scale: float, **how) -> tuple[dict
     truth = {"y": luminance(original), "rgb": original}
     if len(photograph) == 3 and model.channels == 1:
         y = reconstruct(bicubic["y"], model, **how)
-        rgb = ycbcr_to_rgb(torch.cat([y, rgb_to_ycbcr(upsampled)[1:]]))
-        return bicubic, {"y": y, "rgb": rgb}, truth
+        return bicubic, {"y": y, "rgb": with_luminance(upsampled, y)}, truth
     rgb = apply(upsampled, model, **how)
     return bicubic, {"y": luminance(rgb), "rgb": rgb}, truth
 

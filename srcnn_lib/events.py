@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from .images import luminance, rgb_to_ycbcr, ycbcr_to_rgb
+from .images import luminance, with_luminance
 from .model import LAYERS, SRCNN
 
 CHANNELS = 8  # of each hidden layer are shown
@@ -65,8 +65,7 @@ def reconstruct_probe(model: SRCNN, upsampled: Tensor) -> Tensor:
     upsampled = upsampled.to(next(model.parameters()).device)
     if model.channels == 3:
         return model(upsampled).clamp(0, 1).cpu()
-    colour = rgb_to_ycbcr(upsampled)[:, 1:]
-    return ycbcr_to_rgb(torch.cat([model(luminance(upsampled)), colour], dim=1)).clamp(0, 1).cpu()
+    return with_luminance(upsampled, model(luminance(upsampled))).clamp(0, 1).cpu()
 
 
 def strips(model: SRCNN, upsampled: Tensor, original: Tensor) -> Tensor:

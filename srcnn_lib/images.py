@@ -220,6 +220,11 @@ def ycbcr_to_rgb(image: Tensor) -> Tensor:
     return _mixed(image, matrix, -matrix @ np.array(OFFSET) / 255)
 
 
+def with_luminance(image: Tensor, y: Tensor) -> Tensor:
+    """(…, 3, H, W) with `y` (…, 1, H, W) for its luminance: what a Y network makes, in bicubic's colours."""
+    return ycbcr_to_rgb(torch.cat([y, rgb_to_ycbcr(image)[..., 1:, :, :]], dim=-3))
+
+
 def luminance(image: Tensor) -> Tensor:
     """(…, 3, H, W) RGB → (…, 1, H, W), the Y of `rgb_to_ycbcr`; a grey image (…, 1, H, W) is its own."""
     if image.shape[-3] == 1:

@@ -20,7 +20,7 @@ from . import metrics, pairs
 from .crops import inner
 from .errors import InputError
 from .events import Events
-from .images import luminance, rgb_to_ycbcr, ycbcr_to_rgb
+from .images import luminance, with_luminance
 from .model import SRCNN, start_from_identity
 from .pairs import Data, Patches
 from .runs import Run
@@ -252,7 +252,7 @@ def measure(model: SRCNN, patches: Patches, batch: int = 64) -> dict:
         bicubic_rgb, bicubic_y = (inner(image, margin) for image in (rgb_in, y_in))
         if model.channels == 1:
             made_y = predict(model, y_in)
-            made_rgb = ycbcr_to_rgb(torch.cat([made_y, rgb_to_ycbcr(bicubic_rgb)[:, 1:]], dim=1))
+            made_rgb = with_luminance(bicubic_rgb, made_y)
             squared = metrics.mse(made_y, y)
         else:
             made_rgb = predict(model, rgb_in)
