@@ -22,7 +22,7 @@ def main() -> None:
     way.add_argument("--non-overlap", action="store_true", help="each 33x33 patch once, as the original did")
     given = parser.parse_args()
 
-    from srcnn_lib import images, model, upscaling
+    from srcnn_lib import images, model, passage, upscaling
     from srcnn_lib.degradation import check_scale
     from srcnn_lib.errors import InputError
     from srcnn_lib.files import is_address
@@ -32,7 +32,7 @@ def main() -> None:
     source = given.image
     if is_address(source):
         picture = images.read(source)
-        upscaling.check_writable(Path(given.path))
+        passage.check_writable(Path(given.path))
         Path(given.path).parent.mkdir(parents=True, exist_ok=True)
         images.write(given.path, picture)
         source = given.path

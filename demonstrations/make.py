@@ -3,51 +3,94 @@
 python demonstrations/make.py RUN RUN_FROM_NOTHING
 
 The photographs are scikit-image's astronaut, chelsea and coffee (README.md beside this file has the credits), which
-neither run was trained on.
+neither run may have been trained on. Runs of any network will do, on luminance or RGB.
 """
 
 import argparse
 import json
+import sys
 from pathlib import Path
 
 import torch
 
 from srcnn_lib import animation, clips, datasets, evaluation, features, figures, images, inference, pages, slider
-from srcnn_lib.images import Picture, luminance
+from srcnn_lib.console import guarded
+from srcnn_lib.images import Picture
+from srcnn_lib.model import LAYERS, SRCNN
 from srcnn_lib.player import player
-from srcnn_lib.runs import Run
+from srcnn_lib.runs import Run, Snapshot
+from srcnn_lib.scene import Scene
 
 HERE = Path(__file__).parent
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee")
 PATCHES = {"astronaut": (60, 165), "chelsea": (90, 145)}  # top and left of a 96×96 patch with much to learn
 SIDE = 96
 MOST = 1.5  # MB a file
-CHANNELS = 8  # of layer 2 are filmed
+BOXES = {"coffee": (240, 298, 90, 120)}  # the spoon: bicubic loses most in grain that no method brings back
+EPOCHS, CHANNELS, KERNELS = (
+    20,
+    8,
+    24,
+)  # of the run from nothing that are filmed; channels of layer 2, kernels of layer 1
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path, help="from the identity")
     parser.add_argument("from_nothing", type=Path, help="from torch's initialisation")
+    parser.add_argument("--out", type=Path, default=HERE, help="another folder, to look at first")
     given = parser.parse_args()
-    run, nothing = Run(given.run), Run(given.from_nothing)
-    photographs = {
-        name: datasets.photographs(f"samples:{name}")[0].pixels for name in ("astronaut", "chelsea", "coffee")
-    }
+    run, nothing, out = Run(given.run), Run(given.from_nothing), given.out
+    refuse_seen(run, nothing)
+    out.mkdir(parents=True, exist_ok=True)
+    photographs = {name: datasets.photographs(f"samples:{name}")[0].pixels for name in PHOTOGRAPHS}
     patches = [photographs[name][:, y : y + SIDE, x : x + SIDE] for name, (y, x) in PATCHES.items()]
-
     for name, patch in zip(PATCHES, patches, strict=True):
-        images.write(HERE / f"patch_{name}.png", patch)
-    first_20 = [snapshot for snapshot in nothing.snapshots() if snapshot.epoch <= 20]
-    film("learning.gif", animation.reconstruction(first_20, patches, frames=24))
-    film("kernels.gif", animation.kernels(first_20, frames=20))
-    busiest = telling_channels(nothing, patches)
-    film("channels.gif", animation.channels(first_20, patches[:1], busiest, frames=20))
-    film("scan.gif", animation.scan(run.model(), photographs["chelsea"][:, :297, :448]), fps=15)
+        images.write(out / f"patch_{name}.png", patch)
+    films(nothing, patches, out)
+    film(out / "scan.gif", animation.scan(run.model(), photographs["chelsea"][:, :297, :448]), fps=15)
+    pictures(run.model(), photographs, out)
+    draw_curves(nothing.history(), out)
+    page = player(run, Picture(photographs["astronaut"], name="astronaut"), crop=64, frames=12, max_mb=MOST)
+    pages.write(page, out / "player.html")
+    pages.write(slider.compare(Picture(photographs["coffee"], name="coffee"), run.model()), out / "slider.html")
+    print(json.dumps({path.name: facts(path) for path in (run, nothing)}, indent=2, ensure_ascii=False))
+    check_sizes(out)
 
-    model = run.model()
-    chelsea = photographs["chelsea"]
-    images.write(HERE / "chelsea.jpg", chelsea)
-    images.write(HERE / "chelsea_upscaled.jpg", inference.upscale(chelsea, model))
+
+def refuse_seen(*runs: Run) -> None:
+    """What a network was trained on says nothing of what it can do."""
+    for run in runs:
+        if any(source.partition(":")[0] == "samples" for source in run.settings.data):
+            sys.exit(f"{run.path} was trained on scikit-image's photographs, which are to be shown; take other --data")
+
+
+def films(run: Run, patches: list[torch.Tensor], out: Path) -> None:
+    """What a network learns from nothing: two patches, channels, kernels over the first epochs."""
+    early = [snapshot for snapshot in run.snapshots() if snapshot.epoch <= EPOCHS]
+    film(out / "learning.gif", animation.reconstruction(early, patches, frames=24))
+    film(out / "kernels.gif", animation.kernels(early, only=moving_kernels(early)))
+    model, layer = early[-1].load(), LAYERS[1]
+    telling = features.telling(model, [Scene(patch, model).seen for patch in patches], layer, CHANNELS)
+    film(out / "channels.gif", animation.channels(early, patches[0], [f"{layer}:{channel}" for channel in telling]))
+
+
+def film(path: Path, frames, fps: float = 5) -> None:
+    for note in clips.write_clip(path, frames, fps, max_mb=MOST):
+        print(note)
+
+
+def moving_kernels(snapshots: list[Snapshot]) -> list[int]:
+    """The kernels of layer 1 that change most, in their own order: many of a network's hardly do."""
+    first, last = (features.kernels(snapshot.load(), LAYERS[0]) for snapshot in (snapshots[0], snapshots[-1]))
+    change = (last - first).square().sum((1, 2, 3))
+    return change.topk(min(KERNELS, len(change))).indices.sort().values.tolist()
+
+
+def pictures(model: SRCNN, photographs: dict[str, torch.Tensor], out: Path) -> None:
+    """What a trained network makes, and what it is made of."""
+    images.write(out / "chelsea.jpg", photographs["chelsea"])
+    images.write(out / "chelsea_upscaled.jpg", inference.upscale(photographs["chelsea"], model))
     for name in ("astronaut", "coffee"):
         bicubic, srcnn, original = evaluation.restore(model, photographs[name], model.scale)
         scores = {
@@ -55,67 +98,55 @@ def main() -> None:
             for method, made in (("bicubic", bicubic), ("srcnn", srcnn))
         }
         drawn = (picture["rgb"].clamp(0, 1) for picture in (original, bicubic, srcnn))
-        figures.save(figures.comparison(*drawn, scores=scores), HERE / f"comparison_{name}.png", dpi=100)
-
-    figures.save(figures.kernel_sheet(model), HERE / "kernels.png", dpi=100)
-    face = luminance(photographs["astronaut"][:, :256, 100:356])
-    maps = features.feature_maps(model, face[None], ("layer_2",))["layer_2"][0]
-    figures.save(figures.channel_sheet(maps, title="Layer 2, what 32 channels see"), HERE / "channels.png", dpi=100)
-    draw_curves(nothing)
-
-    page = player(run, Picture(patches[0], name="astronaut"), crop=64, frames=12, max_mb=MOST)
-    pages.write(page, HERE / "player.html")
-    pages.write(slider.compare(Picture(photographs["coffee"], name="coffee"), model), HERE / "slider.html")
-    facts = {
-        path.name: {
-            "data": path.settings.data,
-            "init": path.settings.init,
-            "epochs": path.history()[-1]["epoch"],
-            "steps": path.history()[-1]["step"],
-            "test PSNR on Y": round(path.history()[-1]["test_psnr_y"], 2),
-            "bicubic": round(path.history()[-1]["test_bicubic_psnr_y"], 2),
-        }
-        for path in (run, nothing)
-    }
-    print(json.dumps(facts, indent=2))
-    for path in sorted(HERE.iterdir()):
-        print(f"{path.stat().st_size / 2**20:5.2f} MB  {path.name}")
+        figure = figures.comparison(*drawn, box=BOXES.get(name), scores=scores)
+        figures.save(figure, out / f"comparison_{name}.png", dpi=100)
+    figures.save(figures.kernel_sheet(model), out / "kernels.png", dpi=100)
+    face = Scene(photographs["astronaut"][:, :256, 100:356], model).seen
+    maps = features.feature_maps(model, face, LAYERS[1:2])[LAYERS[1]][0]
+    title = f"Layer 2, what {len(maps)} channels see"
+    figures.save(figures.channel_sheet(maps, title=title), out / "channels.png", dpi=100)
 
 
-def film(name: str, frames, fps: float = 5) -> None:
-    for note in clips.write_clip(HERE / name, frames, fps, max_mb=MOST):
-        print(f"{name}: {note}")
-
-
-def telling_channels(run: Run, patches: list[torch.Tensor]) -> list[str]:
-    """The channels of layer 2 that vary most over the patches, in their own order."""
-    model = run.model()
-    seen = torch.stack([luminance(patch) for patch in patches])
-    maps = features.feature_maps(model, seen, ("layer_2",))["layer_2"]  # (patches, channels, H, W)
-    chosen = maps.std(dim=(0, 2, 3)).topk(CHANNELS).indices.sort().values
-    return [f"layer_2:{channel}" for channel in chosen.tolist()]
-
-
-def draw_curves(run: Run) -> None:
+def draw_curves(history: list[dict], out: Path) -> None:
     """PSNR, MSE and bicubic's PSNR, train in orange and test in blue, as the original had them."""
-    history = run.history()
-    for name, draw in (("psnr", figures.draw_psnr), ("mse", figures.draw_loss)):
+    for name, draw in (("psnr", figures.draw_psnr), ("mse", figures.draw_loss), ("bicubic", draw_bicubic)):
         figure = figures.Figure(figsize=(7, 4), layout="constrained")
         draw(history, figure.subplots())
-        figures.save(figure, HERE / f"{name}.svg")
-    figure = figures.Figure(figsize=(7, 4), layout="constrained")
-    ax, steps = figure.subplots(), [record["step"] for record in history]
-    for part, colour in (("train", figures.THEMES["light"].orange), ("test", figures.THEMES["light"].blue)):
-        values = [record[f"{part}_bicubic_psnr_y"] for record in history]
-        ax.plot(steps, values, color=colour, lw=2, label=f"{part}, {values[-1]:.2f} dB")
+        figures.save(figure, out / f"{name}.svg")
+
+
+def draw_bicubic(history: list[dict], ax) -> None:
+    look = figures.THEMES["light"]
+    for part, colour in (("train", look.orange), ("test", look.blue)):
+        name = f"{part}_bicubic_psnr_y"
+        points = [(record["step"], record[name]) for record in history if record.get(name) is not None]
+        if points:
+            ax.plot(*zip(*points, strict=True), color=colour, lw=2, label=f"{part}, {points[-1][1]:.2f} dB")
     ax.set_title("PSNR of bicubic (Y), dB: what has to be passed", loc="left")
     ax.set_xlabel("step")
     ax.margins(y=0.3)
-    ax.grid(color="#e3e6ea")
+    ax.grid(color=look.grid)
     ax.spines[:].set_visible(False)
     ax.legend(frameon=False, loc="center right")
-    figures.save(figure, HERE / "bicubic.svg")
+
+
+def facts(run: Run) -> dict:
+    """What README.md beside this file has to say of a run."""
+    settings, last = run.settings, run.history()[-1]
+    return {
+        "data": settings.data,
+        "init": settings.init,
+        "network": f"{settings.channels} channels, {settings.filters}, {settings.widths}, ×{settings.scale:g}",
+        **{name: last.get(name) for name in ("epoch", "step", "test_psnr_y", "test_bicubic_psnr_y")},
+    }
+
+
+def check_sizes(out: Path) -> None:
+    sizes = {path.name: path.stat().st_size / 1e6 for path in sorted(out.iterdir()) if path.is_file()}
+    print(*(f"{size:5.2f} MB  {name}" for name, size in sizes.items()), sep="\n")
+    if large := [name for name, size in sizes.items() if size > MOST]:
+        sys.exit(f"larger than {MOST} MB: {', '.join(large)}")
 
 
 if __name__ == "__main__":
-    main()
+    guarded(main)

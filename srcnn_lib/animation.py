@@ -18,9 +18,9 @@ from .clips import evenly, write_clip
 from .degradation import degrade
 from .errors import InputError
 from .figures import limit_of, most_lost
-from .images import read
+from .lens import open_picture
 from .model import LAYERS, SRCNN
-from .panels import SIDE, caption, enlarge, join, mosaic, outline, tint
+from .panels import GAP, SIDE, Look, caption, enlarge, join, look_of, mosaic, outline, tint
 from .runs import Run, Snapshot
 from .scene import Scene
 
@@ -32,7 +32,12 @@ Bar = Callable[[int, int], object]
 
 
 def reconstruction(
-    snapshots: Sequence[Snapshot], originals: Tensor | Sequence[Tensor], *, frames: int = 20, bar: Bar | None = None
+    snapshots: Sequence[Snapshot],
+    originals: Tensor | Sequence[Tensor],
+    *,
+    frames: int = 20,
+    theme: str = "dark",
+    bar: Bar | None = None,
 ) -> np.ndarray:
     """What each snapshot makes of a photograph, with its step, its PSNR on Y, and what that gains over bicubic.
 
@@ -40,6 +45,7 @@ def reconstruction(
         snapshots: of one run, in order.
         originals: (C, H, W), or several, which go side by side in step.
         frames: how many, evenly spread over the snapshots, the first and the last among them.
+        theme: "dark" or "light", the ground of the captions; zero is dark in both.
         bar: called with how many frames are done, and of how many.
 
     Returns:
@@ -47,9 +53,9 @@ def reconstruction(
         have the colour of bicubic.
 
     Raises:
-        InputError: no snapshots, fewer than one frame, no picture, or one of more than 1920·1080 pixels.
+        InputError: no snapshots, fewer than one frame, no picture, one of more than 1920·1080 pixels, or no such theme.
     """
-    chosen = choose(snapshots, frames)
+    look, chosen = look_of(theme), choose(snapshots, frames)
     scenes = _scenes(originals, chosen[0].load())
     strips, labels = [[] for _ in scenes], [[] for _ in scenes]
     for model in _networks(chosen, bar):
@@ -58,7 +64,7 @@ def reconstruction(
             strip.append(scene.pixels(made))
             label.append(scene.decibels(made))
     strips = [np.stack(strip) for strip in strips]
-    return _assembled(strips, labels, _steps(chosen), columns=min(len(scenes), 4))
+    return _assembled(strips, labels, _steps(chosen), look, columns=min(len(scenes), 4))
 
 
 def channels(
@@ -69,15 +75,17 @@ def channels(
     before_relu: bool = False,
     limits: dict[str, float] | None = None,
     frames: int = 20,
+    theme: str = "dark",
     bar: Bar | None = None,
 ) -> np.ndarray:
     """What channels see in a photograph, snapshot by snapshot: several side by side in step, a row for each picture.
 
     After its ReLU a channel is drawn from a dark zero to orange; before it, and after layer 3, which has none, from
-    blue over a dark zero to orange.
+    blue over a dark zero to orange. Several share one range for each layer, and their colours run over its square
+    root, so that weak ones are seen beside strong ones; the caption says so.
 
     Args:
-        snapshots, originals, frames, bar: as in `reconstruction`.
+        snapshots, originals, frames, theme, bar: as in `reconstruction`.
         addresses: such as ["layer_2:16", "layer_2:0"]; channels count from 0.
         limits: {layer: the largest value that is told apart}; without, one that 99.9 % of the layer's drawn values in
             all frames do not exceed.
@@ -88,7 +96,7 @@ def channels(
     Raises:
         InputError: as `reconstruction`, or no such channel: the valid ones are listed.
     """
-    chosen = choose(snapshots, frames)
+    look, chosen = look_of(theme), choose(snapshots, frames)
     first = chosen[0].load()
     scenes, wanted = _scenes(originals, first), [features.parse_address(address, first) for address in addresses]
     if not wanted:
@@ -107,13 +115,14 @@ def channels(
     of_strip = [layer for layer, _ in wanted] * len(scenes)
     limits = {layer: _limit(strips, of_strip, layer) for layer in layers} | (limits or {})
     signed = {layer: before_relu or layer == LAYERS[-1] for layer in layers}
-    panels = [tint(strip, limits[layer], signed[layer]) for strip, layer in zip(strips, of_strip, strict=True)]
+    root = len(strips) > 1
+    panels = [tint(strip, limits[layer], signed[layer], root) for strip, layer in zip(strips, of_strip, strict=True)]
     ranges = {layer: f"±{limits[layer]:.2g}" if signed[layer] else f"0 to {limits[layer]:.2g}" for layer in layers}
     if len(panels) == 1:
-        return caption(enlarge(panels[0]), _steps(chosen), f"{addresses[0]}, {ranges[layers[0]]}")
+        return caption(enlarge(panels[0]), _steps(chosen), f"{addresses[0]}, {ranges[layers[0]]}", look)
     labels = [str(channel) if len(layers) == 1 else f"{layer}:{channel}" for layer, channel in wanted] * len(scenes)
-    note = "; ".join(f"{layer}: {said}" for layer, said in ranges.items())
-    return _assembled(panels, labels, _steps(chosen), note, columns)
+    note = "; ".join(f"{layer}: {said}" for layer, said in ranges.items()) + ", square root"
+    return _assembled(panels, labels, _steps(chosen), look, note, columns)
 
 
 def _limit(strips: list[Tensor], of_strip: list[str], layer: str) -> float:
@@ -121,15 +130,22 @@ def _limit(strips: list[Tensor], of_strip: list[str], layer: str) -> float:
 
 
 def kernels(
-    snapshots: Sequence[Snapshot], layer: str = LAYERS[0], *, frames: int = 20, bar: Bar | None = None
+    snapshots: Sequence[Snapshot],
+    layer: str = LAYERS[0],
+    *,
+    only: Sequence[int] | None = None,
+    frames: int = 20,
+    theme: str = "dark",
+    bar: Bar | None = None,
 ) -> np.ndarray:
-    """All kernels of a layer, snapshot by snapshot, in the order of their channels, row by row.
+    """The kernels of a layer, snapshot by snapshot, in the order of their channels, row by row.
 
-    A kernel with three inputs is drawn in the colours it answers to, with zero as grey; one with more is a mosaic of
-    its inputs. Layer 3 is drawn the other way round: what each channel of layer 2 paints.
+    A kernel of an RGB network's first layer is drawn in the colours it answers to, with zero as grey; one of a later
+    layer is a mosaic of its inputs. Layer 3 is drawn the other way round: what each channel of layer 2 paints.
 
     Args:
-        snapshots, frames, bar: as in `reconstruction`.
+        snapshots, frames, theme, bar: as in `reconstruction`.
+        only: the channels whose kernels are drawn; all without.
 
     Returns:
         (T, H, W, 3) uint8; the caption says the largest weight told apart, which 99.5 % in all frames do not exceed.
@@ -137,23 +153,27 @@ def kernels(
     Raises:
         InputError: as `reconstruction`, or an unknown layer.
     """
-    chosen = choose(snapshots, frames)
+    look, chosen = look_of(theme), choose(snapshots, frames)
+    colours = features.in_colours(chosen[0].load(), layer)
     weights = torch.stack([features.kernels(model, layer) for model in _networks(chosen, bar)])
     if layer == LAYERS[-1]:
         weights = weights.transpose(1, 2)
+    whole = weights.shape[1]
+    weights = weights if only is None else weights[:, list(only)]
     outputs, inputs = weights.shape[1:3]  # weights: (T, outputs, inputs, size, size)
     limit = limit_of(weights, 0.995)
-    if inputs == 3:
+    if colours:
         levels = (0.5 + weights / (2 * limit)).clamp(0, 1) * 255
         tiles = levels.round().byte().movedim(2, -1).numpy()  # (T, outputs, size, size, 3)
     else:
         tiles = tint(weights, limit, signed=True)  # (T, outputs, inputs, size, size, 3)
-        tiles = tiles[:, :, 0] if inputs == 1 else mosaic(tiles, math.ceil(math.sqrt(inputs)))
+        tiles = tiles[:, :, 0] if inputs == 1 else mosaic(tiles, math.ceil(math.sqrt(inputs)), look=look)
     columns = min(outputs, 8 if outputs <= 64 else 16)
     # The lines between kernels are as thin at any enlargement.
     factor = math.ceil(SHEET / (columns * tiles.shape[3]))
-    sheet = mosaic(tiles.repeat(factor, 2).repeat(factor, 3), columns, gap=3)
-    return caption(sheet, _steps(chosen), f"{layer}, ±{limit:.2g}")
+    sheet = mosaic(tiles.repeat(factor, 2).repeat(factor, 3), columns, GAP, look)
+    part = "" if outputs == whole else f", {outputs} of {whole}"
+    return caption(sheet, _steps(chosen), f"{layer}{part}, ±{limit:.2g}", look)
 
 
 def scan(
@@ -164,6 +184,7 @@ def scan(
     patch: int = 33,
     stride: int = 11,
     frames: int = 60,
+    theme: str = "dark",
     bar: Bar | None = None,
 ) -> np.ndarray:
     """One network at work over a photograph, patch by patch from top to bottom; the patch that is next is outlined.
@@ -176,17 +197,18 @@ def scan(
         patch, stride: in pixels; the stride is for "overlapping", and costs by its square: 11 looks nine times at a
             pixel of the inside, 1 over a thousand times.
         frames: how many, evenly spread over the patches; the first has none, the last all of them.
+        theme: as in `reconstruction`.
         bar: called with how many patches are done, and of how many.
 
     Returns:
         (T, H, W, 3) uint8 with the number of patches and PSNR as in `reconstruction`.
 
     Raises:
-        InputError: another mode, a size below 1, a stride beyond the patch, or a picture as in `reconstruction`.
+        InputError: another mode, a size below 1, a stride beyond the patch, a picture or a theme as in
+            `reconstruction`.
     """
-    modes = inference.MODES[1:]
-    if mode not in modes:
-        raise InputError(f"mode is {mode!r}, expected {' or '.join(modes)}")
+    look = look_of(theme)
+    _check_mode(mode)
     if frames < 1:
         raise InputError(f"frames is {frames}, expected 1 or more")
     stride = stride if mode == "overlapping" else patch
@@ -207,8 +229,13 @@ def scan(
     for frame, mark in zip(film, marks, strict=True):
         if mark < len(places):
             rows, columns = places[mark]
-            outline(frame, *(factor * edge for edge in (rows.start, columns.start, rows.stop, columns.stop)))
-    return caption(film, [f"patch {mark} of {len(places)}" for mark in marks], labels)
+            outline(frame, *(factor * edge for edge in (rows.start, columns.start, rows.stop, columns.stop)), look)
+    return caption(film, [f"patch {mark} of {len(places)}" for mark in marks], labels, look)
+
+
+def _check_mode(mode: str) -> None:
+    if mode not in (modes := inference.MODES[1:]):
+        raise InputError(f"mode is {mode!r}, expected {' or '.join(modes)}")
 
 
 def _patchwork(seen: Tensor, model: SRCNN, places: list[tuple[slice, slice]], mean: bool) -> Iterator[Tensor]:
@@ -240,6 +267,7 @@ def animate(
     fps: float | None = None,
     hold: float = 1.5,
     max_mb: float | None = None,
+    theme: str = "dark",
     out: str | Path | None = None,
     bar: Bar | None = None,
 ) -> tuple[Path, list[str]]:
@@ -248,15 +276,16 @@ def animate(
     Args:
         run: a run, or its folder.
         what: "reconstruction" or "channel" or "kernels" over training, or "scan": the newest network at work.
-        pictures: photographs, as files, addresses or (C, H, W). Without: the tiles of the run's probe, all four for a
-            reconstruction, the first for the rest.
+        pictures: photographs, (C, H, W), or what `lens.open_picture` knows: files, addresses, "samples:chelsea".
+            Without: the tiles of the run's probe, all four for a reconstruction, the first for the rest.
         layer, channel: "layer_2" or "2"; a channel's number, several as "0,5,8", also of different layers as
-            "layer_1:3,layer_2:16", or "all".
+            "layer_1:3,layer_2:16", "all", or "telling": up to eight that vary much and are unlike each other.
         before_relu: channels with their sign.
         mode, patch, stride: as in `scan`.
         crop: side in pixels of the square of each photograph that is taken: where bicubic loses most.
         frames, fps: 20 and 5 without, which is 4 s; for a scan 60, or as many as there are patches, in 4 s.
         hold: seconds that the last frame stays beyond these.
+        theme: as in `reconstruction`.
         max_mb, out: as in `write_clip`; without `out` it is reconstruction.gif and so on, in the current folder.
         bar: called with how much is done, and of how much.
 
@@ -269,27 +298,32 @@ def animate(
     """
     if what not in WHAT:
         raise InputError(f"what is {what!r}, expected one of {', '.join(WHAT)}")
+    _check_mode(mode)
+    look = look_of(theme)
     run = run if isinstance(run, Run) else Run(run)
     path = Path(out or f"{what}.gif")
+    if crop is not None and crop < 1:
+        raise InputError(f"crop is {crop}, expected a number of pixels such as 240")
     clips.check(path, 5 if fps is None else fps, hold, max_mb)
     if frames is None:
         frames = 60 if what == "scan" else 20
     newest, snapshots = run.model(), run.snapshots()
     notes = []
-    if what != "scan" and len(snapshots) < frames:
-        notes.append(f"{run.path} has {len(snapshots)} snapshots: that many frames")
+    if what != "scan" and (count := len(snapshots)) < frames:
+        notes.append(f"{run.path} has {count} snapshot{'s' * (count > 1)}: that many frames")
+    layer, how = _layer(layer), {"frames": frames, "theme": theme, "bar": bar}
     if what == "kernels":
-        film = kernels(snapshots, _layer(layer), frames=frames, bar=bar)
+        film = kernels(snapshots, layer, **how)
     else:
         originals = _photographs(run, what, pictures, crop, notes)
         if what == "reconstruction":
-            film = reconstruction(snapshots, originals, frames=frames, bar=bar)
+            film = reconstruction(snapshots, originals, **how)
         elif what == "channel":
-            addresses = _addresses(newest, layer, channel)
-            film = channels(snapshots, originals, addresses, before_relu=before_relu, frames=frames, bar=bar)
+            addresses = _addresses(newest, layer, channel, originals)
+            film = channels(snapshots, originals, addresses, before_relu=before_relu, **how)
         else:
-            how = {"patch": patch, "stride": stride, "frames": frames, "bar": bar}
-            film = join([scan(newest, original, mode, **how) for original in originals])
+            how |= {"patch": patch, "stride": stride}
+            film = join([scan(newest, original, mode, **how) for original in originals], look=look)
     if fps is None:
         fps = len(film) / 4 if what == "scan" else 5
     return path, notes + write_clip(path, film, fps, hold=hold, max_mb=max_mb)
@@ -303,13 +337,10 @@ def _photographs(run: Run, what: str, pictures: Sequence, crop: int | None, note
     originals = []
     for picture in pictures:
         if not isinstance(picture, Tensor):
-            picture = read(picture)
+            picture = open_picture(picture, run)
             notes += picture.notes
-            notes += [f"{picture.name}: transparency is left out"] * (picture.alpha is not None)
             picture = picture.pixels
         if crop is not None:
-            if crop < 1:
-                raise InputError(f"crop is {crop}, expected a number of pixels such as 240")
             upsampled, original = degrade(picture, run.settings.scale)
             top, left, height, width = most_lost(original, upsampled, (crop, crop))
             picture = original[:, top : top + height, left : left + width]
@@ -318,14 +349,18 @@ def _photographs(run: Run, what: str, pictures: Sequence, crop: int | None, note
 
 
 def _layer(name: str) -> str:
-    return f"layer_{name}" if name.isdecimal() else name
+    layer = f"layer_{name}" if name.isdecimal() else name
+    if layer not in LAYERS:
+        raise InputError(f"{name!r} is no layer of this network, expected one of {', '.join(LAYERS)}")
+    return layer
 
 
-def _addresses(model: SRCNN, layer: str, channel: str | int) -> list[str]:
-    """ "0,5" of a layer → ["layer_2:0", "layer_2:5"]; "all" → all of them."""
-    layer = _layer(layer)
-    if channel == "all":
-        return [f"{layer}:{number}" for number in range(len(features.kernels(model, layer)))]
+def _addresses(model: SRCNN, layer: str, channel: str | int, originals: list[Tensor]) -> list[str]:
+    """ "0,5" of a layer → ["layer_2:0", "layer_2:5"]; "all" → all of them; "telling" → those to look at first."""
+    if channel in ("all", "telling"):
+        seen = [scene.seen for scene in _scenes(originals, model)]
+        every = range(len(features.kernels(model, layer)))
+        return [f"{layer}:{n}" for n in (every if channel == "all" else features.telling(model, seen, layer))]
     parts = [part.strip() for part in str(channel).split(",")]
     return [part if ":" in part else f"{layer}:{part}" for part in parts]
 
@@ -374,11 +409,16 @@ def _reduced(values: Tensor, widest: int) -> Tensor:
 
 
 def _assembled(
-    strips: list[np.ndarray], labels: Sequence[str | list[str]], steps: list[str], note: str = "", columns: int = 1
+    strips: list[np.ndarray],
+    labels: Sequence[str | list[str]],
+    steps: list[str],
+    look: Look,
+    note: str = "",
+    columns: int = 1,
 ) -> np.ndarray:
     """One strip with step and label below; or several, each with its label, and step and note once for all."""
     if len(strips) == 1:
-        return caption(enlarge(strips[0]), steps, labels[0])
+        return caption(enlarge(strips[0]), steps, labels[0], look)
     side = min(SIDE, 3 * SIDE // columns)
-    panels = [caption(enlarge(strip, side), label) for strip, label in zip(strips, labels, strict=True)]
-    return caption(join(panels, columns), steps, note)
+    panels = [caption(enlarge(strip, side), label, look=look) for strip, label in zip(strips, labels, strict=True)]
+    return caption(join(panels, columns, look), steps, note, look)

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from .console import Bar, follow, guarded, print_table
+from .console import Bar, guarded, print_table
 from .errors import InputError
 from .settings import ENDS, FREE, Settings
 
@@ -27,6 +27,10 @@ Mode = Annotated[str, typer.Option(help="whole (one pass), non-overlapping or ov
 Patch = Annotated[int, typer.Option(help="Side of a patch in pixels, for the two patch modes.")]
 Stride = Annotated[int, typer.Option(help="Pixels from one overlapping patch to the next.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+Arithmetic = Annotated[str, typer.Option(help="Of the first two layers: float32, or bfloat16.")]
+Ensemble = Annotated[
+    bool, typer.Option("--ensemble", help="The mean over the eight flips and rotations, at eight times the work.")
+]
 Which = Annotated[str, typer.Option(help="Of a run: its newest snapshot, or the best by test PSNR on Y.")]
 
 
@@ -89,38 +93,30 @@ def train(
 
         srcnn train
 
-    Ctrl-C stops it with everything saved; --resume goes on.
+    Ctrl-C stops it with everything saved; --resume goes on. `accelerate launch` trains on several devices.
     """
-    from . import pairs, training
-    from .runs import Run
+    from . import launch, ranks
 
     given = _given(flags)
-    if resume:
+    group = ranks.join()
+    settings, path = group.told(lambda: _asked_for(given, out, resume))
+    if launch.train(settings, path, quiet):
+        print(f"next: srcnn evaluate {path} set5 · srcnn upscale PICTURE --weights {path}")
+        print(f"      tensorboard --logdir {path}")
+    group.leave()
+
+
+def _asked_for(given: dict, out: Path | None, resume: bool) -> tuple[Settings, Path]:
+    """What is to be trained, and the run's folder; it is looked at before the photographs are read."""
+    from .runs import Run
+
+    if resume and not (out and out.is_dir() and Run.is_empty(out)):  # its training was killed before the first file
         path = out or newest_run()
-        run = Run(path)
-        settings = resumed_settings(run.settings, given, path)
-    else:
-        settings = Settings.of(**given)
-        path = out or named_run(settings)
-        Run.check_new(path)  # before the photographs are read
-    with Bar("photographs", quiet=quiet) as bar:
-        data = pairs.load(settings, bar)
-    for note in data.notes:
-        print(note)
-    if not resume:
-        run = Run.create(path, settings, machine=training.describe(training.device_of(settings.device)))
-    follow(training.fit(settings, run, data), run, quiet)
-    _closing_lines(run)
-
-
-def _closing_lines(run) -> None:
-    from .runs import weights_sum
-
-    weights, total = weights_sum(run)
-    print(f"\n{run.path}: the run")
-    print(f"{weights}\n  SHA-256 {total}")
-    print(f"next: srcnn evaluate {run.path} set5 · srcnn upscale PICTURE --weights {run.path}")
-    print(f"      tensorboard --logdir {run.path}")
+        return resumed_settings(Run(path).settings, given, path), path
+    settings = Settings.of(**given)
+    path = out or named_run(settings)
+    Run.check_new(path)
+    return settings, path
 
 
 def newest_run(folder: Path = Path("runs")) -> Path:
@@ -159,22 +155,40 @@ def resumed_settings(before: Settings, given: dict, path: Path) -> Settings:
 
 @app.command()
 def evaluate(
-    weights: Annotated[str, typer.Argument(help="A file of weights, or a run.")],
+    weights: Annotated[str | None, typer.Argument(help="A file of weights, or a run.")] = None,
     sources: Annotated[
-        list[str], typer.Argument(help="Sets (set5, set14, …), folders, globs, zips or tars of photographs.")
-    ],
+        list[str] | None, typer.Argument(help="Sets (set5, set14, …), folders, globs, zips or tars of photographs.")
+    ] = None,
     scale: Annotated[
         float | None, typer.Option(help="The enlargement to measure; the network's own without it.")
     ] = None,
+    table: Annotated[
+        bool, typer.Option("--table", help="The released networks beside the paper's; on set5 and set14, or as named.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
     mode: Mode = "whole",
     patch: Patch = 33,
     stride: Stride = 1,
     which: Which = "newest",
     limit: Annotated[int, typer.Option(help="Measure at most this many photographs of each; 0 for all.")] = 0,
+    arithmetic: Arithmetic = "float32",
+    ensemble: Ensemble = False,
     device: Device = "auto",
 ) -> None:
-    """Measure a network on photographs: PSNR and SSIM, bicubic beside it, per image and mean."""
+    """Measure a network on photographs: PSNR and SSIM, bicubic beside it, per image and mean.
+
+    What bfloat16 loses and what the ensemble gains is measured as well, and stands in a line of its own.
+    """
+    from .inference import ARITHMETICS
+
+    _check_choice("arithmetic", arithmetic, ARITHMETICS)
+    if table and (ensemble or arithmetic != "float32"):
+        raise InputError("--table compares plain passes in float32; leave out --ensemble and --arithmetic")
+    if table:
+        words = [word for word in (weights, *(sources or ())) if word]
+        return _comparison(words, as_json, device, mode=mode, patch=patch, stride=stride)
+    if not weights or not sources:
+        raise InputError("name a file of weights or a run, and what to measure it on: srcnn evaluate RUN set5")
     from .datasets import photographs
     from .evaluation import evaluate as measured
     from .released import open_weights
@@ -183,17 +197,44 @@ def evaluate(
     _check_choice("which", which, ("newest", "best"))
     model, _ = open_weights(weights, which)
     model = model.to(device_of(device))
+    how = {"mode": mode, "patch": patch, "stride": stride, "arithmetic": arithmetic, "ensemble": ensemble}
     tables = {}
     for source, label in zip(sources, labels(sources), strict=True):
         found = photographs(source, limit)
         with Bar(label, quiet=as_json) as bar:
-            tables[label] = measured(model, found, found.names, scale, bar, mode=mode, patch=patch, stride=stride)
+            tables[label] = measured(model, found, found.names, scale, bar, **how)
     if as_json:
         print(json.dumps(_without_infinity(tables), indent=2))
         return
     for label, table in tables.items():
         print(f"\n{label} ×{table['scale']:g}")
         print_table(table)
+
+
+def _comparison(words: list[str], as_json: bool, device: str, **how) -> None:
+    """The table of `evaluate --table`; a file of weights or a run among the words stands for the released one."""
+    from . import tables
+    from .devices import device_of
+    from .released import RELEASED, open_weights, saved_folder
+
+    def holds_weights(word: str) -> bool:
+        return Path(word).suffix in (".pth", ".safetensors") or (Path(word) / "config.json").exists()
+
+    named = [word for word in words if holds_weights(word)]
+    sources = [word for word in words if word not in named] or ["set5", "set14"]
+    files = named or [saved_folder() / names[0] for names in RELEASED.values()]
+    networks = [open_weights(file) for file in files if file in named or file.exists()]
+    networks = [(model.to(device_of(device)), path) for model, path in networks]
+    with Bar("measuring", quiet=as_json) as bar:
+        rows = tables.rows(networks, sources, lambda name, done, total: bar(done, total), **how)
+    if as_json:
+        print(json.dumps([_without_infinity(row) for row in rows], indent=2))
+        return
+    print(tables.markdown(rows))
+    print("\nPSNR in dB / SSIM on Y, mean over the pictures; gain: dB over bicubic, each over its own")
+    for row in rows:
+        if row["why"]:
+            print(row["why"])
 
 
 def labels(sources: list[str]) -> list[str]:
@@ -223,39 +264,54 @@ def upscale(
     patch: Patch = 33,
     stride: Stride = 1,
     which: Which = "newest",
+    arithmetic: Arithmetic = "float32",
+    ensemble: Ensemble = False,
     device: Device = "auto",
 ) -> None:
     """Enlarge pictures; each goes to <name>_upscaled beside it, or where --out says.
 
-    A picture that can't be used is reported, the others are done all the same.
+    A picture that can't be used is reported, the others are done all the same. `accelerate launch` shares them out.
     """
+    from . import ranks
     from .degradation import check_scale
+    from .devices import device_of
+    from .inference import ARITHMETICS
     from .released import open_weights, released_for
-    from .training import device_of
     from .upscaling import plan, upscale_files
 
     _check_choice("which", which, ("newest", "best"))
+    _check_choice("arithmetic", arithmetic, ARITHMETICS)
     if scale is not None:
         check_scale(scale)
     note = None
     if weights is None:
         weights, note = released_for(scale)
-    model, _ = open_weights(weights, which)
-    if note:
-        print(note)
-    elif scale is not None and scale != model.scale:
-        print(f"the picture is enlarged ×{scale:g}; the network was trained for ×{model.scale:g}")
+    group = ranks.join()
+    model = group.together(lambda: open_weights(weights, which)[0].to(device_of(device)))
+    if note is None and scale is not None and scale != model.scale:
+        note = f"the picture is enlarged ×{scale:g}; the network was trained for ×{model.scale:g}"
     scale = model.scale if scale is None else scale
-    model = model.to(device_of(device))
-    with Bar("upscaling") as bar:
-        jobs, failed = plan(images, out)
-        for missing in failed:
-            bar.tell(missing)
-        failed += upscale_files(
-            jobs, model, scale, bar.tell, mode=mode, patch=patch, stride=stride, bar=bar
+    jobs, missing = group.told(lambda: plan(images, out))
+    with Bar("upscaling", quiet=not group.main) as bar:
+        if group.main:
+            for line in filter(None, (group.note, note)):
+                print(line)
+            for source in missing:
+                bar.tell(source)
+        failed = upscale_files(
+            jobs[group.rank :: group.size], model, scale, bar.tell, mode, bar,
+            patch=patch, stride=stride, arithmetic=arithmetic, ensemble=ensemble,
         )  # fmt: skip
-    if len(failed) > 1:
-        print(f"srcnn: {len(failed)} could not be upscaled", file=sys.stderr)
+    _end(group, len(missing) + sum(group.gathered(len(failed))))
+
+
+def _end(group, failed: int) -> None:
+    """Status 2 where pictures failed, on every rank alike: the launcher ends the others with the first that ends."""
+    if failed > 1 and group.main:
+        print(f"srcnn: {failed} could not be upscaled", file=sys.stderr)
+    sys.stdout.flush()
+    group.gathered(None)  # all have said what they had to say
+    group.leave()
     if failed:
         raise typer.Exit(2)
 
@@ -276,10 +332,11 @@ def animate(
     run: Annotated[Path, typer.Argument(help="The run whose training is to be seen.")],
     what: Annotated[str, typer.Option(help="reconstruction, channel, kernels or scan.")] = "reconstruction",
     image: Annotated[
-        list[str] | None, typer.Option(help="A photograph; several go side by side. The run's probe without it.")
+        list[str] | None,
+        typer.Option(help="A photograph, or samples:chelsea; several go side by side. The run's probe without it."),
     ] = None,
     layer: Annotated[str, typer.Option(help="layer_1, layer_2 or layer_3.")] = "layer_2",
-    channel: Annotated[str, typer.Option(help="A channel's number, several as 0,5,8, or all.")] = "0",
+    channel: Annotated[str, typer.Option(help="A channel's number, several as 0,5,8, all, or telling.")] = "0",
     before_relu: Annotated[bool, typer.Option("--before-relu", help="Channels with their sign.")] = False,
     mode: Annotated[str, typer.Option(help="Of a scan: non-overlapping or overlapping.")] = "non-overlapping",
     stride: Annotated[int, typer.Option(help="Of an overlapping scan: pixels from patch to patch.")] = 11,
@@ -288,6 +345,7 @@ def animate(
     fps: Annotated[float | None, typer.Option(help="Frames a second; 20 frames at 5 are the original's 4 s.")] = None,
     hold: Annotated[float, typer.Option(help="Seconds that the last frame stays beyond that.")] = 1.5,
     max_mb: Annotated[float | None, typer.Option(help="Shrink or thin it until it fits into so many MB.")] = None,
+    theme: Annotated[str, typer.Option(help="dark or light, for the page that it goes on.")] = "dark",
     out: Annotated[Path | None, typer.Option(help="A .gif, .mp4 or .webp file.")] = None,
 ) -> None:
     """Make a film of a training: the picture, the channels, the kernels, or the patches at work."""
@@ -296,7 +354,7 @@ def animate(
     with Bar("frames") as bar:
         path, notes = animated(
             run, what, image or (), layer=layer, channel=channel, before_relu=before_relu, mode=mode, stride=stride,
-            crop=crop, frames=frames, fps=fps, hold=hold, max_mb=max_mb, out=out, bar=bar,
+            crop=crop, frames=frames, fps=fps, hold=hold, max_mb=max_mb, theme=theme, out=out, bar=bar,
         )  # fmt: skip
     print(path)
     for note in notes:
@@ -306,9 +364,12 @@ def animate(
 @app.command()
 def player(
     run: Annotated[Path, typer.Argument(help="The run whose training is to be seen.")],
-    image: Annotated[str | None, typer.Option(help="A photograph; a tile of the run's probe without it.")] = None,
+    image: Annotated[
+        str | None, typer.Option(help="A photograph, or samples:chelsea; a tile of the run's probe without it.")
+    ] = None,
     crop: Annotated[int, typer.Option(help="Side of the square that is shown, in pixels.")] = 96,
     frames: Annotated[int, typer.Option(help="At most so many snapshots.")] = 60,
+    max_mb: Annotated[float, typer.Option(help="Compress or thin it until it fits into so many MB.")] = 8,
     out: Annotated[Path, typer.Option(help="The page.")] = Path("player.html"),
 ) -> None:
     """Write one page, for any browser and offline, that scrubs through a training with every channel in step."""
@@ -317,13 +378,13 @@ def player(
     from .runs import Run
 
     with Bar("snapshots") as bar:
-        pages.write(page(Run(run), image, crop=crop, frames=frames, bar=bar), out)
+        pages.write(page(Run(run), image, crop=crop, frames=frames, max_mb=max_mb, bar=bar), out)
     print(f"{out}  {out.stat().st_size / 2**20:.1f} MB")
 
 
 @app.command()
 def compare(
-    image: Annotated[str, typer.Argument(help="A photograph; it is reduced and brought back.")],
+    image: Annotated[str, typer.Argument(help="A photograph, or samples:chelsea; it is reduced and brought back.")],
     scale: Annotated[float | None, typer.Option(help="From 1.1 to 8; the network's own without it.")] = None,
     weights: Annotated[
         str | None, typer.Option(help="A file of weights, or a run; a released network without it.")
@@ -335,9 +396,32 @@ def compare(
     from . import pages, slider
     from .released import open_weights, released_for
 
+    _check_choice("which", which, ("newest", "best"))
     model, _ = open_weights(weights or released_for(scale)[0], which)
     pages.write(slider.compare(image, model, scale), out)
     print(f"{out}  {out.stat().st_size / 2**20:.1f} MB")
+
+
+@app.command()
+def release(
+    run: Annotated[Path, typer.Argument(help="The run whose network is to be given to others.")],
+    out: Annotated[Path, typer.Option(help="A .safetensors or .pth file; its card goes beside it as .json.")],
+    on: Annotated[
+        list[str] | None, typer.Option(help="What to measure it on, for the card: set5 and set14 without it.")
+    ] = None,
+    which: Which = "newest",
+) -> None:
+    """Write a run's network as one file, with a card: how it was made, what it reaches, its SHA-256."""
+    from .cards import release as released
+    from .runs import Run
+
+    _check_choice("which", which, ("newest", "best"))
+    with Bar("measuring") as bar:
+        card = released(Run(run), out, on or ("set5", "set14"), which, lambda name, done, total: bar(done, total))
+    print(f"{out}\n  SHA-256 {card['sha256']}")
+    for name, result in card["results"].items():
+        made, low = result["srcnn"], result["bicubic"]
+        print(f"  {name} ×{result['scale']:g}: {made['psnr_y']:.2f} dB on Y (bicubic {low['psnr_y']:.2f})")
 
 
 @app.command()
@@ -353,6 +437,42 @@ def info(source: Annotated[str, typer.Argument(help="A file of weights, or a run
           f"parameters, padding {model.padding_mode}")  # fmt: skip
     facts = Run(source).config if Path(source).is_dir() else model.metadata
     print(json.dumps(facts, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def benchmark(
+    what: Annotated[str, typer.Argument(help="overlap, strides, train or quality.")],
+    size: Annotated[int, typer.Option(help="overlap: side of the picture in pixels.")] = 256,
+    channels: Annotated[int | None, typer.Option(help="1 or 3; overlap 3, the others 1.")] = None,
+    widths: Annotated[str | None, typer.Option(help="overlap 128,64, the others 64,32.")] = None,
+    minutes: Annotated[float, typer.Option(help="quality: how long each recipe trains.")] = 12,
+    steps: Annotated[int, typer.Option(help="train: steps of 1 280 crops of each contestant.")] = 3,
+    weights: Annotated[str | None, typer.Option(help="strides: the network; the released one without it.")] = None,
+    out: Annotated[Path | None, typer.Option(help="quality: the plot, .svg or .png.")] = None,
+    device: Device = "auto",
+) -> None:
+    """Time contestants in turn on the same input, with the machine's own ceiling beside them."""
+    from . import benchmark as timing
+
+    _check_choice("what", what, ("overlap", "strides", "train", "quality"))
+    channels = channels or (3 if what == "overlap" else 1)
+    nothing = dict.fromkeys(field.name for field in dataclasses.fields(Settings))
+    usual = "128,64" if what == "overlap" else "64,32"
+    wide = _given({**nothing, "widths": widths or usual})["widths"]
+    if what == "overlap":
+        lines = timing.benchmark_overlap(size, channels, wide, device=device)
+    elif what == "strides":
+        from .released import open_weights, released_for
+
+        lines = timing.benchmark_strides(open_weights(weights or released_for(None)[0])[0])
+    elif what == "train":
+        lines = timing.benchmark_train(steps, device, channels, wide)
+    else:
+        with Bar("training") as bar:
+            lines = timing.benchmark_quality(
+                minutes, out=out, bar=lambda name, done, total: bar(done, total), channels=channels, widths=wide
+            )
+    print("\n".join(lines))
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

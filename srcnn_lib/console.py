@@ -1,11 +1,15 @@
 """What a terminal shows: progress, tables, and errors in one line."""
 
 import sys
+import time
 import typing
 import warnings
 
+from . import ranks
 from .errors import InputError
 from .files import shown
+
+PATIENCE = 2  # seconds for the process that prints: a launcher ends them all with the first that ends
 
 
 def guarded(command) -> None:
@@ -24,7 +28,10 @@ def guarded(command) -> None:
 
 
 def _fail(message: str, status: int = 2) -> typing.NoReturn:
-    print("srcnn:", shown(message), file=sys.stderr)
+    if ranks.first():
+        print("srcnn:", shown(message), file=sys.stderr)
+    else:
+        time.sleep(PATIENCE)
     sys.exit(status)
 
 
@@ -50,7 +57,10 @@ def follow(records, run, quiet: bool = False) -> None:
 
 
 def print_table(table: dict) -> None:
-    """PSNR on Y, SSIM on Y and PSNR on RGB of bicubic and SRCNN, an image a line and the mean."""
+    """PSNR on Y, SSIM on Y and PSNR on RGB of bicubic and SRCNN, an image a line and the mean.
+
+    Options that change the figures are named below, each with what it changed.
+    """
     width = max(len("mean"), *(len(name) for name in table["per_image"]))
     print(f"{'':{width}}   {'PSNR Y (dB)':^22}   {'SSIM Y':^15}   {'PSNR RGB (dB)':^15}")
     print(f"{'':{width}}   bicubic  SRCNN    gain   bicubic  SRCNN    bicubic  SRCNN")
@@ -60,6 +70,10 @@ def print_table(table: dict) -> None:
             f"{name:{width}}   {low['psnr_y']:7.2f} {made['psnr_y']:6.2f}  {made['psnr_y'] - low['psnr_y']:+6.2f}   "
             f"{low['ssim_y']:7.4f} {made['ssim_y']:6.4f}   {low['psnr_rgb']:7.2f} {made['psnr_rgb']:6.2f}"
         )
+    for option, plain in table.get("without", {}).items():
+        name, other = ("self-ensemble", "one plain pass") if option == "ensemble" else (table[option], "float32")
+        changed = table["srcnn"]["psnr_y"] - plain["psnr_y"]
+        print(f"SRCNN with {name}: {changed:+.3f} dB on Y against {other}, mean of {plain['psnr_y']:.3f}")
 
 
 class Bar:

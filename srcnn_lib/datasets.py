@@ -82,8 +82,8 @@ def photographs(source: str, limit: int = 0, bar: Bar | None = None) -> Photogra
 
     Args:
         source: samples, or one of them such as samples:coffee; stl10, stl10:train, stl10:test or stl10:unlabeled; a
-            named set (NAMED_SETS), in any case; or the path of a folder, an image, a zip or tar, or a glob. A folder
-            called like a set is written "./set5".
+            named set (NAMED_SETS), in any case; bsds500:validation, twenty of that set; or the path of a folder, an
+            image, a zip or tar, or a glob. A folder called like a set is written "./set5".
         limit: take the first so many by name; 0 for all.
         bar: called with the bytes of each piece of a download and the total (None where the server doesn't say).
 
@@ -204,6 +204,12 @@ def _known(source: str, bar: Bar | None) -> dict[str, Place] | None:
         return {tile.name: tile for tile in tiles}
     if source in NAMED_SETS:
         return _in_folder(named_sets.folder_of(source, bar), NAMED_SETS[source].never)
+    if part == "validation" and family in NAMED_SETS and (stems := NAMED_SETS[family].validation):
+        found = _in_folder(named_sets.folder_of(family, bar), NAMED_SETS[family].never)
+        found = {name: place for name, place in found.items() if Path(name).stem in stems}
+        if len(found) < len(stems):
+            raise InputError(f"{family} holds {len(found)} of its {len(stems)} validation photographs; fetch it anew")
+        return found
     return None
 
 

@@ -3,8 +3,7 @@
 import io
 import threading
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import tifffile
@@ -87,14 +86,25 @@ class _PillowsLimit:
 pillows_limit_lifted = _PillowsLimit()
 
 
-def header(path: str | Path) -> tuple[int, int, int] | None:
-    """(height, width, channels) that a file's header announces, None where it is none that Pillow knows."""
+class Announced(NamedTuple):
+    """What the header of a picture says."""
+
+    height: int
+    width: int
+    channels: int  # alpha among them
+    bits: int  # 8 or 16 a channel
+
+
+def header(file: BinaryIO) -> Announced | None:
+    """What the header announces, None where it is none that Pillow knows; the file is at its start again."""
     try:
-        with pillows_limit_lifted, Image.open(path) as picture:
-            bands = len(picture.getbands()) if picture.mode != "P" else 3 + ("transparency" in picture.info)
-            return picture.height, picture.width, bands
-    except (OSError, ValueError, SyntaxError):
+        with pillows_limit_lifted, Image.open(file, formats=READABLE) as picture:
+            channels = len(picture.getbands()) if picture.mode != "P" else 3 + ("transparency" in picture.info)
+            return Announced(picture.height, picture.width, channels, 8 if picture.mode in MODES else 16)
+    except Exception:  # decoders raise whatever comes up on damaged files; `decode` says what is wrong
         return None
+    finally:
+        file.seek(0)
 
 
 def _check_size(label: str, width: int, height: int, limit: int) -> None:

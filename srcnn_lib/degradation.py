@@ -26,6 +26,8 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
 
     It overshoots the range of its input; clamping is left to whoever shows, stores or measures the result.
     """
+    if size[1] == 1 < size[0]:  # torch 2.15 repeats the first row in every row of a single column
+        return resize(image.mT, size[::-1]).mT
     batch = image.reshape(-1, *image.shape[-3:])  # (N, C, H, W)
     resized = F.interpolate(batch, size=size, mode="bicubic", align_corners=False, antialias=True)
     return resized.reshape(*image.shape[:-2], *size)

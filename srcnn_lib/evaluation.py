@@ -5,13 +5,15 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from . import metrics
+from . import memory, metrics
 from .degradation import degrade, shave_of
 from .images import Picture, luminance, with_luminance
 from .inference import apply, reconstruct
 from .model import SRCNN
 
 FIGURES = ("psnr_y", "ssim_y", "psnr_rgb")
+PLAIN = {"ensemble": False, "arithmetic": "float32"}  # options that change the figures, where nobody asks for them
+PIXEL_BYTES = 210  # of memory, measured: the picture, what is made of it, and SSIM in double precision
 
 
 def evaluate(
@@ -29,25 +31,48 @@ def evaluate(
         names: one for each.
         scale: None for the network's own.
         bar: called with how many are done, and of how many.
-        how: mode, patch, stride … as in `inference.reconstruct`.
+        how: mode, patch, stride … as in `inference.reconstruct`. For each of ensemble and arithmetic that is not as
+            plain as it could be, all is measured once more.
 
     Returns:
         {"scale", "images", "bicubic": {"psnr_y", "ssim_y", "psnr_rgb"}, "srcnn": {the same}, "per_image": {name:
         {"bicubic": …, "srcnn": …}}}. The means are means of the dB; a photograph too small for SSIM's window has nan.
+        With an option, also its name and value ("ensemble": True), and under "without" what "srcnn" would be if this
+        one option were plain: {"ensemble": {"psnr_y", …}}.
+
+    Raises:
+        InputError: as `inference.reconstruct`, or a photograph that is too large for the memory.
 
     Reference: arXiv 1501.00092, section 4; the README's section on the protocol.
     """
     scale = model.scale if scale is None else scale
-    per_image = {}
+    options = {name: how[name] for name, plain in PLAIN.items() if how.get(name, plain) != plain}
+    without = {name: {**how, name: PLAIN[name]} for name in options}
+    per_image, plainer = {}, {name: [] for name in without}
     for done, name in enumerate(names):
-        per_image[name] = compare(model, photographs[done].pixels, scale, **how)
+        photograph = photographs[done].pixels
+        check_memory(name, photograph)
+        per_image[name] = compare(model, photograph, scale, **how)
+        for option, other in without.items():
+            plainer[option].append(compare(model, photograph, scale, **other)["srcnn"])
         if bar:
             bar(done + 1, len(names))
-    means = {
-        method: {figure: _mean([scores[method][figure] for scores in per_image.values()]) for figure in FIGURES}
-        for method in ("bicubic", "srcnn")
-    }
-    return {"scale": scale, "images": len(names), **means, "per_image": per_image}
+    means = {method: _means([scores[method] for scores in per_image.values()]) for method in ("bicubic", "srcnn")}
+    table = {"scale": scale, "images": len(names), **means, "per_image": per_image}
+    if options:
+        table |= {**options, "without": {name: _means(scores) for name, scores in plainer.items()}}
+    return table
+
+
+def check_memory(name: str, photograph: Tensor) -> None:
+    """Refuse a photograph (C, H, W) whose evaluation would not fit into memory.
+
+    Raises:
+        InputError: with what it would take and what there is.
+    """
+    height, width = photograph.shape[-2:]
+    what = f"{name}: to measure {width}×{height} pixels"
+    memory.check(what, PIXEL_BYTES * height * width, "cut the picture")
 
 
 def compare(model: SRCNN, photograph: Tensor, scale: float, **how) -> dict:
@@ -84,6 +109,10 @@ def score(made: dict, original: dict, scale: float) -> dict[str, float]:
         "ssim_y": math.nan if small else metrics.ssim(made["y"], original["y"], shave=shave).item(),
         "psnr_rgb": metrics.psnr(made["rgb"], original["rgb"], shave=shave).item(),
     }
+
+
+def _means(scores: list[dict[str, float]]) -> dict[str, float]:
+    return {figure: _mean([each[figure] for each in scores]) for figure in FIGURES}
 
 
 def _mean(values: list[float]) -> float:

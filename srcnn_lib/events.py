@@ -1,5 +1,6 @@
 """What TensorBoard shows of a run."""
 
+import time
 from pathlib import Path
 
 import torch
@@ -23,7 +24,11 @@ class Events:
     def __init__(self, folder: Path, step: int):
         from torch.utils.tensorboard import SummaryWriter
 
-        self.writer = SummaryWriter(str(folder), purge_step=step + 1)
+        # Readers take the files in the order of their names, which begin with the second they were made in: one made
+        # in the same second as the one that it goes on from might come before it.
+        while any(folder.glob(f"events.out.tfevents.{int(time.time())}.*")):
+            time.sleep(0.01)
+        self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else 0)
         if not step:
             curves = {"PSNR": ["psnr/train", "psnr/test", "psnr/bicubic"], "MSE": ["mse/train", "mse/test"]}
             layout = {name: ["Multiline", [f"^{tag}$" for tag in tags]] for name, tags in curves.items()}

@@ -35,7 +35,7 @@ class Explorer(ipywidgets.VBox):
     Args:
         source: a run, its folder or a file of weights; the newest of `runs`, or else a released network, without.
         picture: what to begin with, as in `lens.open_picture`.
-        layer, channel: what to begin with.
+        layer, channel: what to begin with; without a channel, the one that follows edges best.
         runs: a folder of runs, which the menu lists.
         out: the folder that views are saved in.
 
@@ -49,7 +49,7 @@ class Explorer(ipywidgets.VBox):
         picture: Picture | str | Path = "samples:chelsea",
         *,
         layer: str = LAYERS[0],
-        channel: int = 0,
+        channel: int | None = None,
         runs: str | Path = "runs",
         out: str | Path = "results",
     ):
@@ -65,8 +65,11 @@ class Explorer(ipywidgets.VBox):
         self._settling = False
         self._pictures = {_name(picture): picture} | {f"samples:{name}": f"samples:{name}" for name in SAMPLES}
         super().__init__(layout={"max_width": "1200px"})
-        self._make_controls([*dict.fromkeys([first, *known])], layer, channel)
+        self._make_controls([*dict.fromkeys([first, *known])], layer, channel or 0)
         self._open()
+        if channel is None:
+            self._settle(self.channel, value=self._most_telling())
+            self._draw()
         self._watch()
         self.children = [
             _row(self.network, self.picture, self.upload, self.typed),
@@ -97,7 +100,7 @@ class Explorer(ipywidgets.VBox):
         self.network = ipywidgets.Dropdown(
             options=[(_short(path), path) for path in networks], description="Network", **menu
         )
-        self.picture = ipywidgets.Dropdown(options=[*self._pictures], description="Picture", **menu)
+        self.picture = ipywidgets.Dropdown(options=self._menu(), description="Picture", **menu)
         self.upload = ipywidgets.FileUpload(accept="image/*", description="Your own", layout={"width": "130px"})
         self.typed = ipywidgets.Text(
             placeholder="or its path or address", continuous_update=False, layout={"width": "230px"}
@@ -169,7 +172,7 @@ class Explorer(ipywidgets.VBox):
         self._pictures = {name: given for name, given in self._pictures.items() if not name.startswith("probe:")}
         self._pictures |= {tile: tile for tile in probe}
         steps = [(f"step {step}" if lens.run else "as released", step) for step in lens.steps]
-        self._settle(self.picture, options=[*self._pictures], value=name)
+        self._settle(self.picture, options=self._menu(), value=name)
         self._settle(self.snapshot, options=steps, value=step, disabled=len(steps) == 1)
         self._say(*lens.picture.notes)
         self._change_layer()
@@ -183,10 +186,24 @@ class Explorer(ipywidgets.VBox):
             self._add(name, name)
 
     def _add(self, name: str, picture: Picture | str) -> None:
-        """A picture that is not in the menu yet."""
+        """Another picture for the menu, if it can be opened."""
+        before = dict(self._pictures)
         self._pictures[name] = picture
-        self._settle(self.picture, options=[*self._pictures], value=name)
-        self._open()
+        self._settle(self.picture, options=self._menu(), value=name)
+        try:
+            self._open()
+        except InputError:
+            self._pictures = before
+            self._settle(self.picture, options=self._menu(), value=self._shown)
+            raise
+
+    def _menu(self) -> list[tuple[str, str]]:
+        """(what the menu says, what is meant) of each picture."""
+        return [(_short(name) if Path(name).is_absolute() else name, name) for name in self._pictures]
+
+    def _most_telling(self) -> int:
+        reports = self.lens.reports(self.layer, self.step)
+        return max(reports, key=lambda report: (report.active >= features.RARE, report.edges)).channel
 
     def _change_layer(self) -> None:
         self._settle(self.channel, max=len(features.kernels(self.lens.model(), self.layer)) - 1)
@@ -219,7 +236,8 @@ class Explorer(ipywidgets.VBox):
         method, given, named = self._call()
         lens = ", ".join(map(_quoted, (str(self.lens.source), self._shown)))
         given = ", ".join([*map(_quoted, given), *(f"{name}={value}" for name, value in named.items())])
-        self.code.value = f"<code>{html.escape(f'Lens({lens}).{method}({given})')}</code>"
+        code = html.escape(f"Lens({lens}).{method}({given})")
+        self.code.value = f'<code style="white-space: pre-wrap; overflow-wrap: anywhere">{code}</code>'
 
     def _save(self) -> None:
         method, given, named = self._call()

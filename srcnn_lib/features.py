@@ -95,6 +95,12 @@ def kernels(model: SRCNN, layer: str) -> Tensor:
     return _layer(model, layer).weight.detach().float().cpu().clone()
 
 
+def in_colours(model: SRCNN, layer: str) -> bool:
+    """Whether a layer's kernels are small pictures in RGB: the first of an RGB network answers to colours, its last
+    paints them. Three inputs alone say nothing: the layer before may be three channels wide."""
+    return model.channels == 3 and layer != LAYERS[1]
+
+
 def receptive_field(model: SRCNN, layer: str = LAYERS[-1]) -> int:
     """Side, in pixels, of the square of the picture that one value of a layer depends on: 9, 13, 17 for 9-5-5."""
     _layer(model, layer)
@@ -107,11 +113,12 @@ def _layer(model: SRCNN, name: str) -> torch.nn.Conv2d:
     return getattr(model, name)
 
 
-def kernel_orientation(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def kernel_orientation(weight: Tensor, colours: bool | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """What filters answer to in a photograph, whose power spectrum falls with the square of the frequency.
 
     Args:
-        weight: (outputs, inputs, k, k); three inputs are taken for the colours of one picture, and added up.
+        weight: (outputs, inputs, k, k).
+        colours: whether three inputs are the colours of one picture, which are added up; without, any three are.
 
     Returns:
         orientation (outputs,) of the edges or lines they answer to, in degrees [0, 180);
@@ -121,7 +128,8 @@ def kernel_orientation(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     Reference: the inertia tensor of Bigün and Granlund, Optimal Orientation Detection of Linear Symmetry, ICCV 1987;
         Field, Relations between the statistics of natural images …, JOSA A 4 (1987), for the spectrum.
     """
-    weight = weight.double().sum(1, keepdim=True) if weight.shape[1] == 3 else weight.double()
+    colours = weight.shape[1] == 3 if colours is None else colours
+    weight = weight.double().sum(1, keepdim=True) if colours else weight.double()
     across = torch.fft.fftfreq(64, dtype=torch.float64)[None, :]
     up = -across.T  # rows run downwards
     frequency = across.hypot(up)
@@ -231,6 +239,28 @@ def _label(row: Tensor, active, edges, orientation, brightness, subject, copy_of
     if active < RARE:
         return "rare"
     return "mixed"
+
+
+def telling(model: SRCNN, images: Sequence[Tensor], layer: str, count: int = 8) -> list[int]:
+    """The channels of a layer to look at first: they vary much over the pictures, and are unlike each other.
+
+    Args:
+        images: bicubic pictures (C, H, W) in [0, 1], of any sizes.
+        count: at most so many; fewer where the others are dead or flat.
+
+    Returns:
+        channels in their own order, at least one.
+    """
+    maps = [feature_maps(model, image, [layer])[layer][0].flatten(1) for image in images]
+    values = torch.cat(maps, 1)  # (channels, pixels of all pictures)
+    spread = values.std(1, correction=0)
+    unlike = (1 - _correlation(values, values).abs()).clamp_min(1e-6)  # near 0 where one repeats the other
+    chosen = [int(spread.argmax())]
+    while len(chosen) < min(count, int((spread > 1e-6).sum())):
+        worth = spread * unlike[chosen].amin(0)
+        worth[chosen] = -1
+        chosen.append(int(worth.argmax()))
+    return sorted(chosen)
 
 
 def edge_following(maps: Sequence[Tensor], images: Sequence[Tensor]) -> tuple[Tensor, list[float | None]]:

@@ -27,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .errors import InputError
-from .features import ChannelReport, kernel_orientation, kernels, receptive_field
+from .features import ChannelReport, in_colours, kernel_orientation, kernels, receptive_field
 from .files import write_whole
 from .model import SRCNN
 
@@ -115,9 +115,12 @@ def most_lost(original: Tensor, upsampled: Tensor, size: tuple[int, int]) -> Box
 
     It looks at the bicubic picture only, so that a figure's zoom does not depend on what the network did.
     """
-    size = tuple(min(a, b) for a, b in zip(size, original.shape[-2:], strict=True))
-    error = (original - upsampled).square().mean(0)[None].double()  # (1, H, W)
-    losses = F.avg_pool2d(error, size, stride=1)[0]  # (H − height + 1, W − width + 1)
+    size = tall, wide = tuple(min(a, b) for a, b in zip(size, original.shape[-2:], strict=True))
+    error = (original - upsampled).square().mean(0).double()  # (H, W)
+    # Sums up to each corner: what a pooling would take by the box's area is done by four of them.
+    sums = F.pad(error.cumsum(0).cumsum(1), [1, 0, 1, 0])  # (H + 1, W + 1)
+    below, above = sums[tall:], sums[:-tall]
+    losses = below[:, wide:] - below[:, :-wide] - above[:, wide:] + above[:, :-wide]  # (H − tall + 1, W − wide + 1)
     top, left = divmod(int(losses.argmax()), losses.shape[1])
     return top, left, *size
 
@@ -290,6 +293,7 @@ def channel(
     values: Tensor,
     kernel: Tensor,
     *,
+    colours: bool | None = None,
     limit: float | None = None,
     title: str = "",
     report: ChannelReport | None = None,
@@ -301,6 +305,7 @@ def channel(
         image: (C, H, W), what the network was given.
         values: (H, W), the channel's map; signed where it has values below zero.
         kernel: (inputs, size, size), as `features.kernels(model, layer)[channel]`.
+        colours: as in `show_kernel`.
         limit: the largest value that is told apart; `limit_of(values)` without.
     """
     look = _theme(theme)
@@ -310,7 +315,7 @@ def channel(
     axes = figure.subplot_mosaic([["input", "map"], ["kernel", "map"]], width_ratios=[2.6, tall * width / height])
     show(image, axes["input"], "Input", theme=theme)
     reach = limit_of(kernel, 1)
-    show_kernel(kernel, axes["kernel"], limit=reach, theme=theme)
+    show_kernel(kernel, axes["kernel"], limit=reach, colours=colours, theme=theme)
     _bare(axes["kernel"], f"Kernel, ±{reach:g}", theme)
     axes["kernel"].set_xlabel(" × ".join(map(str, kernel.shape)) + " weights", color=look.muted, size=TEXT)
     limit, signed = limit or limit_of(values), bool((values < 0).any())
@@ -326,20 +331,24 @@ def channel(
 
 
 def _findings(report: ChannelReport) -> str:
+    active = f"{report.active:.0%}" if report.active >= 0.01 else f"{100 * report.active:.2g}%"
     return (
         f"{report.label}:  follows edges {report.edges:.2f},  separates the subject {report.subject:.2f},  "
-        f"active {report.active:.0%}"
+        f"active {active}"
     )
 
 
-def show_kernel(kernel: Tensor, ax: Axes, *, limit: float, theme: str = "light", **options) -> AxesImage:
+def show_kernel(
+    kernel: Tensor, ax: Axes, *, limit: float, colours: bool | None = None, theme: str = "light", **options
+) -> AxesImage:
     """Draw one kernel (inputs, size, size) on `ax`, from −`limit` to `limit`.
 
-    Three inputs are the colours of one picture, in which grey is zero; one input is drawn in the signed colours; of
-    more, all are drawn in rows.
+    One input is drawn in the signed colours; of more, all are drawn in rows. Three inputs are the colours of one
+    picture, in which grey is zero, unless `colours` is False.
     """
     inputs, size = kernel.shape[:2]
-    if inputs == 3:
+    in_rgb = inputs == 3 and colours is not False
+    if in_rgb:
         pixels = (0.5 + kernel / (2 * limit)).clamp(0, 1).permute(1, 2, 0)
     else:
         columns = math.ceil(math.sqrt(inputs))
@@ -349,8 +358,8 @@ def show_kernel(kernel: Tensor, ax: Axes, *, limit: float, theme: str = "light",
         tiles = tiles.unflatten(0, (rows, columns))  # (rows, columns, size + 1, size + 1)
         pixels = tiles.transpose(1, 2).flatten(2).flatten(0, 1)
         pixels = pixels[:-1, :-1] if inputs > 1 else pixels
-    colours = "gray" if inputs == 3 else SIGNED
-    image = ax.imshow(pixels.numpy(), cmap=colours, vmin=-limit, vmax=limit, interpolation="nearest", **options)
+    cmap = "gray" if in_rgb else SIGNED
+    image = ax.imshow(pixels.numpy(), cmap=cmap, vmin=-limit, vmax=limit, interpolation="nearest", **options)
     _bare(ax, "", theme)
     return image
 
@@ -379,7 +388,8 @@ def kernel_sheet(
     weight = kernels(model, layer)
     weight = weight.transpose(0, 1) if layer == "layer_3" else weight
     limit = limit or limit_of(weight, 0.995)
-    orientation, coherence, frequency = kernel_orientation(weight)
+    colours = in_colours(model, layer)
+    orientation, coherence, frequency = kernel_orientation(weight, colours)
     oriented = coherence >= 0.4  # a Sobel filter has 0.54, one kernel in a hundred drawn at random 0.38
     keys = {
         "orientation": torch.where(oriented, orientation, 1000 + frequency),
@@ -390,12 +400,12 @@ def kernel_sheet(
     order = keys[sort].argsort(stable=True).tolist()
 
     def draw(ax: Axes, place: int, extent):
-        return show_kernel(weight[order[place]], ax, limit=limit, theme=theme, extent=extent)
+        return show_kernel(weight[order[place]], ax, limit=limit, colours=colours, theme=theme, extent=extent)
 
     names = [f"{n} · {orientation[n]:.0f}°" if oriented[n] else f"{n}" for n in order]
     step = STEPS[layer]
     title = f"{step}: {len(weight)} kernels of {' × '.join(map(str, weight.shape[1:]))}\n{ORDERS[sort]}"
-    what = "weight (grey: zero)" if weight.shape[1] == 3 else "weight"
+    what = "weight (grey: zero)" if colours else "weight"
     return _sheet(draw, names, 1.0, what, weight.abs().max() > limit, title, theme)
 
 
@@ -483,11 +493,44 @@ def draw_loss(history: Sequence[dict], ax: Axes, *, theme: str = "light") -> Non
     _plain(ax, "Mean squared error (the loss)", look)
 
 
+def against_time(
+    curves: dict[str, Sequence[tuple[float, float]]], lines: dict[str, float], *, title: str = "", theme: str = "light"
+) -> Figure:
+    """Quality against the minutes of training, on a logarithmic axis; known figures as dashed lines.
+
+    Args:
+        curves: (minutes, dB) in order, by name.
+        lines: dB, by name.
+    """
+    look = _theme(theme)
+    figure = _figure(9, 5, look)
+    ax = figure.subplots()
+    for (name, points), colour in zip(curves.items(), (look.blue, look.orange, look.green), strict=False):
+        ax.plot(*zip(*points, strict=True), color=colour, lw=2.4, label=f"{name}, {points[-1][1]:.2f}")
+    lowest, highest = min(lines.values()), max(lines.values())
+    ax.set_ylim(lowest - 0.35 * (highest - lowest), highest + 0.2 * (highest - lowest))
+    ax.set_xscale("log")
+    ax.margins(x=0.02)
+    for name, value in lines.items():
+        ax.axhline(value, color=look.muted, lw=1.2, ls=(0, (5, 3)))
+        ax.annotate(
+            f"{name}, {value:.2f}", (0.008, value), xycoords=("axes fraction", "data"), xytext=(0, 3),
+            textcoords="offset points", color=look.muted, size=SMALL, va="bottom",
+        )  # fmt: skip
+    _plain(ax, title or "PSNR on Y, dB", look)
+    ax.set_xlabel("minutes of training", color=look.muted, size=TEXT)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter("{x:g}")
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.legend(frameon=False, labelcolor=look.ink, fontsize=TEXT, loc="lower right")
+    return figure
+
+
 def _plot(history: Sequence[dict], ax: Axes, name: str, colour: str, label: str) -> list[float]:
     """Draw the records that have a finite value; returns these values."""
     points = [(r["step"], r[name]) for r in history if r.get(name) is not None and math.isfinite(r[name])]
     if points:
-        ax.plot(*zip(*points, strict=True), color=colour, lw=2, label=label, marker="o" if len(points) == 1 else "")
+        ax.plot(*zip(*points, strict=True), color=colour, lw=2, label=label, marker="o" if len(points) < 8 else "")
     return [value for _, value in points]
 
 

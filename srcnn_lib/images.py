@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -14,11 +14,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from .decoding import Decoded, decode, in_srgb
+from .decoding import Announced, Decoded, decode, header, in_srgb
 from .errors import InputError
 from .files import is_address, read_address, shown, write_whole
 
 PIXEL_LIMIT = 500_000_000
+BAND = 256  # rows that are brought to the file's bits at once
 
 
 @dataclass(frozen=True)
@@ -60,18 +61,27 @@ class Picture:
     notes: tuple[str, ...] = ()  # what was lost in reading, a line each
 
 
-def read(source: str | Path | bytes, name: str | None = None, pixel_limit: int = PIXEL_LIMIT) -> Picture:
+def read(
+    source: str | Path | bytes,
+    name: str | None = None,
+    pixel_limit: int = PIXEL_LIMIT,
+    admit: Callable[[Announced], object] | None = None,
+) -> Picture:
     """Read a picture: upright by its EXIF orientation, in sRGB by its colour profile.
 
     Args:
         source: a path, an http(s) address, or the bytes of a file.
         name: what the picture is called, where `source` doesn't tell.
         pixel_limit: a picture with more pixels is refused before it is decoded.
+        admit: called with what the header announces, where it can be read, before the rest is decoded; what it raises
+            is passed on.
 
     Raises:
         InputError: missing, a folder, empty, no picture, damaged or cut, or larger than `pixel_limit`.
     """
     with _opened(source, name) as (file, name, label):
+        if admit and (announced := header(file)):
+            admit(announced)
         return _picture(decode(file, label, pixel_limit), name)
 
 
@@ -152,44 +162,83 @@ def write(path: str | Path, picture: Picture | Tensor) -> tuple[str, ...]:
     picture = Picture(picture) if isinstance(picture, Tensor) else picture
     if picture.pixels.ndim != 3 or len(picture.pixels) not in (1, 3) or not picture.pixels.numel():
         raise ValueError(f"pixels are {tuple(picture.pixels.shape)}, expected (1, H, W) or (3, H, W)")
+    channels, *size = picture.pixels.shape
+    canvas = Canvas(path, size, channels, picture.alpha is not None, picture.bits)
+    for top in range(0, size[0], BAND):
+        rows = slice(top, top + BAND)
+        canvas.fill(top, picture.pixels[:, rows], None if picture.alpha is None else picture.alpha[:, rows])
+    return canvas.write()
+
+
+class Canvas:
+    """A picture file in the making, filled band by band and held in its own 8 or 16 bits: `write` without the floats.
+
+    Args:
+        path: ends with one of WRITABLE.
+        size: (height, width) in pixels.
+        channels: 1 (grey) or 3 (RGB).
+        alpha: whether the bands have alpha.
+        bits: 8 or 16, of the picture.
+
+    Raises:
+        InputError: another extension, or a side longer than the format allows.
+    """
+
+    def __init__(self, path: str | Path, size: tuple[int, int], channels: int, alpha: bool = False, bits: int = 8):
+        self.path, self.kind = path, _kind_of(path, *size, channels)
+        self.notes = []
+        self.on_white = alpha and not self.kind.alpha
+        if self.on_white:
+            self.notes.append(f"{self.kind.name} holds no alpha: the picture was laid on white")
+        planes = channels + (alpha and self.kind.alpha)
+        deep = bits == 16 and planes in self.kind.deep
+        if bits == 16 and not deep:
+            which = "TIFF alone keeps" if self.kind.deep else "TIFF keeps"
+            self.notes.append(f"16 bits were written as 8: of such pictures {which} 16")
+        self.top_level = 65535 if deep else 255
+        self.array = np.empty((*size, planes), np.uint16 if deep else np.uint8)
+
+    def fill(self, top: int, pixels: Tensor, alpha: Tensor | None = None) -> None:
+        """The rows from `top` on: (C, rows, W), and (1, rows, W) where there is alpha; clamped to [0, 1]."""
+        if self.on_white:
+            alpha = alpha.clamp(0, 1)
+            pixels, alpha = pixels.clamp(0, 1) * alpha + (1 - alpha), None
+        planes = (pixels if alpha is None else torch.cat([pixels, alpha])).detach().cpu().float()
+        levels = planes.clamp(0, 1).mul_(self.top_level).round_()  # (planes, rows, W)
+        self.array[top : top + levels.shape[1]] = np.moveaxis(levels.numpy(), 0, -1)
+
+    def write(self) -> tuple[str, ...]:
+        """Write the file whole or not at all, and let the pixels go; what the format could not hold, a line each.
+
+        Raises:
+            InputError: no such folder.
+            OSError: a full disk, a folder that may not be written.
+        """
+        with write_whole(self.path) as temporary:
+            # Not straight into the file: there Pillow overlooks that a full disk took only half of what it gave.
+            encoded = io.BytesIO()
+            array, self.array = (self.array[..., 0] if self.array.shape[-1] == 1 else self.array), None
+            if self.kind is TIFF:  # Pillow would not write 16-bit colour, nor more than 4 GB
+                _save_tiff(encoded, array)
+            else:
+                image = Image.fromarray(array)
+                del array  # Pillow has it in its own way
+                image.save(encoded, format=self.kind.name, **self.kind.options)
+            temporary.write_bytes(encoded.getbuffer())
+        return tuple(self.notes)
+
+
+def _kind_of(path: str | Path, height: int, width: int, channels: int) -> Format:
     kind = FORMATS.get(Path(path).suffix.lower())
     if kind is None:
         raise InputError(f"{shown(path)} has no extension that can be written; expected one of {', '.join(WRITABLE)}")
-    height, width = picture.pixels.shape[1:]
-    if max(height, width) > kind.side or picture.pixels.numel() > kind.length:
+    if max(height, width) > kind.side or height * width * channels > kind.length:
         ends = f"sides of {kind.side:,}" if max(height, width) > kind.side else f"{kind.length / 1e9:.1f} GB"
         raise InputError(
             f"{shown(path)} would be {width:,} × {height:,} pixels, and {kind.name} ends at {ends}; "
             "write .png or .tiff instead"
         )
-    with write_whole(path) as temporary:
-        array, notes = _for_format(picture, kind)
-        # Not straight into the file: there Pillow overlooks that a full disk took only half of what it gave.
-        encoded = io.BytesIO()
-        if kind is TIFF:  # Pillow would not write 16-bit colour, nor more than 4 GB
-            _save_tiff(encoded, array)
-        else:
-            Image.fromarray(array).save(encoded, format=kind.name, **kind.options)
-        temporary.write_bytes(encoded.getbuffer())
-    return tuple(notes)
-
-
-def _for_format(picture: Picture, kind: Format) -> tuple[np.ndarray, Sequence[str]]:
-    """(H, W) or (H, W, channels) uint8 or uint16, alpha last, and what was lost on the way."""
-    pixels, alpha, notes = picture.pixels, picture.alpha, []
-    if alpha is not None and not kind.alpha:
-        alpha = alpha.clamp(0, 1)
-        pixels, alpha = pixels.clamp(0, 1) * alpha + (1 - alpha), None
-        notes.append(f"{kind.name} holds no alpha: the picture was laid on white")
-    planes = (pixels if alpha is None else torch.cat([pixels, alpha])).detach().cpu().float()  # (channels, H, W)
-    deep = picture.bits == 16 and len(planes) in kind.deep
-    if picture.bits == 16 and not deep:
-        notes.append(
-            f"16 bits were written as 8: of such pictures {'TIFF alone keeps' if kind.deep else 'TIFF keeps'} 16"
-        )
-    array = planes.clamp(0, 1).mul_(65535 if deep else 255).round_().numpy().astype(np.uint16 if deep else np.uint8)
-    array = np.ascontiguousarray(np.moveaxis(array, 0, -1))  # (H, W, channels)
-    return (array[..., 0] if len(planes) == 1 else array), notes
+    return kind
 
 
 def _save_tiff(file: BinaryIO, array: np.ndarray) -> None:

@@ -1,5 +1,7 @@
 """A photograph looked at through the networks of a run: what each layer and channel sees of it, at every snapshot."""
 
+import dataclasses
+import glob
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,8 +94,10 @@ class Lens:
         key = (address, before_relu)
         if key not in self._limits:
             look, ends = self.map if colon else self.maps, {self.steps[0], self.steps[-1]}
-            values = [look(address, step, before_relu)[..., ::2, ::2] for step in ends]  # a quarter tells as much
-            limit = limit_of(torch.stack(values))
+            # A quarter of the pixels tells as much.
+            values = torch.stack([look(address, step, before_relu)[..., ::2, ::2] for step in ends])
+            # Of a channel that is hardly ever active the few values are all there is to see.
+            limit = limit_of(values, 0.999 if values.count_nonzero() > 0.001 * values.numel() else 1)
             if colon:
                 whole = self.limit(layer, before_relu)
                 limit = min(max(limit, WEAKEST * whole), whole)
@@ -109,6 +113,7 @@ class Lens:
             self.scene.seen,
             self.map(address, step, before_relu),
             features.kernels(self.model(step), layer)[number],
+            colours=layer == LAYERS[0],
             limit=self.limit(address, before_relu),
             title=f"{address}, {self._name(step)}",
             report=self.reports(layer, step)[number],
@@ -148,7 +153,7 @@ class Lens:
 
 
 def open_picture(source: Picture | str | Path, run: Run | None = None) -> Picture:
-    """The photograph that is meant.
+    """The photograph that is meant, without its transparency: what the network would see of it.
 
     Args:
         source: a picture that is read already, an address, a file, what `datasets.photographs` knows, of which the
@@ -158,13 +163,24 @@ def open_picture(source: Picture | str | Path, run: Run | None = None) -> Pictur
         InputError: nothing of all that.
     """
     if isinstance(source, Picture):
-        return source
+        return _opaque(source)
     name = str(source)
     if name.startswith("probe:"):
         if run is None or name[6:] not in ("0", "1", "2", "3"):
             raise InputError(f"{name} is no picture: only runs have a probe, with the tiles probe:0 to probe:3")
         return Picture(run.probe()[1][int(name[6:])], name=name)
-    return images.read(name) if is_address(name) or Path(name).is_file() else photographs(name)[0]
+    path = Path(name)
+    # What is written like a file but isn't there is missed as a file, not as a set.
+    a_file = path.is_file() or (path.suffix and not path.is_dir() and not glob.has_magic(name))
+    return _opaque(images.read(name) if is_address(name) or a_file else photographs(name)[0])
+
+
+def _opaque(picture: Picture) -> Picture:
+    """`notes` says where a transparency was left out."""
+    if picture.alpha is None:
+        return picture
+    note = f"{picture.name}: transparency is left out"
+    return dataclasses.replace(picture, alpha=None, notes=(*picture.notes, note))
 
 
 def cropped(picture: Picture, side: int, scale: float) -> Picture:
@@ -176,7 +192,7 @@ def cropped(picture: Picture, side: int, scale: float) -> Picture:
     top, left, tall, wide = most_lost(original, upsampled, (side, side))
     note = f"Of {width} × {height} pixels {wide} × {tall} are shown, at {left}, {top}: where bicubic loses most."
     pixels = original[:, top : top + tall, left : left + wide].clone()
-    return Picture(pixels, bits=picture.bits, name=picture.name, notes=(*picture.notes, note))
+    return dataclasses.replace(picture, pixels=pixels, alpha=None, notes=(*picture.notes, note))
 
 
 def _snapshots(path: Path, run: Run | None) -> list[Snapshot]:

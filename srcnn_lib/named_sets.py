@@ -51,6 +51,7 @@ class NamedSet:
     members: tuple[str, ...] = ("*",)  # which of an archive's pictures belong to it
     never: tuple[str, ...] = ()  # folders inside it that don't
     size: int = 0  # bytes of all files, where the archive itself has no lasting sum
+    validation: tuple[str, ...] = ()  # stems of the pictures that "<name>:validation" means
 
 
 LOW_RESOLUTION = ("lr*", "*_lr*")  # how people call what they keep beside the originals
@@ -81,6 +82,12 @@ NAMED_SETS = {
         also=("BSDS400",),
         members=("*/images/train/*.jpg", "*/images/test/*.jpg"),
         never=("val",),  # is the test set B100
+        # What recipes and snapshots of released networks are chosen on, and no released network is trained on: the
+        # twenty with the smallest SHA-256 of "0\n<stem>" (a test draws them again).
+        validation=tuple(
+            "16052 46076 55075 65074 70090 97010 102062 124084 175083 198087 "  # noqa: SIM905
+            "207049 209021 217013 254054 258089 268048 302003 323016 376086 393035".split()
+        ),
     ),
     "div2k": NamedSet(
         "DIV2K",

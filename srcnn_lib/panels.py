@@ -3,6 +3,7 @@
 import functools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import matplotlib
@@ -11,6 +12,7 @@ from matplotlib.colors import to_rgb
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from .errors import InputError
 from .figures import POSITIVE, SIGNED, THEMES
 
 SIDE = 240  # pixels that a clip is wide at least
@@ -19,18 +21,42 @@ SHADES = 193  # of a map, odd for a zero: with those of the letters they fit int
 INKS = 16  # shades of a caption's letters
 
 
-def _rgb(colour: str) -> np.ndarray:
-    return np.round(np.array(to_rgb(colour)) * 255).astype(np.uint8)
+@dataclass(frozen=True)
+class Look:
+    """Colours around the pictures of a clip, (3,) uint8 each."""
+
+    ground: np.ndarray
+    ink: np.ndarray
+    line: np.ndarray  # between tiles
+    mark: np.ndarray  # of a box
 
 
-# One look, whatever page it stands on: maps have a dark zero, and photographs like a dark surround.
-GROUND, INK, LINE, MARK = (_rgb(getattr(THEMES["dark"], name)) for name in ("ground", "ink", "grid", "orange"))
+def _look(name: str) -> Look:
+    colours = (getattr(THEMES[name], part) for part in ("ground", "ink", "grid", "orange"))
+    return Look(*(np.round(np.array(to_rgb(colour)) * 255).astype(np.uint8) for colour in colours))
 
 
-def tint(values: Tensor, limit: float, signed: bool) -> np.ndarray:
-    """Maps (…) → (…, 3) uint8: dark at 0 and orange up to `limit`, and blue down to −limit where `signed`."""
+# Maps have a dark zero on both grounds. Clips are dark unless told otherwise: photographs like a dark surround.
+LOOKS = {name: _look(name) for name in THEMES}
+DARK = LOOKS["dark"]
+
+
+def look_of(theme: str) -> Look:
+    """The look of a theme's name; an InputError lists them."""
+    if theme not in LOOKS:
+        raise InputError(f"theme is {theme!r}, expected one of {', '.join(LOOKS)}")
+    return LOOKS[theme]
+
+
+def tint(values: Tensor, limit: float, signed: bool, root: bool = False) -> np.ndarray:
+    """Maps (…) → (…, 3) uint8: dark at 0 and orange up to `limit`, and blue down to −limit where `signed`.
+
+    `root` spreads the small values: the colours run over the (signed) square root.
+    """
+    values = values / limit
+    values = values.sign() * values.abs().sqrt() if root else values
     shades = (SIGNED if signed else POSITIVE).resampled(SHADES)(np.arange(SHADES))[:, :3]
-    share = (values / limit + 1) / 2 if signed else values / limit
+    share = (values + 1) / 2 if signed else values
     places = (share.clamp(0, 1) * (SHADES - 1)).round().byte().numpy()
     return np.round(shades * 255).astype(np.uint8)[places]
 
@@ -41,12 +67,12 @@ def enlarge(frames: np.ndarray, side: int = SIDE) -> np.ndarray:
     return frames.repeat(factor, 1).repeat(factor, 2)
 
 
-def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
+def mosaic(tiles: np.ndarray, columns: int, gap: int = 1, look: Look = DARK) -> np.ndarray:
     """(…, n, H, W, 3) → (…, rows · (H + gap) + gap, columns · (W + gap) + gap, 3): n tiles in rows, lines between."""
     *outer, count, height, width, _ = tiles.shape
     rows = math.ceil(count / columns)
     sheet = np.empty((*outer, rows * (height + gap) + gap, columns * (width + gap) + gap, 3), np.uint8)
-    sheet[:] = LINE
+    sheet[:] = look.line
     for number in range(count):
         top, left = (
             place * (length + gap) + gap for place, length in zip(divmod(number, columns), (height, width), strict=True)
@@ -55,7 +81,7 @@ def mosaic(tiles: np.ndarray, columns: int, gap: int = 1) -> np.ndarray:
     return sheet
 
 
-def join(clips: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray:
+def join(clips: Sequence[np.ndarray], columns: int | None = None, look: Look = DARK) -> np.ndarray:
     """Clips side by side in step, in rows of `columns` (all in one row without); smaller ones stand at the top left.
 
     Args:
@@ -65,7 +91,7 @@ def join(clips: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray:
     count, tall, wide = (max(clip.shape[axis] for clip in clips) for axis in range(3))
     rows = math.ceil(len(clips) / columns)
     sheet = np.empty((count, rows * (tall + GAP) - GAP, columns * (wide + GAP) - GAP, 3), np.uint8)
-    sheet[:] = GROUND
+    sheet[:] = look.ground
     for number, clip in enumerate(clips):
         top, left = number // columns * (tall + GAP), number % columns * (wide + GAP)
         held = np.minimum(np.arange(count), len(clip) - 1)
@@ -73,16 +99,19 @@ def join(clips: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray:
     return sheet
 
 
-def caption(frames: np.ndarray, left: str | Sequence[str] = "", right: str | Sequence[str] = "") -> np.ndarray:
+def caption(
+    frames: np.ndarray, left: str | Sequence[str] = "", right: str | Sequence[str] = "", look: Look = DARK
+) -> np.ndarray:
     """Frames with a slim band below that says `left` and `right`: one text for all, or one for each frame."""
     left, right = ([text] * len(frames) if isinstance(text, str) else text for text in (left, right))
-    bands = [_band(frames.shape[2], *texts) for texts in zip(left, right, strict=True)]
-    return np.concatenate([frames, np.stack(bands)], axis=1)
+    bands = np.stack([_letters(frames.shape[2], *texts) for texts in zip(left, right, strict=True)])
+    bands = look.ground + bands[..., None] * (look.ink.astype(float) - look.ground)  # (T, height, W, 3)
+    return np.concatenate([frames, np.round(bands).astype(np.uint8)], axis=1)
 
 
 @functools.lru_cache(maxsize=256)
-def _band(width: int, left: str, right: str) -> np.ndarray:
-    """(height, width, 3): a text at each end, in letters that grow a little with the width."""
+def _letters(width: int, left: str, right: str) -> np.ndarray:
+    """(height, width), 1 for ink: a text at each end, in letters that grow a little with the width."""
     size = min(18, 9 + width // 60)
     height, margin = size * 7 // 4, min(6, width // 40)
     while size > 8 and sum(_font(size).getlength(text) for text in (left, right)) > width - 4 * margin:
@@ -91,8 +120,7 @@ def _band(width: int, left: str, right: str) -> np.ndarray:
     draw = ImageDraw.Draw(mask)
     draw.text((margin, height // 2), left, 255, _font(size), anchor="lm")
     draw.text((width - margin, height // 2), right, 255, _font(size), anchor="rm")
-    share = np.round(np.asarray(mask)[..., None] / 255 * (INKS - 1)) / (INKS - 1)
-    return np.round(GROUND + share * (INK.astype(float) - GROUND)).astype(np.uint8)
+    return np.round(np.asarray(mask) / 255 * (INKS - 1)) / (INKS - 1)
 
 
 @functools.lru_cache(maxsize=32)
@@ -101,11 +129,11 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
 
 
-def outline(frame: np.ndarray, top: int, left: int, bottom: int, right: int) -> None:
-    """Draw a box around these rows and columns of (H, W, 3), in place: orange with a dark edge, to show on anything."""
+def outline(frame: np.ndarray, top: int, left: int, bottom: int, right: int, look: Look = DARK) -> None:
+    """Draw a box around these rows and columns of (H, W, 3), in place: orange with an edge, to show on anything."""
     image = Image.fromarray(frame)
     draw = ImageDraw.Draw(image)
-    for grown, colour in ((2, GROUND), (1, MARK), (0, MARK), (-1, MARK), (-2, GROUND)):
+    for grown, colour in ((2, look.ground), (1, look.mark), (0, look.mark), (-1, look.mark), (-2, look.ground)):
         corners = (left - grown, top - grown, right - 1 + grown, bottom - 1 + grown)
         draw.rectangle(corners, outline=tuple(colour.tolist()))
     frame[:] = np.asarray(image)

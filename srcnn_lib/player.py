@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import images, metrics, pages
+from . import metrics, pages
 from .clips import evenly
 from .degradation import degrade
 from .errors import InputError
@@ -17,6 +17,7 @@ from .features import capture, kernels
 from .figures import COLOURS, STEPS, Box, limit_of, most_lost
 from .images import Picture, luminance
 from .inference import apply
+from .lens import open_picture
 from .pages import sheets
 from .runs import Run, Snapshot
 
@@ -68,8 +69,9 @@ def player(
     """A run's learning as a self-contained HTML page; `pages.write(text, path)` writes it, `HTML(text)` shows it.
 
     Args:
-        run: with two snapshots or more.
-        image: a photograph, which is degraded by the run's scale; None for the first tile of the run's probe.
+        run: with a snapshot or more.
+        image: a photograph, as in `lens.open_picture`, which is degraded by the run's scale; None for the first tile
+            of the run's probe.
         crop: side in pixels of what is shown of it.
         box: the crop's top and left in pixels; None for where bicubic loses most.
         frames: at most so many snapshots, evenly taken; the first and the last are among them.
@@ -83,6 +85,8 @@ def player(
     for name, value, least in (("crop", crop, 16), ("frames", frames, 2)):
         if value < least:
             raise InputError(f"{name} is {value}, expected {least} or more")
+    if not (math.isfinite(max_mb) and max_mb > 0):
+        raise InputError(f"max_mb is {max_mb:g}, expected a positive number such as 8")
     snapshots = run.snapshots()
     if not snapshots:
         raise InputError(f"{run.path} has no snapshots yet; train it first")
@@ -112,7 +116,7 @@ def _view(run: Run, image: Picture | str | Path | None, crop: int, box: tuple[in
         (bicubic, *_), (original, *_) = run.probe()
         picture = Picture(original, name="a tile of the run's probe")
     else:
-        picture = image if isinstance(image, Picture) else images.read(image)
+        picture = open_picture(image, run)
         bicubic, original = degrade(picture.pixels, run.settings.scale)
     height, width = original.shape[-2:]
     tall, wide = min(crop, height), min(crop, width)
@@ -247,6 +251,10 @@ def _limits(shown: list[Frame]) -> dict[str, Tensor]:
     return limits
 
 
+def _in_colours(layer: str, weight: Tensor) -> bool:
+    return layer == SHOWN[0] and weight.shape[1] == 3
+
+
 def _exact(frame: Frame, ends: dict[str, float]) -> dict:
     """What is kept as it is: figures, the reconstruction, the kernels."""
     return {
@@ -255,7 +263,7 @@ def _exact(frame: Frame, ends: dict[str, float]) -> dict:
         "psnr": frame.psnr,
         "picture": pages.encoded(frame.picture),
         "kernels": [
-            pages.encoded(sheets.kernel_image(weight, ends[layer], LEVELS[layer]))
+            pages.encoded(sheets.kernel_image(weight, ends[layer], LEVELS[layer], _in_colours(layer, weight)))
             for layer, weight in frame.kernels.items()
         ],
     }

@@ -50,7 +50,7 @@ class Run:
         try:
             self.config = json.loads((self.path / "config.json").read_text("utf-8"))
             self.settings = Settings.from_dict(self.config["settings"])
-        except FileNotFoundError as error:
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(f"{self.path} is no run: it has no config.json; `srcnn train` makes one") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{self.path / 'config.json'} can't be read ({error})") from error
@@ -75,8 +75,13 @@ class Run:
     @staticmethod
     def check_new(path: Path) -> None:
         """Raise an InputError where a new run at `path` would overwrite anything."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        if path.exists() and not (path.is_dir() and Run.is_empty(path)):
             raise InputError(f"{path} exists already; name another with --out, or go on with --resume")
+
+    @staticmethod
+    def is_empty(path: Path) -> bool:
+        """Whether a folder holds nothing, or no more than the half-written config of a process that was killed."""
+        return all(file.match(".config-????????.json") for file in path.iterdir())
 
     @property
     def name(self) -> str:
@@ -118,7 +123,7 @@ class Run:
     def write_snapshot(self, model: SRCNN, step: int, epoch: int) -> Path:
         folder = self.path / "snapshots"
         folder.mkdir(exist_ok=True)
-        facts = {"step": step, "epoch": epoch, "run": self.name}
+        facts = {"step": step, "epoch": epoch}  # not the run's name: equal trainings have files of equal sums
         return models.save(model, folder / f"step-{step:08}-epoch-{epoch:04}.safetensors", facts)
 
     def snapshot(self, which: str | int = "newest") -> Snapshot:
@@ -206,7 +211,8 @@ class Run:
             tensors = safetensors.torch.load(path.read_bytes())
             return tensors["upsampled"], tensors["original"]
         except (OSError, KeyError, safetensors.SafetensorError) as error:
-            raise InputError(f"{path} can't be read ({error})") from error
+            reason = getattr(error, "strerror", None) or error
+            raise InputError(f"{path} can't be read ({reason}); name a photograph in its place") from error
 
 
 def weights_sum(run: Run) -> tuple[Path, str]:

@@ -28,7 +28,9 @@ class Scene:
     def __init__(self, original: Tensor, model: SRCNN):
         if original.shape[-2] * original.shape[-1] > PIXELS:
             size = f"{original.shape[-1]}x{original.shape[-2]}"
-            raise InputError(f"a picture of {size} is too large for a clip, expected up to {PIXELS:,} pixels; crop it")
+            raise InputError(
+                f"a picture of {size} is too large, expected up to {PIXELS:,} pixels; take a part, such as crop 512"
+            )
         self.upsampled, original = degrade(original, model.scale)
         y = luminance(self.upsampled)
         self.seen = y if model.channels == 1 else self.upsampled.expand(3, -1, -1)

@@ -15,6 +15,7 @@ RECIPES = {
         "crops": "ten",
         "loss": "padded",
         "batch": 1280,
+        "optimiser": "adam",
         "rate": 1e-4,
         "warmup": 0,
         "schedule": "constant",
@@ -32,6 +33,7 @@ CHOICES = {
     "init": ("identity", "torch"),
     "crops": ("random", "ten"),
     "loss": ("valid", "padded"),
+    "optimiser": ("soap", "adam"),
     "schedule": ("cosine", "constant"),
     "arithmetic": ("auto", "float32", "bfloat16", "float16"),
     "device": ("auto", "cpu", "cuda", "mps"),
@@ -75,9 +77,12 @@ class Settings:
         "valid", "valid: on what the valid convolutions give; padded: 33x33 in and out, zeros outside."
     )
     patch: int = _setting(33, "Side of the target patch in pixels.")
-    # Many small steps: after a minute on two cores 8 crops at 1e-3 were half a dB ahead of 24 at 5e-4 (Set5 ×2).
+    # Many small steps: after a minute on two cores 8 crops a step were half a dB ahead of 24 (Set5 ×2).
     batch: int = _setting(8, "Crops a step.")
-    rate: float = _setting(1e-3, "Learning rate of Adam.")
+    # After 1 500 steps (validation photographs, ×2) SOAP is at 35.14 dB where Adam at 1e-3 is at 34.58; a step takes
+    # three per cent longer.
+    optimiser: str = _setting("soap", "soap (Adam in the eigenbasis of the gradients' covariance) or adam.")
+    rate: float = _setting(3e-3, "Learning rate; Adam wants a third of it.")
     warmup: int = _setting(200, "Steps over which the rate rises from nothing; a tenth of all at most.")
     schedule: str = _setting("cosine", "cosine to zero at the end of the training, or constant.")
     # The last layer writes pixels directly: at the full rate its noise is the picture's noise (paper, section 4.1).

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from torch import Tensor
 
-from . import evaluation, images, pages
+from . import evaluation, pages
 from .errors import InputError
 from .images import Picture
+from .lens import open_picture
 from .model import SRCNN
 
 LABELS = {"bicubic": "Bicubic", "srcnn": "SRCNN", "original": "Original"}
@@ -57,15 +58,16 @@ def compare(source: str | Path | Picture, model: SRCNN, scale: float | None = No
     """A photograph degraded, brought back by bicubic and by the network, and shown by `slider`, with dB and SSIM.
 
     Args:
-        source: a path, an address, or a picture that is read already.
+        source: as in `lens.open_picture`.
         scale: None for the network's own.
         how: mode, patch, stride … as in `inference.reconstruct`.
 
     Raises:
         InputError: a picture that can't be read, or a scale outside the range.
     """
-    picture = source if isinstance(source, Picture) else images.read(source)
+    picture = open_picture(source)
     scale = model.scale if scale is None else scale
+    evaluation.check_memory(picture.name, picture.pixels)
     bicubic, srcnn, original = evaluation.restore(model, picture.pixels, scale, **how)
     measured = {"bicubic": bicubic, "srcnn": srcnn}
     measured = {name: evaluation.score(made, original, scale) for name, made in measured.items()}

@@ -3,28 +3,27 @@
 import contextlib
 import copy
 import math
-import os
-import platform
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from . import metrics, pairs
+from . import datasets, metrics, pairs, ranks
 from .crops import inner
+from .devices import arithmetic_of, describe, device_of, repeatable, versions
 from .errors import InputError
 from .events import Events
 from .images import luminance, with_luminance
 from .model import SRCNN, start_from_identity
 from .pairs import Data, Patches
+from .ranks import Ranks
 from .runs import Run
-from .settings import CHOICES, Settings
+from .settings import Settings
 from .steering import Steering
 
 CHECKPOINT_SECONDS = 60  # what a killed process loses at most, in the middle of a long epoch
@@ -55,9 +54,12 @@ def fit(
     Goes on where `run` stopped. Ctrl-C (or the notebook's interrupt button) ends it at the end of the step; so does
     leaving the loop. Either way everything is saved.
 
+    Where a launcher started several processes, each calls this and gets the same records: a batch is divided among
+    them, and the main one alone writes and is steered. Any of them ends the training for all.
+
     Args:
         settings: what to train; a run's own are `run.settings`.
-        run: where snapshots, history and checkpoints go; nowhere without one.
+        run: where snapshots, history and checkpoints go; nowhere without one. Only the main process's counts.
         data: the photographs made ready; loaded as the settings say without.
         steering: commands from another thread or a file; applied between two steps.
 
@@ -67,40 +69,74 @@ def fit(
     Raises:
         InputError: photographs that can't be used, or a run made with other settings.
     """
-    data = data or pairs.load(settings)
-    state = State(settings, data)
+    group = ranks.join()
+    run = run if group.main else None
+    data = data or read(settings, group)
+    state = State(settings, data, group)
     keeper = Keeper(run, state, data)
     keeper.resume()
     steering = steering or Steering()
     clock = Clock(state)
-    with interruptible() as interrupted, repeatable(settings.deterministic), contextlib.closing(keeper):
+    with interruptible() as interrupted, repeatable(settings.deterministic), contextlib.closing(keeper), left(group):
         while True:
-            for command in steering.commands(run):
+            wanted = steering.commands(run), steering.stopped or interrupted(), steering.paused
+            commands, stop, paused = group.agreed(*wanted)
+            for command in commands:
                 keeper.obey(command)
-            if state.step >= state.steps or interrupted() or steering.stopped:
+            if stop or state.step >= state.steps:
                 break
-            if steering.paused:
+            if paused:
                 time.sleep(0.05)
                 yield clock.record(state, paused=True)
                 continue
             with keeper.whole_step():
-                loss = state.take_step(*data.train.batch(*state.place()))
+                loss = state.take_step(*state.batch())
                 measured = state.end_epoch() if state.epoch_ended else None
                 keeper.keep(measured)
             yield clock.record(state, loss, measured, keeper.told())
 
 
-class State:
-    """All that changes while a network learns, and so all that a checkpoint holds."""
+@contextlib.contextmanager
+def left(group: Ranks):
+    """One rank whose caller leaves the loop takes the others along; they would wait for its next step for ever."""
+    try:
+        yield
+    except GeneratorExit:
+        with contextlib.suppress(InputError):  # they may have gone already
+            group.agreed([], stop=True, paused=False)
+        raise
 
-    def __init__(self, settings: Settings, data: Data):
-        self.settings, self.data = settings, data
+
+def read(settings: Settings, group: Ranks, bar: Callable[[int, int], None] | None = None) -> Data:
+    """The photographs made ready on every rank.
+
+    Raises:
+        InputError: as `pairs.load` on any of them, or they found different photographs.
+    """
+    if group.size > 1:  # one of each machine finds them first, and fetches what isn't there yet
+        group.together(
+            lambda: group.local or datasets.split(settings.data, settings.test, settings.seed, settings.limit)
+        )
+    data = group.together(lambda: pairs.load(settings, bar))
+    if len(set(group.gathered(data.description["fingerprint"]))) > 1:
+        raise InputError(f"{', '.join(settings.data)}: the machines hold different photographs; make them the same")
+    return data
+
+
+class State:
+    """All that changes while a network learns, and so all that a checkpoint holds.
+
+    The same on all ranks: each begins from the seed or the main one's checkpoint and takes the same steps.
+    """
+
+    def __init__(self, settings: Settings, data: Data, group: Ranks | None = None):
+        self.settings, self.data, self.group = settings, data, group or Ranks()
         self.device = device_of(settings.device)
-        self.arithmetic = arithmetic_of(settings.arithmetic, self.device)
+        self.arithmetic = self.group.told(lambda: arithmetic_of(settings.arithmetic, self.device))  # perhaps timed
         torch.manual_seed(settings.seed)
         self.model = new_model(settings).to(self.device, memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.optimiser = torch.optim.Adam(self._groups())
+        self.optimiser = optimiser_of(settings, self.model)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.arithmetic == "float16")
         self.per_epoch = -(-data.train.per_epoch // settings.batch)
         self.step = self.epoch = 0
@@ -111,15 +147,6 @@ class State:
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)  # over them
         self.steps = settings.steps or settings.epochs * self.per_epoch
 
-    def _groups(self) -> list[dict]:
-        last = list(self.model.layer_3.parameters())
-        first = [*self.model.layer_1.parameters(), *self.model.layer_2.parameters()]
-        rate = self.settings.rate
-        return [
-            {"params": first, "lr": rate, "share": 1.0},
-            {"params": last, "lr": rate, "share": self.settings.last_layer_rate},
-        ]
-
     @property
     def epoch_ended(self) -> bool:
         return self.step == self.steps or self.step % self.per_epoch == 0
@@ -129,6 +156,13 @@ class State:
         epoch, step = divmod(self.step, self.per_epoch)
         start = step * self.settings.batch
         return epoch, start, min(start + self.settings.batch, self.data.train.per_epoch)
+
+    def batch(self) -> tuple[Tensor, Tensor]:
+        """This rank's crops of the next step, as `Crops.batch` gives them; none where there are fewer than ranks."""
+        epoch, start, stop = self.place()
+        first, last = self.group.share(start, stop)
+        crops = self.data.train.batch(epoch, first, max(last, first + 1))
+        return crops if last > first else tuple(part[:0] for part in crops)
 
     def rate(self) -> float:
         """The learning rate of the next step: warm-up, then the schedule, halved as steering asked."""
@@ -141,7 +175,12 @@ class State:
         return self.settings.rate * factor
 
     def take_step(self, upsampled: Tensor, original: Tensor) -> Tensor:
-        """One step of Adam on a batch of crops; returns the loss, detached, without waiting for the device."""
+        """One step on a batch of crops, or on each rank's part of it.
+
+        Returns the loss of the whole batch, detached, without waiting for the device.
+        """
+        _, start, stop = self.place()
+        crops = len(upsampled) if self.group.size == 1 else stop - start
         upsampled = upsampled.to(self.device, memory_format=torch.channels_last, non_blocking=True)
         original = original.to(self.device, non_blocking=True)
         for group in self.optimiser.param_groups:
@@ -149,16 +188,40 @@ class State:
         with self.autocast():
             reconstructed = predict(self.model, upsampled)  # (B, C, patch, patch)
         loss = F.mse_loss(reconstructed.float(), original)
+        if self.group.size > 1:  # this rank's part of the mean over the batch; the mean of no crops is no number
+            loss = loss * (len(upsampled) / crops) if len(upsampled) else reconstructed.float().sum()
         self.optimiser.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
+        loss = loss.detach()
+        if self.group.size > 1:
+            self._sum_up(loss)
         self.scaler.step(self.optimiser)
         self.scaler.update()
+        if self.group.size > 1:
+            self._follow()
         self.step += 1
         self._average()
-        loss = loss.detach()
-        self.loss_sum += loss * len(upsampled)
-        self.crops += len(upsampled)
+        self.loss_sum += loss * crops
+        self.crops += crops
         return loss
+
+    def _sum_up(self, loss: Tensor) -> None:
+        """Put the sum over the ranks in the place of the gradients and the loss: what one has from the whole batch.
+
+        All in one message. DistributedDataParallel hides the sending of millions of gradients behind the computing;
+        here there are some 60 000, and its mean over the ranks would be wrong where their parts differ in size.
+        """
+        tensors = [*(parameter.grad for parameter in self.model.parameters()), loss]
+        unpack(self.group.total(pack(tensors)), tensors)
+
+    def _follow(self) -> None:
+        """Take over the main rank's weights: what another processor rounds otherwise would grow with each step.
+
+        SOAP in particular makes much of it, where a gradient is next to nothing along one of its directions.
+        """
+        with torch.no_grad():
+            parameters = list(self.model.parameters())
+            unpack(self.group.followed(pack(parameters)), parameters)
 
     def autocast(self):
         dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.arithmetic)
@@ -173,8 +236,8 @@ class State:
     def end_epoch(self) -> dict:
         """Measure, and close the epoch: its line of the history."""
         self.epoch, rest = divmod(self.step, self.per_epoch)
-        train = measure(self.averaged, self.data.train_patches)
-        test = measure(self.averaged, self.data.test_patches)
+        train = measure(self.averaged, self.data.train_patches, self.group)
+        test = measure(self.averaged, self.data.test_patches, self.group)
         record = {
             "step": self.step,
             "epoch": round(self.step / self.per_epoch, 4),
@@ -229,25 +292,61 @@ def new_model(settings: Settings) -> SRCNN:
     return start_from_identity(model) if settings.init == "identity" else model
 
 
+def optimiser_of(settings: Settings, model: SRCNN) -> torch.optim.Optimizer:
+    """Adam, or Adam in the eigenbasis of Shampoo's preconditioners; the last layer at its share of the rate.
+
+    Reference: Vyas et al., SOAP, arXiv 2409.11321.
+    """
+    groups = []
+    for layer in model.layers():
+        share = settings.last_layer_rate if layer is model.layer_3 else 1.0
+        groups += [{"params": [part], "lr": settings.rate, "share": share} for part in (layer.weight, layer.bias)]
+    if settings.optimiser == "adam":
+        return torch.optim.Adam(groups)
+    from pytorch_optimizer import SOAP  # a second to import, which only a training should take
+
+    # A filter's rows and columns are one dimension: (out, in, 25) has three small bases. What would become a single
+    # dimension can't be merged.
+    largest = 128
+    for group in groups:
+        group["merge_dims"] = group["params"][0].numel() > largest and group["params"][0].ndim > 1
+    return SOAP(groups, weight_decay=0.0, max_precondition_dim=largest)
+
+
+def pack(tensors: Sequence[Tensor]) -> Tensor:
+    """All values of the tensors as one message, (total,)."""
+    return torch.cat([tensor.flatten() for tensor in tensors])
+
+
+def unpack(message: Tensor, tensors: Sequence[Tensor]) -> None:
+    """The inverse of `pack`, into the tensors themselves."""
+    for tensor, part in zip(tensors, message.split([tensor.numel() for tensor in tensors]), strict=True):
+        tensor.copy_(part.view_as(tensor))
+
+
 def predict(model: SRCNN, crops: Tensor) -> Tensor:
     """(B, C, crop, crop) → (B, C, patch, patch), as the network's border rule has it."""
     return model(crops) if model.padding_mode == "zeros" else model.valid(crops)
 
 
 @torch.inference_mode()
-def measure(model: SRCNN, patches: Patches, batch: int = 64) -> dict:
+def measure(model: SRCNN, patches: Patches, group: Ranks | None = None, batch: int = 64) -> dict:
     """Mean over the patches of each one's dB, in float32 arithmetic.
+
+    Several ranks measure different patches, each once, and add up: nothing is padded.
 
     Returns:
         "loss" and "mse" (of 0 … 255, on what the network works on), "psnr_rgb", "psnr_y" and the same of bicubic. A
         Y network's RGB figures use bicubic's Cb and Cr.
     """
-    device = next(model.parameters()).device
-    sums: dict[str, float] = {}
-    for start in range(0, len(patches), batch):
+    group, device = group or Ranks(), next(model.parameters()).device
+    sums = dict.fromkeys(("loss", "psnr_rgb", "psnr_y", "bicubic_psnr_rgb", "bicubic_psnr_y"), 0.0)
+    first, last = group.share(0, len(patches))
+    for start in range(first, last, batch):
+        part = slice(start, min(start + batch, last))
         (rgb_in, rgb), (y_in, y) = (
-            tuple(image[start : start + batch].to(device) for image in pair) for pair in (patches.rgb, patches.y)
-        )
+            tuple(image[part].to(device) for image in pair) for pair in (patches.rgb, patches.y)
+        )  # fmt: skip
         margin = (y_in.shape[-1] - y.shape[-1]) // 2
         bicubic_rgb, bicubic_y = (inner(image, margin) for image in (rgb_in, y_in))
         if model.channels == 1:
@@ -267,8 +366,9 @@ def measure(model: SRCNN, patches: Patches, batch: int = 64) -> dict:
             "bicubic_psnr_y": metrics.psnr(bicubic_y, y),
         }.items():
             # A flat patch is reproduced without error; 100 dB keeps its infinity from swallowing the mean.
-            sums[name] = sums.get(name, 0.0) + values.clamp(max=100).sum().item()
-    means = {name: total / len(patches) for name, total in sums.items()}
+            sums[name] += values.clamp(max=100).sum().item()
+    totals = group.total(torch.tensor(list(sums.values()), dtype=torch.float64)).tolist()
+    means = {name: total / len(patches) for name, total in zip(sums, totals, strict=True)}
     return {**means, "mse": means["loss"] * 255**2}
 
 
@@ -295,28 +395,42 @@ class Keeper:
         return notes
 
     def resume(self) -> None:
-        """Bring the state to where the run stopped, or begin it with its snapshot of step 0."""
-        stored = None
-        if self.run:
-            stored, self.notes = self.run.read_checkpoint()
-            (self.run.path / "control").unlink(missing_ok=True)  # what an earlier training was asked
+        """Bring every rank's state to where the run stopped, or begin the run with its snapshot of step 0."""
+        state, group = self.state, self.state.group
+        stored = group.told(self._stored)
+        if stored:
+            asked = state.steps
+            state.load_state_dict(stored)
+            if asked > state.steps:
+                self._extend(asked)
+        elif not state.steps:
+            state.steps = steps_in(state, 60 * (state.settings.minutes or 10))
+        group.together(lambda: self._begin(new=stored is None))
+
+    def _stored(self) -> dict | None:
+        """What the run's newest checkpoint holds; None where there is none yet."""
+        if not self.run:
+            return None
+        stored, self.notes = self.run.read_checkpoint()
         if stored:
             self._check_same()
-            asked = self.state.steps
-            self.state.load_state_dict(stored)
-            if asked > self.state.steps:
-                self._extend(asked)
         elif self.notes:
             raise InputError(f"{self.run.path}: no checkpoint can be read; start a new run")
-        elif not self.state.steps:
-            self.state.steps = steps_in(self.state, 60 * (self.state.settings.minutes or 10))
+        return stored
+
+    def _begin(self, new: bool) -> None:
+        """Make the run's files what the state says, whatever an earlier process had still written."""
         if not self.run:
             return
+        (self.run.path / "control").unlink(missing_ok=True)  # what an earlier training was asked
         self.run.forget_after(self.state.step)
         self.run.write_history(self.state.history)
         self.events = Events(self.run.path, self.state.step)
+        size, before = self.state.group.size, self.run.config.get("resolved", {}).get("processes")
+        if before and before != size:
+            self.notes.append(f"so far {before} processes, now {size}: as good, but not the same to the last bit")
         self.run.update_config(resolved=self._facts(), data=self.data.description)
-        if not stored:
+        if new:
             self.run.write_probe(*self.data.probe)
             self._snapshot()
         self.checkpoint()
@@ -344,6 +458,7 @@ class Keeper:
             "steps an epoch": state.per_epoch,
             "arithmetic": state.arithmetic,
             "device": describe(state.device),
+            "processes": state.group.size,
             "threads": torch.get_num_threads(),
             "versions": versions(),
         }
@@ -380,6 +495,8 @@ class Keeper:
             state.rate_factor /= 2
         elif command == "epoch":
             state.steps += state.per_epoch
+            if self.run:
+                self.run.update_config(resolved=self._facts())
         elif command == "snapshot" and self.run:
             self._snapshot()
         self.saved_step = -1
@@ -418,22 +535,27 @@ def steps_in(state: State, seconds: float) -> int:
     """How many steps fit into the time, from steps taken on a copy of the network before the first.
 
     The copy keeps the real training free of it: its steps, once fixed, are a number like any other, so that a run of
-    minutes resumes to the bit as well.
+    minutes resumes to the bit as well. Several ranks take them together, as long as the main one's clock says.
     """
-    began = time.monotonic()
-    copied = State(state.settings, state.data)
+    began, group = time.monotonic(), state.group
+    copied = State(state.settings, state.data, group)
     copied.steps = 10**9
     warm, times = 2, []
-    while len(times) < warm + 3 or (time.monotonic() - began < min(15, seconds * 0.03) and len(times) < 400):
+
+    def enough() -> bool:
+        late = time.monotonic() - began >= min(15, seconds * 0.03)
+        return group.main and len(times) >= warm + 3 and (late or len(times) >= 400)
+
+    while not group.agreed([], stop=enough(), paused=False)[1]:
         start = time.monotonic()
-        copied.take_step(*state.data.train.batch(*copied.place())).item()
+        copied.take_step(*copied.batch()).item()
         times.append(time.monotonic() - start)
     start = time.monotonic()
-    measure(copied.averaged, state.data.test_patches)
-    measure(copied.averaged, state.data.train_patches)
+    measure(copied.averaged, state.data.test_patches, group)
+    measure(copied.averaged, state.data.train_patches, group)
     at_epoch_end = time.monotonic() - start
     a_step = sum(times[warm:]) / len(times[warm:]) + at_epoch_end / state.per_epoch
-    return max(1, round((seconds - (time.monotonic() - began)) / a_step))
+    return group.told(lambda: max(1, round((seconds - (time.monotonic() - began)) / a_step)))
 
 
 @contextlib.contextmanager
@@ -448,83 +570,14 @@ def interruptible():
         return
 
     def press(number, frame):
-        if pressed:
+        now = time.monotonic()
+        # A launcher passes on the Ctrl-C that the terminal has sent to all its processes already.
+        if pressed and now - pressed[0] > (5 if ranks.launched() else 0):
             raise KeyboardInterrupt
-        pressed.append(number)
+        pressed.append(now)
 
     before = signal.signal(signal.SIGINT, press)
     try:
         yield lambda: bool(pressed)
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-@contextlib.contextmanager
-def repeatable(wanted: bool):
-    """While it lasts, torch takes only algorithms that give the same bits each time; a CPU has no others here."""
-    before = torch.are_deterministic_algorithms_enabled()
-    if wanted:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is repeatable only with a fixed workspace
-        torch.use_deterministic_algorithms(True)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before)
-
-
-def device_of(name: str) -> torch.device:
-    """The device that a name means; "auto" is the best one there.
-
-    Raises:
-        InputError: a device that this machine doesn't have.
-    """
-    if name not in CHOICES["device"]:
-        raise InputError(f"device is {name}, expected one of {', '.join(CHOICES['device'])}")
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    if (name == "cuda" and not torch.cuda.is_available()) or (name == "mps" and not torch.backends.mps.is_available()):
-        raise InputError(f"device is {name}, which this machine does not have; use auto or cpu")
-    return torch.device(name)
-
-
-def arithmetic_of(name: str, device: torch.device) -> str:
-    """The number type of the first two layers; "auto" is bfloat16 where the device is good at it."""
-    if name != "auto":
-        return name
-    if device.type == "cuda":
-        return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float16"
-    if device.type == "cpu" and _bfloat16_pays():
-        return "bfloat16"
-    return "float32"
-
-
-def _bfloat16_pays() -> bool:
-    """Times a product of matrices in both: processors without AVX-512 BF16 or AMX are ten times slower in bfloat16."""
-
-    def seconds(dtype) -> float:
-        left = torch.ones(256, 256, dtype=dtype)
-        times = []
-        for _ in range(5):
-            start = time.perf_counter()
-            left @ left
-            times.append(time.perf_counter() - start)
-        return min(times)
-
-    return seconds(torch.bfloat16) < 0.8 * seconds(torch.float32)
-
-
-def describe(device: torch.device) -> str:
-    """The machine in a few words, for the config and the cards."""
-    if device.type == "cuda":
-        return torch.cuda.get_device_name()
-    return f"{device.type}, {os.cpu_count()} cores, {platform.processor() or platform.machine()}"
-
-
-def versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
-    for name in ("srcnn_lib", "torch", "torchvision", "numpy", "pillow"):
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found

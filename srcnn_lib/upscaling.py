@@ -2,40 +2,23 @@
 
 import glob
 import os
-import time
+import threading
+from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from . import images
-from .decoding import header
-from .degradation import check_scale, upscaled_size
+from .degradation import check_scale
 from .errors import InputError
 from .files import is_address
-from .inference import upscale_picture
 from .model import SRCNN
+from .passage import Done, Job, NoRoom, Passage
+from .tiles import Tiles, tile_for
 
 ENDING = "_upscaled"
-BYTES_A_VALUE = 32  # measured: bicubic, the result, and their way to 8 bits take 25 (RGB) to 29 (RGBA)
-
-
-@dataclass(frozen=True)
-class Job:
-    """One picture and where its enlargement goes."""
-
-    source: str | Path
-    target: Path
-
-
-@dataclass(frozen=True)
-class Done:
-    """What became of a job."""
-
-    job: Job
-    size: tuple[int, int, int]  # (height, width, channels) of what was written
-    seconds: float
-    notes: tuple[str, ...]
+EXPECTED = (InputError, OSError, MemoryError)  # what may become of a picture without the others' being given up
 
 
 def plan(sources: Sequence[str], out: str | Path | None = None) -> tuple[list[Job], list[tuple[Job, Exception]]]:
@@ -148,100 +131,117 @@ def _name_in(address: str) -> str:
     return "".join(letter if letter.isprintable() else "_" for letter in name)
 
 
-def upscale_file(job: Job, model: SRCNN, scale: float, mode: str = "whole", bar=None, **how) -> Done:
-    """Read, enlarge and write one picture.
+def upscale_file(job: Job, model: SRCNN, scale: float, mode: str = "whole", **how) -> Done:
+    """Read, enlarge and write one picture. `how` is as in `inference.bands`, but for `tile`.
 
     Raises:
         InputError: a picture or a target that can't be used; nothing is written then.
         OSError: a full disk, a folder that may not be written.
     """
-    began = time.perf_counter()
-    check_writable(job.target)
-    if not is_address(job.source) and (announced := header(job.source)):
-        check_memory(job.source, announced, scale)
-    picture = images.read(job.source)
-    check_memory(job.source, (*picture.pixels.shape[-2:], len(picture.pixels)), scale)
-    try:
-        large = upscale_picture(picture, model, scale, mode, bar=bar, **how)
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and "alloc" not in str(error) and "out of memory" not in str(error):
-            raise
-        raise InputError(f"{job.source}: there is not enough memory to enlarge it ×{scale:g}; cut it first") from error
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    notes = (*picture.notes, *images.write(job.target, large))
-    height, width = large.pixels.shape[-2:]
-    channels = len(large.pixels) + (large.alpha is not None)
-    return Done(job, (height, width, channels), time.perf_counter() - began, notes)
+    passage = Passage(job, scale, mode)
+    passage.read()
+    passage.enlarge(model, Tiles(tile_for(model), passage.notes.append), **how)
+    return passage.write()
 
 
 def upscale_files(
-    jobs: Sequence[Job], model: SRCNN, scale: float, tell: Callable[[Done | tuple[Job, Exception]], None], **how
+    jobs: Sequence[Job],
+    model: SRCNN,
+    scale: float,
+    tell: Callable[[Done | tuple[Job, Exception]], None],
+    mode: str = "whole",
+    bar: Callable[[int, int], object] | None = None,
+    **how,
 ) -> list[tuple[Job, Exception]]:
     """Every job in turn; a bad one does not stop the rest. Returns those that failed, with why.
 
+    While the network works on a picture, the next one is read and the last one is written, where memory allows.
+
     Args:
-        tell: called after each job, with what became of it.
+        tell: called for each job, in their order, with what became of it.
+        bar: called with how many rows of a picture are done, and of how many.
+        how: as in `inference.bands`, but for `tile`.
     """
     check_scale(scale)
-    failed = []
-    for job in jobs:
+    outcomes, tiles = _Outcomes(tell), Tiles(tile_for(model))
+    coming = deque(Passage(job, scale, mode) for job in jobs)
+    passage, reading = None, None  # the picture at work, and the reading of the next one
+
+    def moved(done: int, total: int) -> None:
+        outcomes.settle()
+        if bar:
+            bar(done, total)
+
+    try:
+        while coming:
+            behind, passage, read, reading = passage, coming.popleft(), reading, None
+            try:
+                if not _was_read(read):
+                    outcomes.settle(wait=True)  # so that it has all the memory there is
+                    passage.read()
+                if coming:
+                    beside = [passage, behind] if outcomes.open else [passage]
+                    reading = _in_thread(lambda following=coming[0], beside=beside: following.read(beside), daemon=True)
+                tiles.say = passage.notes.append
+                passage.enlarge(model, tiles, bar=moved, **how)
+                outcomes.settle(wait=True)  # one at a time is written
+                outcomes.add(passage.job, _in_thread(passage.write))
+            except EXPECTED as error:
+                outcomes.add(passage.job, _failed(error))
+            outcomes.settle()
+    finally:
+        outcomes.settle(wait=True)  # Ctrl-C waits for the file that is being written
+    return outcomes.failed
+
+
+class _Outcomes:
+    """What becomes of jobs, told in their order. Only the first that is not told yet may be waited for."""
+
+    def __init__(self, tell: Callable):
+        self.tell = tell
+        self.open: deque[tuple[Job, Future]] = deque()
+        self.failed: list[tuple[Job, Exception]] = []
+
+    def add(self, job: Job, outcome: Future) -> None:
+        self.open.append((job, outcome))
+
+    def settle(self, wait: bool = False) -> None:
+        """Tell all that is known, or wait until everything is."""
+        while self.open and (wait or self.open[0][1].done()):
+            job, outcome = self.open[0]
+            if error := outcome.exception():
+                if not isinstance(error, EXPECTED):
+                    raise error
+                # The frames that an error has come through hold its picture.
+                error.__traceback__ = error.__cause__ = error.__context__ = None
+                self.failed.append((job, error))
+            self.open.popleft()
+            self.tell((job, error) if error else outcome.result())
+
+
+def _was_read(reading: Future | None) -> bool:
+    """Whether a picture was read ahead; what made it fail is raised."""
+    if reading is None or isinstance(reading.exception(), NoRoom):
+        return False
+    reading.result()
+    return True
+
+
+def _in_thread(function: Callable[[], object], daemon: bool = False) -> Future:
+    """What a function will have given; the program's end waits for it unless it is a daemon."""
+    future = Future()
+
+    def run() -> None:
         try:
-            tell(upscale_file(job, model, scale, **how))
-        except (InputError, OSError, MemoryError) as error:
-            failed.append((job, error))
-            tell((job, error))
-    return failed
+            future.set_result(function())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=daemon).start()
+    return future
 
 
-def check_writable(target: Path) -> None:
-    """Find out before the work whether its result could be written.
-
-    Raises:
-        InputError: the folder may not be written, or is none.
-    """
-    if target.suffix.lower() not in images.WRITABLE:
-        raise InputError(f"{target}: pictures are written as {', '.join(images.WRITABLE)}")
-    if target.is_dir():
-        raise InputError(f"{target} is a folder; give the name of a file in it")
-    folder = target.absolute().parent
-    while not folder.exists():
-        folder = folder.parent
-    if not folder.is_dir():
-        raise InputError(f"{target} can't be written: {folder} is no folder; choose another --out")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{target} can't be written: {folder} is not yours to write to; choose another --out")
-
-
-def check_memory(source: str | Path, announced: tuple[int, int, int], scale: float) -> None:
-    """Refuse what would not fit, before it makes the machine unusable.
-
-    Args:
-        announced: height, width and channels of the picture.
-
-    Raises:
-        InputError: with what it would take and what there is.
-    """
-    *size, channels = announced
-    height, width = upscaled_size(*size, scale)
-    needed = BYTES_A_VALUE * height * width * channels
-    there = memory_available()
-    if there and needed > 0.9 * there:
-        raise InputError(
-            f"{source}: {width}×{height} pixels would take some {needed / 2**30:.1f} GB of memory, "
-            f"{there / 2**30:.1f} GB are free; use a smaller scale or cut the picture"
-        )
-
-
-def memory_available() -> int | None:
-    """Bytes that can be had without swapping, where the system tells."""
-    try:
-        with open("/proc/meminfo") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
+def _failed(error: Exception) -> Future:
+    future = Future()
+    future.set_exception(error)
+    return future

@@ -13,7 +13,7 @@ from . import features
 from .figures import limit_of
 from .lens import Lens
 from .model import LAYERS
-from .panels import GAP, GROUND, caption, join, mosaic, outline, tint
+from .panels import DARK, GAP, caption, join, mosaic, outline, tint
 
 LARGE, SHEET, TILE = 512, 640, 160  # pixels: a channel's longer side, a sheet's width, a tile's at most
 LINE = 3  # pixels between two tiles
@@ -36,11 +36,12 @@ class Views:
         large = _repeated(large, max(1, LARGE // max(large.shape[:2])))
         width = (large.shape[1] - 2 * GAP) // 3
         kernel = features.kernels(lens.model(step), layer)[number]
-        beside = caption(_kernel(kernel, width)[None], "Kernel", f"±{limit_of(kernel, 1):.2g}")
+        colours = layer == LAYERS[0] and len(kernel) == 3
+        beside = caption(_kernel(kernel, width, colours)[None], "Kernel", f"±{limit_of(kernel, 1):.2g}")
         large = caption(large[None], address, f"±{limit:.2g}" if signed else f"0 to {limit:.2g}")
         below = join([self._bicubic(width), self._srcnn(step, width), beside])
         whole = np.empty((large.shape[1] + GAP + below.shape[1], large.shape[2], 3), np.uint8)
-        whole[:] = GROUND
+        whole[:] = DARK.ground
         whole[: large.shape[1]] = large[0]
         whole[-below.shape[1] :, : below.shape[2]] = below[0]
         return whole
@@ -61,8 +62,7 @@ class Views:
         width = min(SHEET // columns, TILE)
         height = max(1, round(width * maps.shape[1] / maps.shape[2]))
         small = F.interpolate(maps[None], (height, width), mode="area")[0]
-        root = small.sign() * small.abs().sqrt()
-        tiles = tint(root, self.lens.limit(layer, before_relu) ** 0.5, _signed(layer, before_relu))
+        tiles = tint(small, self.lens.limit(layer, before_relu), _signed(layer, before_relu), root=True)
         return mosaic(caption(tiles, [str(number) for number in range(len(maps))]), columns, gap=LINE)
 
 
@@ -101,10 +101,10 @@ def _fitted(pixels: np.ndarray, width: int) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
-def _kernel(weight: Tensor, width: int) -> np.ndarray:
+def _kernel(weight: Tensor, width: int, colours: bool) -> np.ndarray:
     """(inputs, k, k) → (width, width, 3): three inputs in their colours, with zero as grey, or all inputs in rows."""
     limit = limit_of(weight, 1)
-    if len(weight) == 3:
+    if colours:
         pixels = ((0.5 + weight / (2 * limit)).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     else:
         tiles = tint(weight, limit, signed=True)  # (inputs, k, k, 3)
@@ -112,7 +112,7 @@ def _kernel(weight: Tensor, width: int) -> np.ndarray:
     if (factor := width // pixels.shape[1]) == 0:
         return _fitted(pixels, width)
     whole = np.empty((width, width, 3), np.uint8)
-    whole[:] = GROUND
+    whole[:] = DARK.ground
     pixels = _repeated(pixels, factor)
     whole[: len(pixels), : pixels.shape[1]] = pixels[:width]
     return whole

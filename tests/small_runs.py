@@ -13,10 +13,10 @@ from srcnn_lib.settings import Settings
 STEPS = (0, 1, 2, 4, 8, 16)
 
 
-def small_run(path: Path, channels: int = 1, widths: tuple[int, int] = (6, 4)) -> Run:
+def small_run(path: Path, channels: int = 1, widths: tuple[int, int] = (6, 4), **settings) -> Run:
     """A run whose snapshots go from the identity a little further away with each step."""
     torch.manual_seed(0)
-    run = Run.create(path, Settings.of(channels=channels, widths=widths, epochs=len(STEPS) - 1))
+    run = Run.create(path, Settings.of(channels=channels, widths=widths, epochs=len(STEPS) - 1, **settings))
     model = start_from_identity(SRCNN(channels, widths=widths))
     direction = [0.02 * torch.randn_like(parameter) for parameter in model.parameters()]
     for epoch, step in enumerate(STEPS):

@@ -8,7 +8,7 @@ from PIL import Image
 from skimage import data
 from torch.nn import functional as F
 
-from srcnn_lib import animation, images, panels
+from srcnn_lib import animation, features, images, panels
 from srcnn_lib.degradation import degrade
 from srcnn_lib.errors import InputError
 from srcnn_lib.inference import apply
@@ -82,7 +82,7 @@ def test_frames_differ_from_one_to_the_next_in_picture_and_band(film):
 def test_the_dB_that_is_burned_in_is_that_on_y(run, monkeypatch):
     said = []
     monkeypatch.setattr(
-        animation, "caption", lambda frames, left, right: said.extend(zip(left, right, strict=True)) or frames
+        animation, "caption", lambda frames, left, right, _: said.extend(zip(left, right, strict=True)) or frames
     )
     animation.reconstruction(run.snapshots(), photograph(), frames=2)
     upsampled, original = degrade(photograph(), 2)
@@ -169,6 +169,15 @@ def test_several_channels_and_pictures_make_rows_and_columns(run):
     assert 2 * 288 < film.shape[1] < 2 * 288 + 120
 
 
+def test_of_several_channels_the_colours_run_over_the_root_of_one_range(run):
+    upsampled, _ = degrade(photograph(), 2)
+    film = animation.channels(run.snapshots(), photograph(), ["layer_1:2", "layer_1:5"], limits={"layer_1": 0.3})
+    expected = layer_1_by_hand(run.model(), upsampled)[[2, 5]].clamp(0, 0.3)
+    for left, values in ((0, expected[0]), (288 + panels.GAP, expected[1])):
+        shown = signal(film[-1, :288:3, left : left + 288 : 3], 1, False)
+        assert (shown - (values / 0.3).sqrt()).abs().max() < 0.6 / (panels.SHADES - 1)
+
+
 @pytest.mark.parametrize("layer", ["layer_1", "layer_2", "layer_3"])
 def test_kernels_lie_in_rows_in_the_order_of_their_channels(run, layer):
     film = animation.kernels(run.snapshots(), layer, frames=3)
@@ -185,8 +194,8 @@ def test_a_kernel_is_drawn_as_its_weights(run):
     side = 9 * factor
     for frame, weight in zip(film, weights, strict=True):
         for number in (0, 1, 7):
-            left = 3 + number * (side + 3)
-            tile = frame[3 : 3 + side : factor, left : left + side : factor]
+            left = panels.GAP + number * (side + panels.GAP)
+            tile = frame[panels.GAP : panels.GAP + side : factor, left : left + side : factor]
             expected = weight[number, 0].clamp(-limit, limit)
             assert (signal(tile, limit, True) - expected).abs().max() < 1.2 * limit / (panels.SHADES - 1) + 1e-6
 
@@ -202,8 +211,8 @@ def panels_limit(weights):
 def test_the_kernels_of_an_rgb_network_are_coloured_with_zero_as_grey(rgb_run):
     film = animation.kernels(rgb_run.snapshots(), "layer_1", frames=2)
     factor = math.ceil(480 / 72)
-    corner = film[-1, 3, 3]  # of channel 0, which carries red through its centre alone
-    centre = film[-1, 3 + 4 * factor, 3 + 4 * factor].astype(int)
+    corner = film[-1, panels.GAP, panels.GAP]  # of channel 0, which carries red through its centre alone
+    centre = film[-1, panels.GAP + 4 * factor, panels.GAP + 4 * factor].astype(int)
     assert (np.abs(corner.astype(int) - 128) <= 1).all()
     assert centre.tolist() == [255, 128, 128]
 
@@ -225,7 +234,7 @@ def test_a_scan_ends_with_what_the_mode_gives_and_begins_with_bicubic(run, rgb_r
 def test_a_scan_goes_from_top_to_bottom_with_the_next_patch_outlined(run):
     film = animation.scan(run.model(0), photograph(100), frames=17)  # patches at 0, 33, 66 and 67
     assert len(film) == 17
-    marked = (film == panels.MARK).all(-1)
+    marked = (film == panels.DARK.mark).all(-1)
     for number in range(16):
         rows, columns = marked[number].nonzero()
         for found, place in zip((rows, columns), divmod(number, 4), strict=True):
@@ -245,7 +254,7 @@ def test_clips_of_other_sizes_and_lengths_are_joined():
     assert (film[0, :10, :20] == 200).all()
     assert (film[4, :10, :20] == 220).all()
     assert (film[3, :30, 26:41] == 90).all()
-    assert (film[:, 10:30, :20] == panels.GROUND).all()
+    assert (film[:, 10:30, :20] == panels.DARK.ground).all()
 
 
 @pytest.mark.parametrize("width", [48, 96, 240, 1000])
@@ -255,8 +264,8 @@ def test_a_caption_covers_nothing_and_is_never_cut(width):
     assert (film[:, :50] == 255).all()
     band = film[0, 50:].astype(int)
     assert (band.max(axis=(0, 2)) > 120).any()
-    assert (band[0] == panels.GROUND).all()
-    assert (band[-1] == panels.GROUND).all()
+    assert (band[0] == panels.DARK.ground).all()
+    assert (band[-1] == panels.DARK.ground).all()
     assert (film[0, 50:] != film[1, 50:]).any()
 
 
@@ -316,9 +325,12 @@ def test_all_channels_of_a_layer_are_one_word(run, tmp_path):
     ("what", "how", "message"),
     [
         ("weights", {}, "what is 'weights', expected one of reconstruction, channel, kernels, scan"),
-        ("channel", {"layer": "layer_4"}, "layer_4:0.*expected layer_1:0 to layer_1:7"),
+        ("channel", {"layer": "layer_4"}, "layer_4.*expected one of layer_1, layer_2, layer_3"),
         ("channel", {"channel": "6"}, "layer_2:6.*layer_2:0 to layer_2:5"),
-        ("channel", {"layer": "9", "channel": "all"}, "layer_9.*layer_1, layer_2, layer_3"),
+        ("channel", {"layer": "9", "channel": "all"}, "'9' is no layer.*layer_1, layer_2, layer_3"),
+        ("reconstruction", {"layer": "conv1"}, "conv1.*layer_1, layer_2, layer_3"),
+        ("reconstruction", {"mode": "sideways"}, "mode is 'sideways'"),
+        ("kernels", {"theme": "blue"}, "theme is 'blue', expected one of light, dark"),
         ("kernels", {"layer": "conv1"}, "conv1.*layer_1, layer_2, layer_3"),
         ("scan", {"mode": "whole"}, "mode is 'whole', expected non-overlapping or overlapping"),
         ("scan", {"mode": "overlapping", "stride": 34}, "patch is 33 and stride 34"),
@@ -326,6 +338,7 @@ def test_all_channels_of_a_layer_are_one_word(run, tmp_path):
         ("reconstruction", {"frames": 0}, "frames is 0, expected 1 or more"),
         ("reconstruction", {"crop": 0}, "crop is 0"),
         ("reconstruction", {"fps": 0}, "fps is 0"),
+        ("reconstruction", {"fps": 0.001}, "fps is 0.001: the clip would last 1,002 s, expected up to 600"),
     ],
 )
 def test_what_can_not_be_animated_is_refused_with_the_valid_choices(run, tmp_path, what, how, message):
@@ -333,6 +346,55 @@ def test_what_can_not_be_animated_is_refused_with_the_valid_choices(run, tmp_pat
         animation.animate(run, what, [photograph(64)], **{"out": tmp_path / "a.gif"} | how)
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_telling_channels_are_as_unlike_each_other_as_they_can_be(run):
+    model, seen = run.model(), images.luminance(degrade(photograph(), 2)[0])
+    (maps,) = features.feature_maps(model, seen, ["layer_1"]).values()
+    values = maps[0].flatten(1)
+    alive = (values.std(1) > 1e-6).nonzero().flatten().tolist()
+    chosen = features.telling(model, [seen], "layer_1", 2)
+    likeness = np.abs(np.corrcoef(values[alive].numpy()))
+    first = int(values.std(1).argmax())
+    worth = {number: float(values[number].std()) * (1 - likeness[alive.index(first), place])
+             for place, number in enumerate(alive) if number != first}  # fmt: skip
+    assert chosen == sorted([first, max(worth, key=worth.get)])
+    assert features.telling(model, [seen], "layer_1", 99) == alive
+
+
+def test_a_light_clip_differs_in_its_surround_alone(run):
+    dark, light = (
+        animation.reconstruction(run.snapshots(), photograph(), frames=2, theme=theme) for theme in ("dark", "light")
+    )
+    assert (dark[:, :288] == light[:, :288]).all()
+    assert (light[:, 289, 0] == 255).all()
+    assert dark[:, 289].max() < 64
+
+
+def test_some_kernels_are_those_of_their_channels(run):
+    some = animation.kernels(run.snapshots(), "layer_1", only=[1, 5], frames=2)
+    weight = run.model().layer_1.weight.detach()[5, 0]
+    factor = math.ceil(480 / 18)
+    left = 2 * panels.GAP + 9 * factor
+    shown = some[-1, panels.GAP : panels.GAP + 9 * factor : factor, left : left + 9 * factor : factor].astype(int)
+    warmth = torch.from_numpy(shown[..., 0] - shown[..., 2])  # orange above zero, blue below
+    seen = warmth.abs() > 20
+    assert seen.sum() > 3
+    assert ((warmth > 0) == (weight > 0))[seen].all()
+
+
+def test_three_channels_in_the_middle_are_no_colours(tmp_path):
+    run = Run.create(tmp_path / "run", Settings.of(channels=3, widths=(3, 2)))
+    run.write_snapshot(start_from_identity(SRCNN(3, widths=(3, 2))), 0, 0)
+    film = animation.kernels(run.snapshots(), "layer_2")
+    assert len(np.unique(film[0, :-40].reshape(-1, 3), axis=0)) <= panels.SHADES + 1  # a mosaic in the signed shades
+
+
+def test_a_sample_may_be_animated_by_its_name(run, tmp_path):
+    path, _ = animation.animate(run, "scan", ["samples:chelsea"], crop=40, frames=2, out=tmp_path / "a.gif")
+    assert path.exists()
+    with pytest.raises(InputError, match=r"none\.png doesn't exist; check the path"):
+        animation.animate(run, "scan", [tmp_path / "none.png"], out=tmp_path / "b.gif")
 
 
 def test_a_run_without_snapshots_says_so(tmp_path):
@@ -344,5 +406,5 @@ def test_a_run_without_snapshots_says_so(tmp_path):
 
 
 def test_a_picture_too_large_for_a_clip_is_refused(run):
-    with pytest.raises(InputError, match="4000x1000 is too large for a clip"):
+    with pytest.raises(InputError, match="4000x1000 is too large, .* crop"):
         animation.reconstruction(run.snapshots(), torch.zeros(3, 1000, 4000))

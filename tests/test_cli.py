@@ -98,7 +98,7 @@ def test_train_resume_and_use_a_run(photograph_folder, tmp_path):
     assert (tmp_path / "runs/a/config.json").exists()
 
     refused(srcnn("train", *flags, "--out", "runs/a", cwd=tmp_path), "runs/a", "exists already")
-    refused(srcnn("train", "--resume", "--out", "runs/a", "--rate", 0.1, cwd=tmp_path), "rate was 0.001, now 0.1")
+    refused(srcnn("train", "--resume", "--out", "runs/a", "--rate", 0.1, cwd=tmp_path), "rate was 0.003, now 0.1")
 
     found = srcnn("train", "--resume", "--steps", 9, cwd=tmp_path)
     assert found.returncode == 0, found.stderr
@@ -144,6 +144,28 @@ def test_upscale_in_every_mode_and_by_any_scale(weights, picture, mode, scale):
     )
     assert found.returncode == 0, found.stderr
     assert Image.open(picture.parent / "x.webp").size == (round(40 * scale), round(30 * scale))
+
+
+def test_options_of_upscale_and_evaluate_change_the_picture_and_are_named_in_the_table(weights, picture, tmp_path):
+    made = []
+    for number, flags in enumerate(([], ["--ensemble"], ["--arithmetic", "bfloat16"])):
+        found = srcnn("upscale", picture, "--weights", weights, "--out", tmp_path / f"{number}.png", *flags)
+        assert found.returncode == 0, found.stderr
+        made.append(Image.open(tmp_path / f"{number}.png").tobytes())
+    assert len(set(made)) >= 2
+    assert made[0] != made[1]
+    (tmp_path / "set").mkdir()
+    picture.rename(tmp_path / "set/bird.png")
+    flags = ["--ensemble", "--arithmetic", "bfloat16"]
+    found = srcnn("evaluate", weights, tmp_path / "set", *flags).stdout.splitlines()
+    assert sum("with self-ensemble:" in line and "dB on Y against one plain pass" in line for line in found) == 1
+    assert sum("with bfloat16:" in line and "dB on Y against float32" in line for line in found) == 1
+    table = json.loads(srcnn("evaluate", weights, tmp_path / "set", *flags, "--json").stdout)["set"]
+    assert (table["ensemble"], table["arithmetic"]) == (True, "bfloat16")
+    assert set(table["without"]) == {"ensemble", "arithmetic"}
+    assert "with self-ensemble" not in srcnn("evaluate", weights, tmp_path / "set").stdout
+    refused(srcnn("evaluate", "--table", "--ensemble"), "--table", "leave out --ensemble")
+    refused(srcnn("upscale", "x.png", "--arithmetic", "float64"), "float64", "float32, bfloat16")
 
 
 def test_upscale_goes_on_after_a_bad_picture(weights, picture):
@@ -267,7 +289,7 @@ def test_a_picture_that_would_not_fit_into_memory_is_refused_from_its_header(wei
     head = b"IHDR" + struct.pack(">IIBBBBB", 20_000, 20_000, 8, 2, 0, 0, 0)
     head = struct.pack(">I", 13) + head + struct.pack(">I", zlib.crc32(head))
     (tmp_path / "huge.png").write_bytes(b"\x89PNG\r\n\x1a\n" + head + b"\0\0\0\0IDAT" + bytes(4))
-    monkeypatch.setattr("srcnn_lib.upscaling.memory_available", lambda: 2**30)
+    monkeypatch.setattr("srcnn_lib.memory.available", lambda: 2**30)
     refused(srcnn("upscale", "huge.png", "--weights", weights, cwd=tmp_path), "huge.png", "GB of memory")
     assert [path.name for path in tmp_path.iterdir()] == ["huge.png"]
 

@@ -87,6 +87,55 @@ def test_a_gif_of_at_most_256_colours_is_exact(tmp_path):
     assert (reread(tmp_path / "a.gif")[0] == greys).all()
 
 
+def smooth(height=96, width=96):
+    """Three frames of slow slopes in many colours, over rows of sand that use up the palette."""
+    rows, columns = np.mgrid[:height, :width] / max(height, width)
+    frame = np.stack([120 + 60 * rows, 110 + 50 * columns, 90 + 40 * (rows + columns) / 2], axis=-1)
+    frame[height // 2 :] = np.random.default_rng(0).integers(0, 256, (height - height // 2, width, 3))
+    return np.stack([frame.astype(np.uint8)] * 3)
+
+
+def test_mixed_colours_are_nearer_to_a_smooth_surface_than_steps_are():
+    frames = smooth()
+    errors = []
+    for dither in (False, True):
+        palette, indices = indexed(frames, dither)
+        error = palette[indices[0]][:48].astype(float) - frames[0, :48]
+        error = error.reshape(6, 8, 12, 8, 3).mean((1, 3))  # as the eye takes it from some way off
+        errors.append(np.sqrt((error**2).mean()))
+    assert errors[1] < 0.85 * errors[0]
+
+
+def test_colours_that_are_mixed_stand_still(tmp_path):
+    frames = smooth()
+    frames[:, 50, 50] = [[0, 0, 0], [90, 90, 90], [255, 255, 255]]
+    _, indices = indexed(frames)
+    still = (frames == frames[0]).all((0, 3))
+    assert still.sum() == 96 * 96 - 1
+    assert (indices == indices[0])[:, still].all()
+
+
+def test_maps_lose_shades_before_they_lose_frames(tmp_path):
+    shades = np.random.default_rng(0).integers(0, 193, (20, 64, 64, 1), np.uint8)
+    frames = np.concatenate([shades, shades // 2, shades // 4], axis=-1)
+    write_clip(tmp_path / "a.gif", frames, 5)
+    budget = 0.9 * (tmp_path / "a.gif").stat().st_size / 1e6
+    (note,) = write_clip(tmp_path / "a.gif", frames, 5, max_mb=budget)
+    assert re.search(r"a\.gif: 96 colours, [\d.]+ MB instead of", note)
+    read, _ = reread(tmp_path / "a.gif")
+    assert len(read) == 20
+    assert len(np.unique(read.reshape(-1, 3), axis=0)) <= 96
+    assert np.abs(read.astype(int) - frames).max() <= 8
+
+
+def test_photographs_lose_mixed_colours_before_they_lose_frames(tmp_path):
+    frames = np.concatenate([smooth()] * 2, axis=1).repeat(3, 1).repeat(3, 2)
+    write_clip(tmp_path / "a.gif", frames, 5)
+    budget = 0.95 * (tmp_path / "a.gif").stat().st_size / 1e6
+    (note,) = write_clip(tmp_path / "a.gif", frames, 5, max_mb=budget)
+    assert re.search(r"a\.gif: colours not mixed, [\d.]+ MB instead of", note)
+
+
 def test_many_colours_come_back_close():
     noise = np.random.default_rng(0).normal(0, 4, (8, 120, 160, 3))
     frames = np.clip(coloured(8, 120, 160) + noise, 0, 255).astype(np.uint8)
@@ -142,7 +191,7 @@ def test_a_budget_is_met_and_what_was_done_is_said_in_one_line(tmp_path, extensi
     budget = path.stat().st_size / 1e6 / 3
     (note,) = write_clip(path, frames, 5, max_mb=budget)
     assert path.stat().st_size <= budget * 1e6
-    assert re.search(r": \d+ of 20 frames and \d+x\d+ pixels instead of 128x128, ", note)
+    assert re.search(r": (colours not mixed, )?\d+ of 20 frames, \d+x\d+ pixels instead of 128x128, ", note)
     assert "\n" not in note
 
 
@@ -174,6 +223,7 @@ def test_a_budget_that_can_not_be_met_leaves_no_file(tmp_path):
         ("a.gif", {"fps": 0}, "fps is 0, expected above 0 and up to 50"),
         ("a.gif", {"fps": 60}, "fps is 60"),
         ("a.mp4", {"fps": float("nan")}, "fps is nan"),
+        ("a.gif", {"fps": 0.005}, "fps is 0.005: the clip would last 1,202 s, expected up to 600"),
         ("a.gif", {"hold": -1}, "hold is -1, expected from 0"),
         ("a.gif", {"max_mb": 0}, "max_mb is 0, expected a positive number"),
     ],

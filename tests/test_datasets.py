@@ -24,6 +24,7 @@ from srcnn_lib import datasets, files, named_sets
 from srcnn_lib.datasets import photographs, split
 from srcnn_lib.errors import InputError
 
+DATA = os.environ.get("SRCNN_DATA", "")
 ARCHIVES = ("zip", "stored.zip", "streamed.zip", "prefixed.zip", "tar", "tar.gz", "tar.xz", "tar.bz2", "tgz")
 
 
@@ -397,6 +398,28 @@ def test_no_member_leaves_the_folder_it_is_unpacked_into(set5, web, home, tmp_pa
     named_sets.NAMED_SETS["set5"] = dataclasses.replace(entry, archives=((address, {}),))
     assert photographs("set5").names == tuple(f"evil{number}.png" for number in range(1, 6))
     assert sorted(tmp_path.rglob("evil*")) == sorted((home / "Set5").iterdir())
+
+
+def test_the_validation_photographs_are_twenty_of_bsds500_and_leave_its_training(home):
+    stems = named_sets.NAMED_SETS["bsds500"].validation
+    put(home / "BSDS500", *(f"train/{stem}.jpg" for stem in stems), "train/1.jpg", "test/2.jpg")
+    train, test = split(["bsds500"], ["bsds500:validation"], seed=3)
+    assert sorted(Path(name).stem for name in test.names) == sorted(stems)
+    assert [Path(name).stem for name in train.names] == ["2", "1"]
+    (home / "BSDS500" / "train" / f"{stems[0]}.jpg").unlink()
+    with pytest.raises(InputError, match="19 of its 20"):
+        photographs("bsds500:validation")
+
+
+@pytest.mark.skipif("SRCNN_DATA" not in os.environ, reason="the photographs of BSDS500, under SRCNN_DATA")
+def test_the_validation_photographs_are_those_with_the_smallest_sums(monkeypatch):
+    monkeypatch.setenv("SRCNN_DATA", DATA)
+    try:
+        stems = [Path(name).stem for name in photographs("bsds500").names]
+    except InputError as error:
+        pytest.skip(str(error))
+    drawn = sorted(stems, key=lambda stem: hashlib.sha256(f"0\n{stem}".encode()).digest())[:20]
+    assert sorted(drawn) == sorted(named_sets.NAMED_SETS["bsds500"].validation)
 
 
 def test_bsds500_takes_train_and_test_of_the_repository_and_never_val(web, monkeypatch):

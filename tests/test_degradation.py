@@ -30,7 +30,7 @@ def photograph():
     return torch.from_numpy(astronaut()[60:105, 180:242]).permute(2, 0, 1) / 255
 
 
-@pytest.mark.parametrize("size", [(22, 31), (15, 20), (41, 17), (90, 124), (61, 200), (1, 1)])
+@pytest.mark.parametrize("size", [(22, 31), (15, 20), (41, 17), (90, 124), (61, 200), (1, 1), (60, 1), (1, 60)])
 def test_resize_equals_pillows_bicubic(photograph, size):
     expected = [
         np.asarray(Image.fromarray(plane.numpy()).resize(size[::-1], Image.Resampling.BICUBIC)) for plane in photograph

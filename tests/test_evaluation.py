@@ -4,6 +4,8 @@ import torch
 from PIL import Image
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from srcnn_lib import memory, slider
+from srcnn_lib.errors import InputError
 from srcnn_lib.evaluation import compare, evaluate
 from srcnn_lib.images import Picture, luminance, rgb_to_ycbcr, ycbcr_to_rgb
 from srcnn_lib.model import SRCNN, start_from_identity
@@ -77,3 +79,26 @@ def test_pictures_too_small_for_ssims_window_still_have_a_psnr(photograph, size)
     scores = compare(small(1), photograph[:, : size[0], : size[1]], 2.0)["srcnn"]
     assert scores["psnr_y"] > 0
     assert scores["ssim_y"] != scores["ssim_y"]  # nan
+
+
+def test_an_option_is_named_in_the_table_with_what_the_figures_are_without_it(photograph):
+    pictures, names = [Picture(photograph), Picture(photograph[:, :60, :60])], ["a", "b"]
+    plain, ensemble = evaluate(small(3), pictures, names), evaluate(small(3), pictures, names, ensemble=True)
+    assert "ensemble" not in plain
+    assert "without" not in plain
+    assert ensemble["ensemble"] is True
+    assert "arithmetic" not in ensemble
+    assert ensemble["without"] == {"ensemble": plain["srcnn"]}
+    assert ensemble["srcnn"] != plain["srcnn"]
+    both = evaluate(small(3), pictures, names, ensemble=True, arithmetic="bfloat16")
+    assert (both["ensemble"], both["arithmetic"]) == (True, "bfloat16")
+    assert both["without"]["arithmetic"] == ensemble["srcnn"]
+    assert both["without"]["ensemble"] == evaluate(small(3), pictures, names, arithmetic="bfloat16")["srcnn"]
+
+
+def test_a_photograph_that_memory_has_no_room_for_is_refused_by_name(photograph, monkeypatch):
+    monkeypatch.setattr(memory, "available", lambda: 2**20)
+    with pytest.raises(InputError, match="a.png: to measure 90×101 pixels would take some 0.0 GB"):
+        evaluate(small(1), [Picture(photograph)], ["a.png"])
+    with pytest.raises(InputError, match="to measure 90×101 pixels"):
+        slider.compare(Picture(photograph, name="a.png"), small(1))

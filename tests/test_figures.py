@@ -120,6 +120,17 @@ def test_the_zoom_is_where_bicubic_loses_most(photograph):
     assert left <= 70 <= 90 <= left + width
 
 
+def test_the_part_in_which_most_is_lost_is_that_with_the_largest_sum():
+    original, blurred = torch.rand(2, 3, 30, 40, generator=torch.Generator().manual_seed(0))
+    error = (original - blurred).square().double()
+    for tall, wide in ((7, 9), (30, 3), (1, 1), (99, 99)):
+        top, left, height, width = figures.most_lost(original, blurred, (tall, wide))
+        assert (height, width) == (min(tall, 30), min(wide, 40))
+        sums = {(y, x): float(error[:, y : y + height, x : x + width].sum())
+                for y in range(31 - height) for x in range(41 - width)}  # fmt: skip
+        assert (top, left) == max(sums, key=sums.get)
+
+
 def test_pictures_of_two_sizes_and_boxes_outside_are_refused(photograph):
     with pytest.raises(InputError, match="bicubic is 119 × 80 pixels, expected 120 × 80 pixels"):
         figures.comparison(photograph, photograph[..., 1:], photograph)

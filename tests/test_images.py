@@ -447,6 +447,30 @@ def test_a_picture_over_the_limit_is_refused_from_its_header_with_its_size_and_m
     assert read(tiff(DEEP_COLOUR, photometric="rgb"), pixel_limit=2000).bits == 16
 
 
+@pytest.mark.parametrize(
+    ("mode", "form", "announced"),
+    [
+        ("RGB", "JPEG", (3, 4, 3, 8)),
+        ("L", "PNG", (3, 4, 1, 8)),
+        ("RGBA", "PNG", (3, 4, 4, 8)),
+        ("I;16", "PNG", (3, 4, 1, 16)),
+        ("P", "GIF", (3, 4, 3, 8)),
+    ],
+)
+def test_what_the_header_announces_is_judged_before_the_picture_is_decoded(mode, form, announced):
+    data, told = io.BytesIO(), []
+    Image.new(mode, (4, 3)).save(data, form)
+    picture = images.read(data.getvalue(), admit=told.append)
+    assert told == [announced]
+    assert picture.pixels.shape[1:] == announced[:2]
+
+    def refuse(announced):
+        raise InputError("too large")
+
+    with pytest.raises(InputError, match="too large"):
+        images.read(data.getvalue()[:-4], admit=refuse)
+
+
 def test_pillows_own_limit_neither_warns_nor_refuses_and_is_as_before_afterwards(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     picture = encoded(PHOTOGRAPH, "WEBP", lossless=True)

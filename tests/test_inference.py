@@ -7,12 +7,15 @@ from hypothesis import strategies as st
 from skimage.data import astronaut
 from torch.nn import functional as F
 
-from srcnn_lib import inference
+from srcnn_lib import inference, patches
+from srcnn_lib.bands import Enlargement
 from srcnn_lib.degradation import resize
 from srcnn_lib.errors import InputError
 from srcnn_lib.images import Picture, luminance, rgb_to_ycbcr
-from srcnn_lib.inference import apply, positions, reconstruct, spans, upscale, upscale_picture
+from srcnn_lib.inference import apply, bands, reconstruct, upscale, upscale_picture
 from srcnn_lib.model import SRCNN, start_from_identity
+from srcnn_lib.patches import positions
+from srcnn_lib.tiles import spans
 
 NETWORKS = [
     (3, (9, 5, 5), "replicate"),
@@ -163,11 +166,10 @@ def test_no_size_and_no_tile_changes_the_result(height, width, tile, zeros):
 
 
 @pytest.mark.parametrize("widths", [(64, 32), (128, 64), (8, 200), (1, 1)])
-def test_the_default_tile_and_batch_keep_feature_maps_within_their_bytes(widths):
+def test_the_default_batch_keeps_feature_maps_within_its_bytes(widths):
     model = SRCNN(3, widths=widths)
     most = 4 * max(2 * widths[0], widths[0] + 2 * widths[1])  # bytes a pixel
-    assert 0.8 * 2**28 < (inference.tile_for(model) + 2 * model.halo) ** 2 * most <= 2**28
-    assert 0.9 * 2**26 < inference.batch_for(model, 33) * (33 + 2 * model.halo) ** 2 * most <= 2**26
+    assert 0.9 * 2**26 < patches.batch_for(model, 33) * (33 + 2 * model.halo) ** 2 * most <= 2**26
 
 
 def test_the_network_never_sees_more_than_a_tile_or_a_batch():
@@ -212,11 +214,13 @@ def test_the_result_is_an_ordinary_tensor_that_training_can_use(mode):
         ({"mode": "overlapping", "patch": 9, "stride": 10}, "stride is 10, expected from 1 to the patch's 9"),
         ({"tile": 0}, "tile is 0"),
         ({"batch": -1}, "batch is -1"),
+        ({"arithmetic": "float16"}, "arithmetic is 'float16', expected one of float32, bfloat16"),
+        ({"mode": "overlapping", "patch": 20, "arithmetic": "bfloat16"}, "at stride 1 are run in float32 only"),
     ],
 )
 def test_what_cannot_be_run_is_said_in_one_line(arguments, words):
     with pytest.raises(InputError, match=words) as caught:
-        reconstruct(_image(1, 12, 12), _network(), **arguments)
+        reconstruct(_image(1, 20, 20), _network(), **arguments)
     assert "\n" not in str(caught.value)
 
 
@@ -264,6 +268,44 @@ def test_an_rgb_network_gets_grey_as_three_copies_and_gives_its_luma():
     red, green, blue = _pass(image.repeat(3, 1, 1), model)
     expected = 0.299 * red + 0.587 * green + 0.114 * blue
     assert (apply(image, model)[0] - expected).abs().max() < 1e-5
+
+
+MODES = [("whole", {"tile": 9}), ("non-overlapping", {"patch": 7}), ("overlapping", {"patch": 7, "stride": 3})]
+
+
+@pytest.mark.parametrize(("mode", "how"), MODES)
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("network", [1, 3])
+def test_bands_are_parts_of_what_the_network_makes_of_the_whole_enlargement(
+    monkeypatch, mode, how, channels, network
+):  # fmt: skip
+    monkeypatch.setattr(inference, "BAND", 20)
+    model, image = _network(network, (5, 3, 3)), _image(channels, 31, 12)
+    expected = apply(resize(image, (62, 24)), model, mode, **how)
+    ends, rows = [], []
+    for top, pixels, alpha in bands(Enlargement(Picture(image), 2), model, mode, bar=lambda *n: rows.append(n), **how):
+        assert (pixels - expected[:, top : top + pixels.shape[1]]).abs().max() < 1e-5
+        assert alpha is None
+        ends.append((top, top + pixels.shape[1]))
+    assert [top for top, _ in ends] == [0, *(bottom for _, bottom in ends[:-1])]
+    assert ends[-1][1] == 62
+    assert (len(ends) > 2) == (mode != "overlapping")
+    assert rows == sorted(rows)
+    assert rows[-1] == (62, 62)
+
+
+def test_in_bfloat16_the_first_two_layers_lose_a_little_and_the_last_nothing():
+    model, image = _network(3), _image(3, 30, 20)
+    for mode, how in MODES:
+        exact, short = (
+            reconstruct(image, model, mode, arithmetic=arithmetic, **how) for arithmetic in inference.ARITHMETICS
+        )
+        assert 1e-6 < (short - exact).abs().max() < 2e-2
+        assert short.dtype == torch.float32
+    with torch.no_grad():
+        model.layer_3.weight.fill_(0)
+        model.layer_3.bias.fill_(0.123456789)
+    assert torch.equal(reconstruct(image, model, arithmetic="bfloat16"), torch.full((3, 30, 20), 0.123456789))
 
 
 def _picture(pixels, alpha=None, bits=8):

@@ -12,7 +12,7 @@ from skimage.data import astronaut
 from torch.nn import functional as F
 
 from srcnn_lib.errors import InputError
-from srcnn_lib.model import NAMES, SRCNN, load, save, start_from_identity, to_bytes
+from srcnn_lib.model import NAMES, SRCNN, Convolution, load, save, start_from_identity, to_bytes
 
 
 def _network(channels=3, filters=(9, 5, 5), widths=(8, 6), **more):
@@ -26,6 +26,26 @@ def _image(*shape):
 
 def _same_weights(one, other):
     return all(torch.equal(one.state_dict()[name], other.state_dict()[name]) for name in NAMES)
+
+
+@pytest.mark.parametrize("padding", [0, 2])
+@pytest.mark.parametrize(
+    ("inputs", "outputs", "size"), [(1, 6, 9), (1, 1, 3), (6, 1, 5), (6, 3, 5), (6, 3, 1), (3, 6, 9)]
+)
+def test_a_convolution_by_rows_is_torchs_with_its_gradients(inputs, outputs, size, padding):
+    torch.manual_seed(0)
+    ours = Convolution(inputs, outputs, size, padding=padding).double()
+    theirs = torch.nn.Conv2d(inputs, outputs, size, padding=padding).double()
+    theirs.load_state_dict(ours.state_dict())
+    image = _image(2, inputs, 13, 11).double().requires_grad_()
+    made, expected = ours(image), theirs(image)
+    weights = torch.rand_like(expected)
+    gradients = [
+        torch.autograd.grad((result * weights).sum(), [image, *layer.parameters()])
+        for result, layer in ((made, ours), (expected, theirs))
+    ]
+    for one, other in zip([made, *gradients[0]], [expected, *gradients[1]], strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
 
 
 CONFIGURATIONS = [(3, (9, 5, 5)), (1, (9, 1, 5)), (1, (3, 7, 1))]

@@ -13,7 +13,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 # What is imported under another name than it is installed by.
-IMPORTED_AS = {"PIL": "pillow", "skimage": "scikit-image", "imageio_ffmpeg": "imageio-ffmpeg"}
+IMPORTED_AS = {
+    "PIL": "pillow",
+    "skimage": "scikit-image",
+    "imageio_ffmpeg": "imageio-ffmpeg",
+    "pytorch_optimizer": "pytorch-optimizer",
+}
 
 
 def name_of(requirement: str) -> str:
@@ -38,10 +43,23 @@ def test_every_requirement_has_a_tested_version_that_fits():
         assert pinned[name.lower()] >= tuple(int(part) for part in least.split("."))
 
 
+def test_the_lower_bounds_that_were_tested_are_those_that_are_asked_for():
+    pinned = {}
+    for line in (ROOT / "constraints-lowest.txt").read_text().splitlines():
+        if line and not line.startswith("#"):
+            name, version = line.split("==")
+            pinned[name] = version
+    extras = [requirement for extra in PROJECT["optional-dependencies"].values() for requirement in extra]
+    for requirement in PROJECT["dependencies"] + extras:
+        name, least = requirement.split(">=")
+        if name != "ruff":  # the linter's version is the one that the code was formatted with
+            assert (pinned[name] + ".").startswith(least + "."), name
+
+
 @pytest.mark.parametrize("path", sorted((ROOT / "srcnn_lib").glob("*.py")), ids=lambda path: path.name)
 def test_the_library_imports_only_what_it_requires(path):
     required = {name_of(requirement) for requirement in PROJECT["dependencies"]}
-    optional = {"ipython", "ipywidgets", "google", "accelerate"}  # imported only where a notebook or Colab is
+    optional = {"ipython", "ipywidgets", "google"}  # imported only where a notebook or Colab is
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

@@ -97,6 +97,36 @@ def test_where_the_lowest_quality_is_not_enough_snapshots_are_left_out_and_that_
     assert "of the run's 10 snapshots." in text
 
 
+def test_a_run_of_one_snapshot_is_shown_as_well(open_page, tmp_path, cat):
+    run = run_of(tmp_path / "run", 2, 1, (4, 3))
+    run.snapshots()[-1].path.unlink()
+    page = open_page(pages.write(player(run, cat), tmp_path / "new folder" / "one.html"))
+    drawn(page, 0)
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowRight")
+    assert page.text_content(".step") == "0"
+
+
+def test_three_channels_are_three_maps_and_no_colours(open_page, tmp_path, cat):
+    run = run_of(tmp_path / "run", 2, 3, (3, 2))
+    page = open_page(pages.write(player(run, cat), tmp_path / "three.html"))
+    drawn(page, 1)
+    for layer, side in ((".first", 9), (".second", 2 * 6 - 1)):  # one picture in RGB, or two by two squares with a gap
+        page.click(f"{layer} .layer .tile >> nth=0")
+        assert page.eval_on_selector(f"{layer} .kernel", "canvas => canvas.width") == side
+
+
+def test_all_channels_are_in_sight_on_a_laptop(open_page, tmp_path, cat):
+    path = pages.write(player(run_of(tmp_path / "run", 2), cat), tmp_path / "laptop.html")
+    for screen in ((1366, 768), (1366, 657), (1920, 1080)):  # whole screens, and one with the browser's bars
+        page = open_page(path, screen)
+        drawn(page, 1)
+        timeline = page.locator(".timeline").bounding_box()["y"]
+        for tiles in (".first .tile", ".second .layer .tile", ".kernels .tile"):
+            box = page.locator(tiles).last.bounding_box()
+            assert box["y"] + box["height"] <= timeline
+
+
 def test_a_name_can_not_end_the_script(path):
     assert path.read_text("utf-8").count("</script>") == 1
 
@@ -111,6 +141,8 @@ def test_what_can_not_be_shown_is_one_line(run, cat, tmp_path):
         player(run, cat, box=(80, 0))
     with pytest.raises(InputError, match="MB"):
         player(run, cat, max_mb=0.05)
+    with pytest.raises(InputError, match="max_mb is nan"):
+        player(run, cat, max_mb=float("nan"))
     with pytest.raises(InputError, match="no snapshots"):
         player(Run.create(tmp_path / "empty", Settings.of()), cat)
 

@@ -50,8 +50,9 @@ def page(name: str, title: str, data: dict) -> str:
 
 
 def write(text: str, path: str | Path) -> Path:
-    """Write a page, whole or not at all."""
+    """Write a page, whole or not at all; its folder is made."""
     path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with write_whole(path) as temporary:
         temporary.write_text(text, "utf-8")
     return path

@@ -72,6 +72,7 @@ function start(root, data) {
     const section = $("template").content.firstElementChild.cloneNode(true);
     const sheet = $(".sheet", section), large = $(".large", section);
     const most = Math.max(...layer.limits), [inputs, size] = layer.kernel.slice(1);
+    const rgb = number === 0 && inputs === 3; // after layer 1 three inputs are three channels, and no colours
     let common = false; // one range for all channels, or one for each
     say("h3", layer.title, section);
     say(".size", `${layer.limits.length} channels`, section);
@@ -103,7 +104,7 @@ function start(root, data) {
       put(canvas, image);
     }
     function kernel(canvas, channel) {
-      put(canvas, kernelImage(content.kernels[number], channel, inputs, size, signed));
+      put(canvas, kernelImage(content.kernels[number], channel, inputs, size, rgb, signed));
     }
     function draw() {
       tiles.forEach((button, channel) => map(button.firstChild, channel));
@@ -117,7 +118,7 @@ function start(root, data) {
       if (channel === null) return tiles;
       say("h4", `Channel ${channel}`, large);
       legend($(".map-range", large), 0, common ? most : layer.limits[channel]);
-      legend($(".kernel-range", large), -layer.kernel[3], layer.kernel[3], inputs === 3);
+      legend($(".kernel-range", large), -layer.kernel[3], layer.kernel[3], rgb);
       say(".kernel-size", `${inputs === 1 ? "" : `${inputs} × `}${size} × ${size} weights`, large);
       $(".map", large).setAttribute("aria-label", `${layer.title}, channel ${channel}`);
       $(".kernel", large).setAttribute("aria-label", `Kernel of channel ${channel}`);
@@ -299,9 +300,9 @@ function difference(a, b, limit, colours) {
   return image;
 }
 
-/** A kernel out of its image: three inputs are colours, of more each is a small square with a gap around it. */
-function kernelImage(source, channel, inputs, size, colours) {
-  const squares = inputs === 3 ? 1 : inputs;
+/** A kernel out of its image: colours, or for each input a small square with a gap around it. */
+function kernelImage(source, channel, inputs, size, rgb, colours) {
+  const squares = rgb ? 1 : inputs;
   const columns = Math.ceil(Math.sqrt(squares)), rows = Math.ceil(squares / columns);
   const image = new ImageData(columns * (size + 1) - 1, rows * (size + 1) - 1), target = new Uint32Array(image.data.buffer);
   const from = new Uint32Array(source.data.buffer);
@@ -310,7 +311,7 @@ function kernelImage(source, channel, inputs, size, colours) {
       for (let x = 0; x < size; x++) {
         const weight = from[(channel * size + y) * source.width + n * size + x];
         const at = (((n / columns) | 0) * (size + 1) + y) * image.width + (n % columns) * (size + 1) + x;
-        target[at] = inputs === 3 ? weight : colours[weight & 255];
+        target[at] = rgb ? weight : colours[weight & 255];
       }
   return image;
 }

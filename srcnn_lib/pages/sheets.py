@@ -34,11 +34,11 @@ def sheet(maps: Tensor, limits: Tensor) -> Tensor:
     return pixels.unflatten(0, (rows, COLUMNS)).transpose(1, 2).flatten(2).flatten(0, 1)  # (rows·tall, COLUMNS·wide)
 
 
-def kernel_image(weight: Tensor, limit: float, levels: int) -> Tensor:
+def kernel_image(weight: Tensor, limit: float, levels: int, colours: bool) -> Tensor:
     """(outputs, inputs, k, k) → uint8, zero in the middle: a row of squares for each output, or one in colours."""
     values = (weight / limit).clamp(-1, 1).mul(levels).round() / levels
     values = (127.5 + 127.5 * values).round().to(torch.uint8)
-    if weight.shape[1] == 3:
+    if colours:
         return values.permute(0, 2, 3, 1).flatten(0, 1)  # (outputs·k, k, 3)
     return values.permute(0, 2, 1, 3).flatten(2).flatten(0, 1)  # (outputs·k, inputs·k)
 
@@ -46,7 +46,7 @@ def kernel_image(weight: Tensor, limit: float, levels: int) -> Tensor:
 def fitted(frames: list[dict], maps: list[list[Tensor]], room: int) -> list[dict]:
     """The frames with their sheets as "maps", in the best quality that stays within `room` bytes.
 
-    Where the lowest quality is not enough, frames are left out, evenly; [] where not even two fit.
+    Where the lowest quality is not enough, frames are left out, evenly; [] where not even two of several fit.
     """
     sizes = [sum(len(text) for text in (frame["picture"], *frame["kernels"])) + 200 for frame in frames]
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow encodes outside Python's lock
@@ -62,7 +62,7 @@ def fitted(frames: list[dict], maps: list[list[Tensor]], room: int) -> list[dict
             return compress(sample, quality)[1] / len(sample)
 
         count = len(frames)
-        while count >= 2:
+        while count >= min(2, len(frames)):
             places = evenly(len(frames), count)
             left = room - sum(sizes[place] for place in places)
             for quality in QUALITIES:

@@ -1,0 +1,152 @@
+"""Trainings that are killed and go on, each a process of its own: `python killing.py FOLDER PHOTOGRAPHS`.
+
+A process is forked from this one, which has imported what they need and done nothing yet: importing torch takes longer
+than such a training. Each case is a run, FOLDER/<case>; the first, FOLDER/whole, is left in peace.
+"""
+
+import io
+import os
+import random
+import shutil
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytorch_optimizer  # noqa: F401 so that no process has to
+import tensorboard.summary.writer.record_writer as records
+import torch
+import torch.utils.tensorboard
+
+from srcnn_lib import training
+from srcnn_lib.runs import Run
+from srcnn_lib.settings import Settings
+from srcnn_lib.steering import Steering
+from srcnn_lib.training import fit
+
+STEPS, HALVED, LONGER = 60, 25, 33  # and an epoch more; at the end of two steps a person presses a button
+TIMES = ["early", "later", "later still", "late", "three times"]
+PLACES = {  # and how often a training gets there
+    "half a checkpoint": 15, "before a rename": 50, "after a rename": 50, "before a sum": 50, "half an event": 100,
+    "before a removal": 15,
+}  # fmt: skip
+
+
+def settings_for(photographs: str) -> Settings:
+    """Half precision, so that there is a scaler with a state; epochs of 14 steps, the last with fewer crops."""
+    return Settings.of(
+        data=(photographs,), test=("0.3",), channels=1, filters=(5, 1, 3), widths=(4, 2), batch=3, steps=STEPS,
+        warmup=4, test_patches=5, limit=2, crops="ten", arithmetic="float16", device="cpu",
+    )  # fmt: skip
+
+
+def train(path: Path, settings: Settings) -> None:
+    """The training as a person would call it, again and again until it has reached its end."""
+    if not (path / "config.json").exists():
+        Run.create(path, settings)
+    run, steering = Run(path), Steering()
+    stored = run.read_checkpoint()[0] or {"step": 0, "rate_factor": 1.0, "steps": STEPS}
+    if stored["step"] == HALVED and stored["rate_factor"] == 1:  # killed before the button took effect: press it again
+        steering.send("halve")
+    if stored["step"] == LONGER and stored["steps"] == STEPS:
+        steering.send("epoch")
+    for record in fit(settings, run, steering=steering):
+        if record.step == HALVED:
+            steering.send("halve")
+        if record.step == LONGER:
+            steering.send("epoch")
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+    threading.Event().wait()  # in a thread, the signal comes a moment later
+
+
+def kill_at(place: str, number: int) -> None:
+    """Have this process killed when it gets to a place in its code for the `number`-th time."""
+    left = [number]
+
+    def now() -> bool:
+        left[0] -= 1
+        return left[0] == 0
+
+    def before(function):
+        return lambda *given, **named: die() if now() else function(*given, **named)
+
+    def half_saved(state, path):
+        save(state, path)
+        if now():
+            os.truncate(path, path.stat().st_size // 2)
+            die()
+
+    def renamed(*paths):
+        replace(*paths)
+        if now():
+            die()
+
+    def half_written(self, content):
+        if not now():
+            return write(self, content)
+        whole = io.BytesIO()
+        write(records.RecordWriter(whole), content)
+        self._writer.write(whole.getvalue()[: len(whole.getvalue()) // 2])
+        self._writer.flush()
+        die()
+
+    save, replace, write = torch.save, os.replace, records.RecordWriter.write
+    if place == "half a checkpoint":
+        torch.save = half_saved
+    elif place == "before a rename":
+        os.replace = before(os.replace)
+    elif place == "after a rename":
+        os.replace = renamed
+    elif place == "before a sum":
+        os.fsync = before(os.fsync)
+    elif place == "half an event":
+        records.RecordWriter.write = half_written
+    elif place == "before a removal":
+        Path.unlink = before(Path.unlink)
+
+
+def process(path: Path, settings: Settings, seconds: float | None = None, at: tuple[str, int] | None = None) -> int:
+    """Train in a process of its own, killed after so many seconds or at a place. Returns its status, −9 if killed."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            if at:
+                kill_at(*at)
+            train(path, settings)
+            status = 0
+        finally:
+            os._exit(status)
+    if seconds is not None:
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def main(folder: Path, photographs: str) -> None:
+    training.CHECKPOINT_SECONDS = 0.1  # saved in the middle of epochs as well, at other steps each time
+    settings, chance = settings_for(photographs), random.Random(0)
+    began = time.monotonic()
+    assert process(folder / "whole", settings) == 0
+    whole = time.monotonic() - began
+    for number, case in enumerate(TIMES):
+        moments = [(number + chance.random()) / 4] if number < 4 else [0.3, 0.5, 0.4]
+        for moment in moments:
+            assert process(folder / case, settings, seconds=moment * whole) in (0, -signal.SIGKILL)
+        assert process(folder / case, settings) == 0
+    for place, times in PLACES.items():
+        # A quick machine saves less often within the same steps, so the number may not come.
+        number = chance.randint(3, times)
+        while (status := process(folder / place, settings, at=(place, number))) == 0 and number > 1:
+            shutil.rmtree(folder / place)
+            number //= 2
+        assert status == -signal.SIGKILL
+        assert process(folder / place, settings) == 0
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,93 @@
+"""What a benchmark counts is right; how long anything takes is nobody's business here."""
+
+import pytest
+import torch
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+from torchvision.transforms import v2
+
+from srcnn_lib import benchmark
+from srcnn_lib.degradation import degrade
+from srcnn_lib.model import SRCNN, save, start_from_identity
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def small_matrices(monkeypatch):
+    monkeypatch.setattr(benchmark, "SIDE", 64)
+
+
+@pytest.mark.parametrize("padding_mode", ["replicate", "zeros"])
+def test_the_multiply_adds_of_a_step_are_those_that_torch_counts(padding_mode):
+    model = SRCNN(3, (9, 5, 3), (6, 4), padding_mode=padding_mode)
+    side = 20 if padding_mode == "zeros" else 20 + 2 * model.halo
+    with FlopCounterMode(display=False) as counter:
+        predicted = model(torch.rand(2, 3, side, side)) if padding_mode == "zeros" else model.valid(
+            torch.rand(2, 3, side, side)
+        )  # fmt: skip
+        F.mse_loss(predicted, torch.rand(2, 3, 20, 20)).backward()
+    # The last layer to few channels is done by rows: the rows above and below, which are then cut off, count as well.
+    surplus = 3 * 2 * model.layer_3.weight.numel() * 20 * (22 - 20)
+    assert counter.get_total_flops() / 2 == benchmark.multiply_adds(model, 2, 20) + surplus
+
+
+def test_contestants_take_turns_and_the_first_turn_warms_up():
+    took = []
+    contestants = {name: (lambda name=name: took.append(name)) for name in "ab"}
+    best = benchmark.in_turn(contestants, 2, CPU)
+    assert took == list("ababab")
+    assert set(best) == {"a", "b"}
+    assert all(0 <= seconds < 1 for seconds in best.values())
+
+
+def test_the_plain_ways_tiles_are_torchvisions_ten_crops_of_the_degraded_tile():
+    tile = benchmark._tiles(1)[0]
+    crops = benchmark.PlainTiles(tile[None], 2)[0]
+    upsampled, _ = degrade(tile, 2)
+    expected = torch.stack(v2.TenCrop(33)(upsampled.clamp(0, 1)))
+    assert crops.shape == (10, 3, 33, 33)
+    assert (crops - expected).abs().max() < 4 / 255  # PIL rounds to 8 bits after each step
+    assert torch.equal(benchmark.PlainTiles(tile[None], 1)[0][4], v2.CenterCrop(33)(tile))
+
+
+def test_the_benchmark_of_overlapping_says_how_often_each_contestant_takes_our_time():
+    lines = benchmark.benchmark_overlap(36, 1, (3, 2), patches=8, turns=1, device="cpu")
+    rows = [line for line in lines if line.startswith(("overlapping", "every patch", "whole", "non-overlapping"))]
+    found = {line[:34].strip(): float(line.split()[-1]) for line in rows}
+    assert found["overlapping, exact"] == 1
+    assert {"whole", "non-overlapping", "every patch, the original's loop"} < set(found)
+    assert any("times fewer" in line for line in lines)
+
+
+def test_the_benchmark_of_training_says_how_often_each_is_faster_than_the_plain_way():
+    lines = benchmark.benchmark_train(1, "cpu", 1, (3, 2), per_step=2, plain_widths=(3, 2), best_steps=3)
+    plain = next(line for line in lines if line.startswith("the plain way"))
+    assert plain.split()[-1] == "1.00"
+    assert any(line.startswith("ours, float32") for line in lines)
+    assert "of the matrix rate" in lines[-1]
+
+
+def test_the_benchmark_of_strides_measures_every_way(tmp_path):
+    from PIL import Image
+    from skimage.data import chelsea
+
+    Image.fromarray(chelsea()[100:148, 100:160]).save(tmp_path / "cat.png")
+    save(start_from_identity(SRCNN(1, (9, 5, 5), (3, 2))), tmp_path / "mine.pth")
+    from srcnn_lib import load
+
+    lines = benchmark.benchmark_strides(load(tmp_path / "mine.pth"), str(tmp_path / "cat.png"), (16, 8))
+    assert [line.split("  ")[0] for line in lines[1:]] == [
+        "whole", "non-overlapping", "overlapping, stride 16", "overlapping, stride 8",
+    ]  # fmt: skip
+
+
+def test_quality_is_measured_on_the_way_and_the_plot_drawn(tmp_path, monkeypatch):
+    monkeypatch.setattr(benchmark, "photographs", lambda source, old=benchmark.photographs: old("samples:chelsea"))
+    monkeypatch.setattr("srcnn_lib.training.steps_in", lambda state, seconds: 3)
+    lines = benchmark.benchmark_quality(
+        1, out=tmp_path / "plot.svg", data=("samples:rocket",), test=("samples:coffee",), widths=(3, 2), batch=4,
+        test_patches=4,
+    )  # fmt: skip
+    assert sum("recipe " in line for line in lines) == 2
+    assert (tmp_path / "plot.svg").read_text("utf-8").count("<path") > 5

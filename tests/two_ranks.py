@@ -1,0 +1,242 @@
+"""Pairs of processes that work together, as a launcher would start them: `python two_ranks.py FOLDER PHOTOGRAPHS`.
+
+They are forked from this one, which has imported what they need and done nothing yet: importing torch takes longer than
+such a training. What each scene finds out goes into FOLDER/found.pickle.
+"""
+
+import contextlib
+import dataclasses
+import os
+import pickle
+import signal
+import socket
+import sys
+import traceback
+from pathlib import Path
+
+import accelerate
+import pytorch_optimizer  # noqa: F401 so that no process has to
+import torch
+import torch.utils.tensorboard
+
+from srcnn_lib import cli, console, launch, pairs, ranks, training
+from srcnn_lib.model import SRCNN
+from srcnn_lib.runs import Run, weights_sum
+from srcnn_lib.settings import Settings
+from srcnn_lib.steering import Steering
+
+PORT = "29500"
+TRAININGS = {  # what differs from `settings_for`
+    "even": {}, "uneven": {"batch": 3}, "random": {"crops": "random", "channels": 3},
+}  # fmt: skip
+
+
+def settings_for(photographs: Path, **changes) -> Settings:
+    given = dict(
+        data=(str(photographs),), test=("0.3",), channels=1, filters=(5, 1, 3), widths=(8, 4), batch=8, steps=20,
+        warmup=4, test_patches=5, limit=2, crops="ten", arithmetic="float32", device="cpu", optimiser="adam",
+    )  # fmt: skip
+    return Settings.of(**{**given, **changes})
+
+
+def pair(work, *given, folder: Path) -> list[dict]:
+    """`work(*given)` in two processes at once; of each its status, what it gave, and what it wrote."""
+    folder.mkdir(exist_ok=True)
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = str(unused.getsockname()[1])
+    children = [_forked(work, given, folder, rank, port) for rank in range(2)]
+    ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    found = []
+    for rank, status in enumerate(ended):
+        out, err, gave = (folder / f"{name}-{rank}" for name in ("out", "err", "gave"))
+        found.append({"status": status, "out": out.read_text(), "err": err.read_text(), "gave": None})
+        if gave.exists():
+            found[rank]["gave"] = pickle.loads(gave.read_bytes())
+    return found
+
+
+def _forked(work, given, folder: Path, rank: int, port: str) -> int:
+    child = os.fork()
+    if child:
+        return child
+    os.environ.update(
+        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE="2", LOCAL_WORLD_SIZE="2", MASTER_ADDR="127.0.0.1",
+        MASTER_PORT=port,
+    )  # fmt: skip
+    for number, name in enumerate(("out", "err"), 1):
+        os.dup2(os.open(folder / f"{name}-{rank}", os.O_WRONLY | os.O_CREAT), number)
+    status = 1
+    try:
+        (folder / f"gave-{rank}").write_bytes(pickle.dumps(work(*given)))
+        status = 0
+    except SystemExit as ended:
+        status = ended.code or 0
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def weights(run: Run) -> dict:
+    return {name: tensor.numpy() for name, tensor in run.model().state_dict().items()}
+
+
+def command(*arguments):
+    """`srcnn` with these arguments."""
+    sys.argv, console.PATIENCE = ["srcnn", *map(str, arguments)], 0.1
+    cli.main()
+
+
+def followed(settings: Settings, path: Path) -> dict:
+    """A training; of this rank: the crops that it took, the files that it opened to write, and where it got to."""
+    written, taken = [], []
+
+    def audit(event, given):
+        to_write = event == "open" and (set(given[1] or "") & set("wax+") or given[2] & (os.O_WRONLY | os.O_RDWR))
+        if to_write or event in ("os.mkdir", "os.rename", "os.remove", "os.truncate"):
+            written.append(str(given[0]))
+
+    group = ranks.join()
+    data = training.read(settings, group)
+    batch = data.train.batch
+    data.train.batch = lambda *place: taken.append(place) or batch(*place)
+    run = group.told(lambda: Run.create(path, settings))
+    sys.addaudithook(audit)
+    records = list(training.fit(settings, run, data))
+    return {
+        "written": [name for name in written if not name.startswith("/dev/")],
+        "taken": taken,
+        "per epoch": data.train.per_epoch,
+        "losses": [float(record.loss) for record in records],
+        "history": records[-1].metrics,
+    }
+
+
+def with_soap(settings: Settings, rounding: float) -> list[float]:
+    """The losses of a training whose second rank's arithmetic differs a little, as another kind of processor's does."""
+    follow = training.State._follow
+
+    def after_another_rounding(state):
+        with torch.no_grad():
+            for parameter in state.model.parameters():
+                parameter *= 1 if state.group.main else 1 + rounding
+        follow(state)
+
+    training.State._follow = after_another_rounding
+    return [float(record.loss) for record in training.fit(dataclasses.replace(settings, optimiser="soap"))]
+
+
+def measured(settings: Settings) -> tuple[dict, dict]:
+    """What both ranks measure together, and this one alone."""
+    data = pairs.load(settings)
+    torch.manual_seed(0)
+    model = SRCNN(settings.channels, settings.filters, settings.widths)
+    return training.measure(model, data.test_patches, ranks.join()), training.measure(model, data.test_patches)
+
+
+def left_by_one(settings: Settings, path: Path, rank: int, end) -> list[int]:
+    """A training that one of the ranks ends, in the way of `end`; the steps of this one."""
+    group, steps = ranks.join(), []
+    run = group.told(lambda: launch._opened(path, settings, "here"))
+    for record in training.fit(settings, run):
+        steps.append(record.step)
+        if record.step == 9 and group.rank == rank and end():
+            break
+    return steps
+
+
+def steered(settings: Settings) -> list[tuple]:
+    """A training that the main rank steers: (step, rate, steps in all, paused) after each step, and the weights."""
+    group, steering, told = ranks.join(), Steering(), []
+    for record in training.fit(settings, steering=steering):
+        told.append((record.step, record.rate, record.steps, record.paused))
+        if not group.main:
+            continue
+        if record.step == 5:
+            for word in ("pause", "halve", "epoch") if not record.paused else ("resume",):
+                steering.send(word)
+    return told
+
+
+def full_disk(photographs: Path, path: Path) -> None:
+    """The main rank's disk is full when it comes to the end of an epoch."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    if ranks.first():
+        training.Run.write_history = lambda *_: full() if _[1] else None
+    command("train", *flags(photographs), "--out", path)
+
+
+def flags(photographs: Path) -> list[str]:
+    """The settings of `settings_for`, as flags."""
+    changed = {name: value for name, value in settings_for(photographs).to_dict().items() if name != "recipe"}
+    text = {name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in changed.items()}
+    return [part for name, value in text.items() if value for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def only_here(photographs: Path) -> None:
+    """The photographs lie in the main rank's current folder, and not in the other's, as on two machines."""
+    os.chdir(photographs.parent if ranks.first() else "/")
+    command("train", "--data", photographs.name, "--out", "never", "--steps", 3, "--device", "cpu")
+
+
+def in_a_notebook(settings: Settings, path: Path) -> None:
+    """From a process that has used several threads, as notebooks have when they come to the training."""
+    torch.set_num_threads(2)
+    torch.nn.functional.conv2d(torch.ones(8, 16, 128, 128), torch.ones(16, 16, 5, 5))
+    accelerate.notebook_launcher(launch.train, (settings, path, True), num_processes=2, use_port=PORT)
+
+
+def main(folder: Path, photographs: Path) -> None:
+    settings, found = settings_for(photographs), {}
+
+    def scene(name, work, *given):
+        found[name] = pair(work, *given, folder=folder / name)
+
+    for name, changes in TRAININGS.items():
+        path = folder / name / "run"
+        scene(name, followed, dataclasses.replace(settings, **changes), path)
+        found[name][0]["weights"] = weights(Run(path))
+    for channels in (1, 3):
+        scene(f"measured {channels}", measured, dataclasses.replace(settings, channels=channels))
+    scene("soap", with_soap, settings, 0.0)
+    scene("soap on two processors", with_soap, settings, 1e-6)
+    scene("steered", steered, settings)
+    scene("minutes", launch.train, dataclasses.replace(settings, steps=0, minutes=0.01), folder / "minutes" / "run")
+
+    whole = weights_sum(Run(folder / "even" / "run"))[1]
+    ends = {
+        "break": (0, lambda: True),
+        "signal": (1, lambda: signal.raise_signal(signal.SIGINT)),
+        "kill": (1, lambda: os.kill(os.getpid(), signal.SIGKILL)),
+    }
+    for name, (rank, end) in ends.items():
+        path = folder / name / "run"
+        scene(name, left_by_one, settings, path, rank, end)
+        scene(f"{name}, resumed", left_by_one, settings, path, rank, lambda: False)
+        found[name][0]["same"] = weights_sum(Run(path))[1] == whole
+
+    scene("refused setting", command, "train", "--filters", "9,4,5")
+    scene("refused run", command, "train", "--out", folder / "even" / "run")
+    scene("refused data", command, "train", "--data", "missing", "--out", folder / "never")
+    scene("refused by one", only_here, photographs)
+    scene("full disk", full_disk, photographs, folder / "full disk" / "run")
+    pictures, bad = folder / "pictures", folder / "bad"
+    small = folder / "even" / "run" / "snapshots" / "step-00000000-epoch-0000.safetensors"
+    scene("upscale", command, "upscale", pictures, "--weights", small, "--device", "cpu")
+    scene("upscale, one bad", command, "upscale", pictures, bad, "--weights", small, "--out", folder / "large")
+    scene("upscale, collision", command, "upscale", pictures, photographs, "--weights", small, "--out", folder / "none")
+
+    with contextlib.redirect_stdout(None):
+        in_a_notebook(settings, folder / "notebook" / "run")
+    found["notebook"] = weights_sum(Run(folder / "notebook" / "run"))[1] == whole
+    (folder / "found.pickle").write_bytes(pickle.dumps(found))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
