@@ -24,6 +24,11 @@ class Events:
     def __init__(self, folder: Path, step: int):
         from torch.utils.tensorboard import SummaryWriter
 
+        if not step:
+            # Of a training that was killed before its first checkpoint. `purge_step` would hide its curves, but the
+            # layout is a tensor, and of those TensorBoard's reader hides none: it would be there twice.
+            for old in folder.glob("events.out.tfevents.*"):
+                old.unlink()
         # Readers take the files in the order of their names, which begin with the second they were made in: one made
         # in the same second as the one that it goes on from might come before it.
         while any(folder.glob(f"events.out.tfevents.{int(time.time())}.*")):
@@ -33,6 +38,7 @@ class Events:
             curves = {"PSNR": ["psnr/train", "psnr/test", "psnr/bicubic"], "MSE": ["mse/train", "mse/test"]}
             layout = {name: ["Multiline", [f"^{tag}$" for tag in tags]] for name, tags in curves.items()}
             self.writer.add_custom_scalars({"train and test": layout})
+            self.writer.flush()  # a training that goes on does not write it again
 
     def write(self, record: dict, model: SRCNN, probe: tuple[Tensor, Tensor]) -> None:
         """The measurements of an epoch, and the network as it is then."""

@@ -103,6 +103,13 @@ def test_event_files_of_one_second_are_read_in_their_order(tmp_path):
     assert len({path.name.split(".")[3] for path in tmp_path.iterdir()}) == 3
 
 
+def test_the_layout_is_there_once_however_often_a_training_began_anew(tmp_path):
+    for step in (0, 0, 0, 7, 9):
+        Events(tmp_path, step)  # never closed: its process was killed
+    events = EventAccumulator(str(tmp_path), STORE_EVERYTHING_SIZE_GUIDANCE).Reload()
+    assert len(events.Tensors("custom_scalars__config__")) == 1
+
+
 def test_a_training_killed_before_its_config_was_written_begins_when_it_is_to_go_on(tmp_path):
     (tmp_path / ".config-0123abcd.json").write_text("{")
     assert cli._asked_for({"steps": 7}, tmp_path, resume=True) == (Settings.of(steps=7), tmp_path)
