@@ -14,6 +14,7 @@ RECIPES = {
         "init": "torch",
         "crops": "ten",
         "loss": "padded",
+        "objective": "mse",
         "batch": 1280,
         "optimiser": "adam",
         "rate": 1e-4,
@@ -33,6 +34,7 @@ CHOICES = {
     "init": ("identity", "torch"),
     "crops": ("random", "ten"),
     "loss": ("valid", "padded"),
+    "objective": ("rmse", "mse"),
     "optimiser": ("soap", "adam"),
     "schedule": ("cosine", "constant"),
     "arithmetic": ("auto", "float32", "bfloat16", "float16"),
@@ -75,6 +77,11 @@ class Settings:
     # Zero padding is felt eight pixels deep in a 33x33 patch; a loss there trains the network for two masters.
     loss: str = _setting(
         "valid", "valid: on what the valid convolutions give; padded: 33x33 in and out, zeros outside."
+    )
+    # What is measured is the mean of the dB, in which an easy picture counts as much as a hard one; in the mean squared
+    # error of a batch the hardest crops are nearly all there is.
+    objective: str = _setting(
+        "rmse", "What is made small: the mean over the crops of each one's root mean squared error (rmse), or mse."
     )
     patch: int = _setting(33, "Side of the target patch in pixels.")
     # Many small steps: after a minute on two cores 8 crops a step were half a dB ahead of 24 (Set5 ×2).

@@ -75,21 +75,28 @@ def test_both_recipes_learn_with_both_kinds_of_crops(photograph_folder, recipe, 
         assert sum(losses[-5:]) < 0.5 * sum(losses[:5])
 
 
-def test_a_step_is_adams_on_the_mean_squared_error_of_the_interior(small):
+@pytest.mark.parametrize("objective", ["mse", "rmse"])
+def test_a_step_is_adams_on_the_errors_of_the_interior(small, objective):
     """One step against a plain one written here."""
-    settings = dataclasses.replace(small, optimiser="adam", ema=0.0, warmup=0, schedule="constant")
+    settings = dataclasses.replace(
+        small, optimiser="adam", objective=objective, ema=0.0, warmup=0, schedule="constant"
+    )  # fmt: skip
     data = pairs.load(settings)
     state = State(settings, data)
     state.steps = 1
     torch.manual_seed(settings.seed)
     model = new_model(settings)
     upsampled, original = data.train.batch(0, 0, 8)
-    state.take_step(upsampled, original)
+    shown = state.take_step(upsampled, original)
 
     features = F.relu(F.conv2d(upsampled, model.layer_1.weight, model.layer_1.bias))
     features = F.relu(F.conv2d(features, model.layer_2.weight, model.layer_2.bias))
-    loss = (F.conv2d(features, model.layer_3.weight, model.layer_3.bias) - original).square().mean()
-    loss.backward()
+    differences = F.conv2d(features, model.layer_3.weight, model.layer_3.bias) - original
+    assert shown.item() == pytest.approx(differences.square().mean().item(), rel=1e-4)
+    if objective == "mse":
+        differences.square().mean().backward()
+    else:
+        sum(crop.square().mean().sqrt() for crop in differences).backward()
     # The first step of Adam moves every weight by its rate against the sign of the gradient.
     for name, parameter in model.named_parameters():
         rate = settings.rate * (settings.last_layer_rate if name.startswith("layer_3") else 1)
