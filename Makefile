@@ -54,14 +54,14 @@ $(ENV)/everything: $(ENV)/library
 weights: saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth
 
 Y_NETWORK := --channels 1 --widths 64,32
-saved/srcnn_y_x2.safetensors: TRAINING = $(Y_NETWORK) --scale 2 --steps 24000
-saved/srcnn_y_x3.safetensors: TRAINING = $(Y_NETWORK) --scale 3 --steps 16000
-saved/srcnn_y_x4.safetensors: TRAINING = $(Y_NETWORK) --scale 4 --steps 16000
+saved/srcnn_y_x2.safetensors: TRAINING = $(Y_NETWORK) --scale 2 --steps 80000
+saved/srcnn_y_x3.safetensors: TRAINING = $(Y_NETWORK) --scale 3 --steps 80000
+saved/srcnn_y_x4.safetensors: TRAINING = $(Y_NETWORK) --scale 4 --steps 80000
 saved/isr_best.pth: TRAINING = --channels 3 --widths 128,64 --scale 2 --steps 8000
 .PHONY: saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth
 saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth: $(ENV)/library
 	run=runs/$(basename $(notdir $@)); resume=$$(test -e $$run/config.json && echo --resume); \
-	$(BIN)/srcnn train --data t91 --data bsds500 --test bsds500:validation $(TRAINING) --out $$run $$resume && \
+	$(BIN)/srcnn train --data t91 --data bsds500 --test bsds500:validation --shrink 0.8,0.6 $(TRAINING) --out $$run $$resume && \
 	$(BIN)/srcnn release $$run --out $@
 
 # make repository URL=https://github.com/OWNER/NAME: the public address, wherever it stands.

@@ -33,6 +33,8 @@ Ensemble = Annotated[
 ]
 Which = Annotated[str, typer.Option(help="Of a run: its newest snapshot, or the best by test PSNR on Y.")]
 
+NUMBERS = {tuple[int, ...]: (int, "9,5,5"), tuple[float, ...]: (float, "0.8,0.6")}  # settings given as one text
+
 
 def main() -> None:
     """The command `srcnn`."""
@@ -44,9 +46,7 @@ def _settings_flags(command):
     own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
     flags = []
     for setting in dataclasses.fields(Settings):
-        kind = (
-            list[str] if setting.type == tuple[str, ...] else str if setting.type == tuple[int, ...] else setting.type
-        )
+        kind = list[str] if setting.type == tuple[str, ...] else str if setting.type in NUMBERS else setting.type
         default = ",".join(map(str, setting.default)) if isinstance(setting.default, tuple) else setting.default
         option = typer.Option(help=setting.metadata["help"], show_default=str(default), rich_help_panel="Settings")
         flags.append(
@@ -66,11 +66,12 @@ def _given(flags: dict) -> dict:
         value = flags[setting.name]
         if value is None or value == []:
             continue
-        if setting.type == tuple[int, ...]:
+        if setting.type in NUMBERS:
+            number, example = NUMBERS[setting.type]
             try:
-                value = tuple(int(part) for part in value.split(","))
+                value = tuple(number(part) for part in value.split(","))
             except ValueError as error:
-                raise InputError(f"--{setting.name} is {value}, expected numbers such as 9,5,5") from error
+                raise InputError(f"--{setting.name} is {value}, expected numbers such as {example}") from error
         given[setting.name] = tuple(value) if isinstance(value, list) else value
     return given
 

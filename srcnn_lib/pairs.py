@@ -2,7 +2,7 @@
 
 import hashlib
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from . import datasets
 from .crops import TILE, Crops, RandomCrops, TenCrops, epoch_generator, inner, tile_places
-from .degradation import degrade
+from .degradation import degrade, resize
 from .errors import InputError
 from .images import Picture, luminance
 from .settings import Settings
@@ -77,19 +77,21 @@ def load(settings: Settings, bar: Callable[[int, int], None] | None = None) -> D
             bar(done + 1, total)
         if total_sum in seen:
             continue
-        upsampled, original = degrade(picture.pixels, settings.scale)
-        places = tile_places(*original.shape[-2:])
-        if min(original.shape[-2:]) < needed:
+        degraded = [degrade(pixels, settings.scale) for pixels in _sizes(picture.pixels, settings.shrink)]
+        degraded = [pair for pair in degraded if min(pair[1].shape[-2:]) >= needed]
+        if not degraded:
             small += 1
             continue
         train_sums.append(total_sum)
-        tiles += max(1, len(places))
-        train_cutter.cut(upsampled, original)
-        pair = torch.cat([_as_channels(image, settings.channels) for image in (upsampled, original)])
-        if settings.crops == "ten":
-            pairs += [store.keep(pair[:, top : top + TILE, left : left + TILE]) for top, left in places]
-        else:
-            pairs.append(store.keep(pair))
+        train_cutter.cut(*degraded[0])
+        for images in degraded:
+            places = tile_places(*images[1].shape[-2:])
+            tiles += max(1, len(places))
+            pair = torch.cat([_as_channels(image, settings.channels) for image in images])
+            if settings.crops == "ten":
+                pairs += [store.keep(pair[:, top : top + TILE, left : left + TILE]) for top, left in places]
+            else:
+                pairs.append(store.keep(pair))
 
     if shared := len(train) - small - len(train_sums):
         notes.append(f"{_counted(shared)} left out of the training: in the test photographs too")
@@ -139,6 +141,17 @@ def _read(photographs, index: int) -> tuple[Picture, str]:
     digest = hashlib.sha256(repr(tuple(picture.pixels.shape)).encode())
     digest.update(picture.pixels.contiguous().numpy())
     return picture, digest.hexdigest()
+
+
+def _sizes(pixels: Tensor, factors: Sequence[float]) -> Iterator[Tensor]:
+    """A photograph (C, H, W), and the same shrunk by each factor.
+
+    Reference: Dong, Loy, Tang, arXiv 1608.00367 (FSRCNN), section 4.1.
+    """
+    yield pixels
+    for factor in factors:
+        height, width = (max(1, round(factor * length)) for length in pixels.shape[-2:])
+        yield resize(pixels, (height, width)).clamp(0, 1)
 
 
 def _halo(settings: Settings) -> int:

@@ -63,6 +63,10 @@ class Settings:
         ("0.1",), "Photographs to measure on: a source like --data, or the fraction of the photographs to keep out."
     )
     limit: int = _setting(0, "Use at most this many photographs of each source; 0 for all.")
+    shrink: tuple[float, ...] = _setting(
+        (),
+        "Train on each photograph shrunk by these factors as well, such as 0.8,0.6: sharper, and freer of JPEG's traces.",
+    )
     recipe: str = _setting("best", "Defaults for everything below: best, or original (the student project's).")
     scale: float = _setting(2.0, "How much the network is to enlarge, from 1.1 to 8.")
     channels: int = _setting(3, "3 for a network on RGB, 1 for one on luminance (Y), which leaves colour to bicubic.")
@@ -122,6 +126,10 @@ class Settings:
         _check(
             len(self.widths) == 2 and all(width > 0 for width in self.widths),
             "widths", _joined(self.widths), "two positive numbers such as 64,32",
+        )  # fmt: skip
+        _check(
+            all(0.1 <= factor < 1 for factor in self.shrink),
+            "shrink", _joined(self.shrink), "factors from 0.1 to below 1 such as 0.8,0.6",
         )  # fmt: skip
         for name in ("patch", "batch", "test_patches", "keep"):
             _check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")

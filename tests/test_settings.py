@@ -45,7 +45,8 @@ def test_recipes_name_only_settings():
     ("name", "value"),
     [
         ("scale", 1.0), ("scale", float("nan")), ("scale", 100.0), ("channels", 2), ("filters", (9, 4, 5)),
-        ("filters", (9, 5)), ("widths", (0, 32)), ("init", "zeros"), ("crops", "five"), ("batch", 0), ("rate", 0.0),
+        ("filters", (9, 5)), ("widths", (0, 32)), ("init", "zeros"), ("shrink", (0.5, 1.0)),
+        ("objective", "mae"), ("crops", "five"), ("batch", 0), ("rate", 0.0),
         ("rate", float("inf")), ("minutes", -1.0), ("ema", 1.0), ("steps", -1), ("device", "tpu"),
     ],
 )  # fmt: skip

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 from srcnn_lib import metrics, pairs
@@ -227,6 +228,25 @@ def test_training_crops_are_cut_from_the_one_degradation(photograph_folder, tmp_
     for sample in upsampled:
         assert min((sample[0] - turn).abs().max() for turn in turns) < 1e-3  # kept in half precision
     assert upsampled.shape[-1] == original.shape[-1] + 2 * small.halo == 40
+
+
+def test_photographs_are_trained_on_shrunk_as_well(photograph_folder, tmp_path, small):
+    """Pillow shrinks a photograph to the size of a crop; the other size of it is far larger."""
+    whole = Image.open(photograph_folder / "0.png").convert("RGB").crop((0, 0, 80, 80))
+    (tmp_path / "photographs").mkdir()
+    whole.save(tmp_path / "photographs" / "a.png")
+    settings = dataclasses.replace(
+        small, data=(str(tmp_path / "photographs"),), test=(str(photograph_folder),), channels=3, patch=34,
+        shrink=(0.5,),
+    )  # fmt: skip
+    crops = pairs.load(settings).train
+    assert crops.per_epoch == 2 * pairs.load(dataclasses.replace(settings, shrink=())).train.per_epoch
+    assert pairs.load(dataclasses.replace(settings, shrink=(0.4,))).train.per_epoch == crops.per_epoch / 2  # too small
+    whole.resize((40, 40), Image.Resampling.BICUBIC).save(tmp_path / "small.png")
+    expected = degrade(read(tmp_path / "small.png").pixels, 2.0)[0]
+    turns = [torch.rot90(image, k, (-2, -1)) for image in (expected, expected.flip(-1)) for k in range(4)]
+    inputs = crops.batch(0, 0, 40)[0]
+    assert 1 <= sum(min((sample - turn).abs().max() for turn in turns) < 0.01 for sample in inputs) < 40
 
 
 def test_photographs_too_small_for_ten_crops_are_said(tmp_path, photograph_folder, small):
