@@ -65,7 +65,7 @@ class Settings:
     limit: int = _setting(0, "Use at most this many photographs of each source; 0 for all.")
     shrink: tuple[float, ...] = _setting(
         (),
-        "Train on each photograph shrunk by these factors as well, such as 0.8,0.6: sharper, and freer of JPEG's traces.",
+        "Train on each photograph shrunk by these factors as well, such as 0.8,0.6: sharper, less of JPEG's traces.",
     )
     recipe: str = _setting("best", "Defaults for everything below: best, or original (the student project's).")
     scale: float = _setting(2.0, "How much the network is to enlarge, from 1.1 to 8.")

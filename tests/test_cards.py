@@ -73,7 +73,7 @@ def test_a_pth_is_of_the_scale_that_its_card_says_and_a_card_of_another_file_say
             widths=(64, 32),
             steps=24000,
             shrink=(0.8, 0.6),
-        ),  # fmt: skip
+        ),
         Settings.of("original", data=("a folder",), rate=2e-4, deterministic=True, minutes=2.5),
     ],
 )
