@@ -4,7 +4,9 @@ import imageio.v3 as iio
 import pytest
 from PIL import Image
 
-from srcnn_lib import demo
+from srcnn_lib import datasets, demo, evaluation
+from srcnn_lib.model import load
+from srcnn_lib.released import saved_folder
 from srcnn_lib.runs import Run
 
 
@@ -23,6 +25,16 @@ def test_it_prints_bicubic_and_srcnn_side_by_side_on_the_photograph_kept_out(sho
     assert "bicubic  SRCNN    gain" in printed
     assert f"{demo.KEPT_OUT} is kept out" in printed
     assert "dB over bicubic on Y" in printed
+
+
+def test_it_says_what_the_released_network_reaches_on_the_same_photograph(shown):
+    _, printed = shown
+    (line,) = (line for line in printed.splitlines() if "srcnn_y_x2.safetensors" in line)
+    photograph = datasets.photographs(f"samples:{demo.KEPT_OUT}")
+    model = load(saved_folder() / "srcnn_y_x2.safetensors")
+    scores = evaluation.compare(model, photograph[0].pixels, 2.0)
+    assert line.startswith(f"{scores['srcnn']['psnr_y'] - scores['bicubic']['psnr_y']:+.2f} dB: ")
+    assert f"{model.metadata['steps']:,} steps" in line
 
 
 def test_the_photograph_kept_out_was_not_trained_on(shown):
