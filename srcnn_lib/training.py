@@ -224,7 +224,8 @@ class State:
 
     def autocast(self):
         dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.arithmetic)
-        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None)
+        finishing = self.step >= (1 - self.settings.finish) * self.steps
+        return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None and not finishing)
 
     def _average(self) -> None:
         """Exponential moving average of the weights: a wide window only once there is something to average."""
@@ -545,15 +546,23 @@ def steps_in(state: State, seconds: float) -> int:
         late = time.monotonic() - began >= min(15, seconds * 0.03)
         return group.main and len(times) >= warm + 3 and (late or len(times) >= 400)
 
-    while not group.agreed([], stop=enough(), paused=False)[1]:
+    def one() -> float:
         start = time.monotonic()
         copied.take_step(*copied.batch()).item()
-        times.append(time.monotonic() - start)
+        return time.monotonic() - start
+
+    while not group.agreed([], stop=enough(), paused=False)[1]:
+        times.append(one())
+    a_step = sum(times[warm:]) / len(times[warm:])
+    if (finish := state.settings.finish) and state.arithmetic != "float32":
+        copied.steps = copied.step  # at its end, where it is float32's turn
+        last = [one() for _ in range(warm + 3)][warm:]
+        a_step += finish * (sum(last) / len(last) - a_step)
     start = time.monotonic()
     measure(copied.averaged, state.data.test_patches, group)
     measure(copied.averaged, state.data.train_patches, group)
     at_epoch_end = time.monotonic() - start
-    a_step = sum(times[warm:]) / len(times[warm:]) + at_epoch_end / state.per_epoch
+    a_step += at_epoch_end / state.per_epoch
     return group.told(lambda: max(1, round((seconds - (time.monotonic() - began)) / a_step)))
 
 
