@@ -43,6 +43,7 @@ def follow(records, run, quiet: bool = False) -> None:
     columns = ("train_loss", f"train_psnr_{channel}", f"test_psnr_{channel}", f"test_bicubic_psnr_{channel}")
     print(f"PSNR on {channel.upper()} of patches, in dB")
     print(f"{'epoch':>7} {'step':>8} {'loss':>10} {'train':>9} {'test':>9} {'bicubic':>9}")
+    record = None
     with tqdm(unit="step", disable=quiet or None, leave=False, mininterval=0.5) as bar:
         for record in records:
             bar.total = record.steps
@@ -54,6 +55,8 @@ def follow(records, run, quiet: bool = False) -> None:
                 bar.set_postfix_str(f"{record.crops_per_second:.0f} crops/s")
                 line = f"{record.metrics['epoch']:>7g} {record.step:>8} {loss:>10.6f}"
                 bar.write(line + "".join(f"{value:>10.2f}" for value in decibels))
+    if record and record.step < record.steps:
+        print(f"stopped at step {record.step} of {record.steps}; --resume goes on from there")
 
 
 def print_table(table: dict) -> None:

@@ -29,7 +29,8 @@ from .files import CHUNK, shown
 
 # What a mount that died answers with. ENOENT is among them only where the folder itself is gone.
 GONE = {errno.ENOTCONN, errno.ENODEV, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNABORTED}
-ESSENTIAL = ("config.json", "probe.safetensors")  # and a checkpoint: without these a training can't go on
+ESSENTIAL = ("config.json",)  # and a checkpoint: without these a training can't go on
+LISTING = re.compile(r"latest-\d{8}\.[0-9a-f]+-\d+\.json")
 IDENTITY = "mirror.json"  # in the run: what tells it from another of the same name
 
 
@@ -124,7 +125,7 @@ def listings(folder: Path) -> list[Listing]:
     """All listings in a run's folder that can be read, the newest first."""
     found = []
     for name in os.listdir(folder):
-        if re.fullmatch(r"latest-\d{8}\.[0-9a-f]+-\d+\.json", name):
+        if LISTING.fullmatch(name):
             with contextlib.suppress(DamagedError):
                 found.append(_read_listing(folder, name))
     return sorted(found, key=lambda listing: listing.name, reverse=True)
@@ -188,7 +189,7 @@ def restore(
         for damage_allowed in (False, True):
             for listing in found:
                 if _take(Path(drive_folder) / name, listing, target, damage_allowed):
-                    say(_account(listing, target, listing is found[0]))
+                    say(_account(listing, target, listing.name == _newest_name(Path(drive_folder) / name)))
                     return target
     except GoneError as error:
         raise InputError(
@@ -197,6 +198,11 @@ def restore(
     if found:
         say(f"Drive: {name} is there, but too damaged to go on with; nothing was taken from it")
     return None
+
+
+def _newest_name(folder: Path) -> str:
+    """Of the listings, whether it can be read or not."""
+    return max((name for name in os.listdir(folder) if LISTING.fullmatch(name)), default="")
 
 
 def _found(drive_folder: Path, name: str) -> list[Listing]:

@@ -53,8 +53,10 @@ def write_whole(path: str | Path) -> Iterator[Path]:
         with open(temporary, "r+b") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None and error.strerror:  # writing to an open file fails so
+            raise OSError(error.errno, error.strerror, given) from error
         raise
     _sync_folder(path.parent)
 

@@ -41,6 +41,9 @@ def train(settings: Settings, path: str | Path, quiet: bool = False) -> Run | No
     for note in filter(None, (group.note, *data.notes)):
         print(note)
     follow(records, run, quiet)
+    if not run.snapshots():  # stopped while it was getting ready
+        print(f"{run.path} has not begun; --resume begins it")
+        return run
     weights, total = weights_sum(run)
     print(f"\n{run.path}: the run")
     print(f"{weights}\n  SHA-256 {total}")

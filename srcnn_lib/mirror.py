@@ -15,6 +15,7 @@ from .files import shown, write_whole
 from .shelf import Shelf
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 120.0  # seconds between two tries
+UNASKED = 30.0  # seconds after which it looks for what is new without a push: an epoch may last an hour
 STALL_SECONDS = 20.0  # without an answer, after which Drive counts as gone
 
 
@@ -124,7 +125,7 @@ class Mirror:
                 self._closing.wait(min(FIRST_WAIT * 2 ** min(failures - 1, 10), LONGEST_WAIT))
             else:
                 self._closing.wait(self.interval)
-                self._pushed.wait()
+                self._pushed.wait(UNASKED)
 
     def _synchronise(self) -> None:
         """Copy what is new, then the listing."""

@@ -178,7 +178,10 @@ class Run:
                 with zipfile.ZipFile(path) as archive:  # torch does not compare the sums that it writes
                     if archive.testzip():
                         raise ValueError("a sum differs")
-                return torch.load(path, map_location="cpu", weights_only=True), notes
+                state = torch.load(path, map_location="cpu", weights_only=True)
+                if "step" not in state:
+                    raise ValueError("no state of a training")
+                return {"asked": state.get("steps"), **state}, notes  # the first versions did not write what was asked
             except Exception:  # torch answers a damaged file with half a dozen kinds of exception
                 notes.append(f"{path} is damaged; the checkpoint before it is taken")
         return None, notes

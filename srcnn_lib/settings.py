@@ -27,6 +27,8 @@ RECIPES = {
     },
 }
 
+# What a run did that was made before a setting was there.
+BEFORE = {"objective": "mse", "finish": 0.0}
 ENDS = ("epochs", "steps", "minutes")
 FREE = (*ENDS, "device", "keep")  # what may change while a training goes on
 
@@ -120,7 +122,10 @@ class Settings:
     def __post_init__(self):
         for name, choices in CHOICES.items():
             _check(getattr(self, name) in choices, name, getattr(self, name), "one of " + ", ".join(choices))
-        _check(bool(self.data), "data", self.data, "at least one source")
+        for name in ("data", "test"):
+            sources = getattr(self, name)
+            named = isinstance(sources, tuple) and bool(sources) and all(isinstance(source, str) for source in sources)
+            _check(named, name, sources, "at least one source")
         _check(math.isfinite(self.scale) and 1.1 <= self.scale <= 8, "scale", self.scale, "from 1.1 to 8")
         _check(self.channels in (1, 3), "channels", self.channels, "1 (Y) or 3 (RGB)")
         _check(
@@ -198,6 +203,7 @@ class Settings:
     def from_dict(cls, values: dict) -> "Settings":
         """The inverse of `to_dict`. Names that this version does not know are refused by name."""
         values = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+        values = BEFORE | values
         return cls.of(**values)
 
 

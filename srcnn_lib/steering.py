@@ -50,9 +50,9 @@ class Steering:
 
     def _read(self, path) -> None:
         try:
-            words = path.read_text("utf-8").split()
+            words = path.read_text("utf-8", errors="replace").split()
             path.unlink()
-        except (OSError, UnicodeDecodeError):
+        except OSError:
             return
         for word in words:
             if word in COMMANDS:

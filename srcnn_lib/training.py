@@ -74,10 +74,11 @@ def fit(
     data = data or read(settings, group)
     state = State(settings, data, group)
     keeper = Keeper(run, state, data)
-    keeper.resume()
     steering = steering or Steering()
-    clock = Clock(state)
     with interruptible() as interrupted, repeatable(settings.deterministic), contextlib.closing(keeper), left(group):
+        if not keeper.resume(interrupted):
+            return
+        clock = Clock(state)
         while True:
             wanted = steering.commands(run), steering.stopped or interrupted(), steering.paused
             commands, stop, paused = group.agreed(*wanted)
@@ -145,7 +146,7 @@ class State:
         self.seconds = 0.0
         self.crops = 0  # since the epoch began
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)  # over them
-        self.steps = settings.steps or settings.epochs * self.per_epoch
+        self.steps = self.asked = settings.steps or settings.epochs * self.per_epoch  # steering may add to the first
 
     @property
     def epoch_ended(self) -> bool:
@@ -238,6 +239,11 @@ class State:
         self.epoch, rest = divmod(self.step, self.per_epoch)
         train = measure(self.averaged, self.data.train_patches, self.group)
         test = measure(self.averaged, self.data.test_patches, self.group)
+        if not math.isfinite(test["loss"]):
+            raise InputError(
+                f"step {self.step}: the error is no number any more; "
+                f"start a new run with a smaller rate than {self.settings.rate:g}"
+            )
         record = {
             "step": self.step,
             "epoch": round(self.step / self.per_epoch, 4),
@@ -262,6 +268,7 @@ class State:
             "scaler": self.scaler.state_dict(),
             "step": self.step,
             "steps": self.steps,
+            "asked": self.asked,
             "epoch": self.epoch,
             "rate_factor": self.rate_factor,
             "history": self.history,
@@ -281,7 +288,7 @@ class State:
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.loss_sum.copy_(state["loss_sum"])
-        for name in ("step", "steps", "epoch", "rate_factor", "crops", "history", "seconds"):
+        for name in ("step", "steps", "asked", "epoch", "rate_factor", "crops", "history", "seconds"):
             setattr(self, name, state[name])
         torch.set_rng_state(state["random"])
 
@@ -380,7 +387,7 @@ class Keeper:
         self.events: Events | None = None
         self.saved_at, self.saved_step = time.monotonic(), -1
         self.notes: list[str] = []
-        self.clean = True  # between two steps; what an error left in the middle of one is not saved
+        self.clean = False  # between two steps; what an error left in the middle of one is not saved
 
     @contextlib.contextmanager
     def whole_step(self):
@@ -394,18 +401,30 @@ class Keeper:
         notes, self.notes = tuple(self.notes), []
         return notes
 
-    def resume(self) -> None:
-        """Bring every rank's state to where the run stopped, or begin the run with its snapshot of step 0."""
+    def resume(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
+        """Bring every rank's state to where the run stopped, or begin the run with its snapshot of step 0.
+
+        Returns whether it was left to finish; interrupted while it times the first steps, the run is as it was.
+        """
         state, group = self.state, self.state.group
         stored = group.told(self._stored)
         if stored:
-            asked = state.steps
-            state.load_state_dict(stored)
-            if asked > state.steps:
-                self._extend(asked)
+            asked = state.asked
+            try:
+                state.load_state_dict(stored)
+            except (RuntimeError, KeyError, ValueError, TypeError) as error:
+                raise InputError(
+                    "the run's checkpoint is of another network than its config.json says; start a new run"
+                ) from error
+            if asked and asked != state.asked:
+                self._end_at(asked)
         elif not state.steps:
-            state.steps = steps_in(state, 60 * (state.settings.minutes or 10))
+            state.steps = steps_in(state, 60 * (state.settings.minutes or 10), interrupted)
+            if not state.steps:
+                return False
         group.together(lambda: self._begin(new=stored is None))
+        self.clean = True
+        return True
 
     def _stored(self) -> dict | None:
         """What the run's newest checkpoint holds; None where there is none yet."""
@@ -414,40 +433,48 @@ class Keeper:
         stored, self.notes = self.run.read_checkpoint()
         if stored:
             self._check_same()
+            with contextlib.suppress(OSError):
+                (self.run.path / "control").unlink()  # what an earlier training was asked
         elif self.notes:
             raise InputError(f"{self.run.path}: no checkpoint can be read; start a new run")
+        elif any(snapshot.step for snapshot in self.run.snapshots()):  # a run has a checkpoint before its first step
+            raise InputError(f"{self.run.path}: its checkpoints are gone, so it can't go on; start a new run")
         return stored
 
     def _begin(self, new: bool) -> None:
         """Make the run's files what the state says, whatever an earlier process had still written."""
         if not self.run:
             return
-        (self.run.path / "control").unlink(missing_ok=True)  # what an earlier training was asked
         self.run.forget_after(self.state.step)
         self.run.write_history(self.state.history)
         self.events = Events(self.run.path, self.state.step)
-        size, before = self.state.group.size, self.run.config.get("resolved", {}).get("processes")
+        size, before = self.state.group.size, (self.run.config.get("resolved") or {}).get("processes")
         if before and before != size:
             self.notes.append(f"so far {before} processes, now {size}: as good, but not the same to the last bit")
         self.run.update_config(resolved=self._facts(), data=self.data.description)
-        if new:
+        try:
+            self.run.probe()
+        except InputError:  # not there yet, or damaged: it follows from the settings and the photographs
             self.run.write_probe(*self.data.probe)
+        if new:
             self._snapshot()
         self.checkpoint()
 
-    def _extend(self, steps: int) -> None:
-        """More steps than were first asked for; a cosine is stretched, so that its rate rises once."""
+    def _end_at(self, steps: int) -> None:
+        """Another end than was asked for before; a cosine is stretched or pressed, so that its rate jumps once."""
         state = self.state
         before = state.rate()
-        state.steps = steps
-        if state.settings.schedule == "cosine":
+        state.asked, state.steps = steps, max(steps, state.step)
+        if steps < state.step:
+            self.notes.append(f"step {steps} is long behind it: it stays at step {state.step}")
+        elif state.settings.schedule == "cosine":
             after = state.rate()
             self.notes.append(f"the cosine now ends at step {steps}: the rate goes from {before:.2g} to {after:.2g}")
 
     def _check_same(self) -> None:
         if differing := self.run.settings.differences(self.state.settings):
             raise InputError(f"{self.run.path} was made with other settings: {'; '.join(differing)}; start a new run")
-        before = self.run.config.get("data", {}).get("fingerprint")
+        before = (self.run.config.get("data") or {}).get("fingerprint")
         if before and before != self.data.description["fingerprint"]:
             raise InputError(f"{self.run.path} was trained on other photographs than are there now; start a new run")
 
@@ -482,11 +509,15 @@ class Keeper:
         self.run.write_snapshot(self.state.averaged, self.state.step, self.state.epoch)
 
     def checkpoint(self) -> None:
-        if self.run and self.saved_step != self.state.step:
+        if self.run and self.saved_step != self.state.step and self._finite():
             records = [record for record in self.state.history if record["test_psnr_y"] is not None]
             best = max(records, key=lambda record: record["test_psnr_y"])["step"] if records else None
             self.run.write_checkpoint(self.state.state_dict(), self.state.step, best, self.state.settings.keep)
             self.saved_at, self.saved_step = time.monotonic(), self.state.step
+
+    def _finite(self) -> bool:
+        """Whether the weights are numbers: where they are none, the checkpoint before is worth more than a new one."""
+        return all(bool(part.isfinite().all()) for part in self.state.model.parameters())
 
     def obey(self, command: str) -> None:
         """Steering that changes the state is saved at once, so that a killed process does not forget it."""
@@ -531,11 +562,12 @@ class Clock:
         )  # fmt: skip
 
 
-def steps_in(state: State, seconds: float) -> int:
+def steps_in(state: State, seconds: float, interrupted: Callable[[], bool] = lambda: False) -> int:
     """How many steps fit into the time, from steps taken on a copy of the network before the first.
 
     The copy keeps the real training free of it: its steps, once fixed, are a number like any other, so that a run of
-    minutes resumes to the bit as well. Several ranks take them together, as long as the main one's clock says.
+    minutes resumes to the bit as well. Several ranks take them together, as long as the main one's clock says. None, 0,
+    where any of them is interrupted.
     """
     began, group = time.monotonic(), state.group
     copied = State(state.settings, state.data, group)
@@ -551,8 +583,10 @@ def steps_in(state: State, seconds: float) -> int:
         copied.take_step(*copied.batch()).item()
         return time.monotonic() - start
 
-    while not group.agreed([], stop=enough(), paused=False)[1]:
+    while not group.agreed([], stop=enough() or interrupted(), paused=False)[1]:
         times.append(one())
+    if group.agreed([], stop=interrupted(), paused=False)[1]:
+        return 0
     a_step = sum(times[warm:]) / len(times[warm:])
     if (finish := state.settings.finish) and state.arithmetic != "float32":
         copied.steps = copied.step  # at its end, where it is float32's turn

@@ -20,6 +20,7 @@ from .training import Record
 
 SHARE = 0.01  # of the training's time that drawing may take, and as much again the network's pictures
 SECONDS = 0.5  # between two pictures at the least
+LONGEST_POLL = 5.0  # seconds until a press is noticed at the latest, however long an answer takes
 LOSSES = 400  # points of the loss's curve at most
 STEPS = 10  # that a point of it is the mean of at the least
 LABELS = {
@@ -43,6 +44,8 @@ def open_run(path: str | Path, settings: Settings) -> Run:
     run = Run(path)
     if differing := run.settings.differences(settings):
         raise InputError(f"{path} was made with other settings: {'; '.join(differing)}; give the run another name")
+    if settings.minutes and settings.minutes != run.settings.minutes:
+        print("The run's end stays where it is: give epochs to move it, or another name for a new run.")
     return run
 
 
@@ -72,7 +75,8 @@ class Panel:
         self._paused = False
         self._pressed = 0.0  # when a button was
         self._state = "Getting ready"
-        self._next = 0.0
+        self._next = self._next_poll = 0.0
+        self._notes: list[str] = []
         self._probe: dict[str, list[str]] = {}
         self._snapshot: Snapshot | None = None  # of which the probe's pictures are
         self._next_probe = self._asking = 0.0  # when the network may be asked again; seconds that it took just now
@@ -91,27 +95,42 @@ class Panel:
         self._ended = True
         if self._buttons:
             self._buttons.close()
+        if not self._record and not error[0]:
+            self._record = self._last()
         if self._record:
             done = self._record.step >= self._record.steps
             self._state = "Finished" if done and not error[0] else "Stopped; run the cell again to go on"
+        else:
+            self._state = "Stopped before the first step; run the cell again to begin"
         self._draw()
+
+    def _last(self) -> Record | None:
+        """Where a run stands in whose training no step was left to take."""
+        history, steps = self.run.history(), (self.run.config.get("resolved") or {}).get("steps")
+        if not history or not steps:
+            return None
+        line = history[-1]
+        loss = torch.tensor(line["train_loss"])
+        return Record(line["step"], steps, int(line["epoch"]), loss, line["learning_rate"], 0.0, 0.0)
 
     def show(self, record: Record) -> None:
         """Take note of a step, and draw when it is time."""
         began = time.monotonic()
         self._record = record
+        self._notes += record.notes
         if not record.paused:
             self._since.append(record.loss)
         if self._handle is None:
+            for note in record.notes:
+                print(note)
             if record.epoch_ends:
                 print(self)
             return
+        self._poll(record.paused)
         turned = record.paused != self._paused
         answered = self._pressed and began > self._pressed + SECONDS
         if began < self._next and not turned and not answered:
             return
-        if self._buttons:
-            self._buttons.poll()
         if turned or not record.paused:
             self._state = "Paused" if record.paused else "Training"
             self._pressed, self._paused = 0.0, record.paused
@@ -119,6 +138,18 @@ class Panel:
         took = time.monotonic() - began
         self.spent += took
         self._next = began + max(SECONDS, (took - self._asking) / SHARE)
+
+    def _poll(self, paused: bool) -> None:
+        """Ask for what was pressed. On Colab a question takes a while: one in so many seconds that it hardly costs any,
+        and more often while nothing is trained that it could hold up, or just after a press, as another may follow."""
+        began = time.monotonic()
+        if not self._buttons or began < self._next_poll:
+            return
+        self._buttons.poll()
+        took = time.monotonic() - began
+        self.spent += took
+        often = paused or self._pressed
+        self._next_poll = began + (SECONDS if often else min(max(SECONDS, took / SHARE), LONGEST_POLL))
 
     def _press(self, command: str) -> None:
         """What a button does, in whichever thread it is told; what came of it is shown soon."""
@@ -160,6 +191,7 @@ class Panel:
             probe=self._columns(),
             notes=[
                 str(self.run.path),
+                *self._notes,
                 self.drive() if self.drive else "",
                 "its file “control” steers it as well: echo pause > control" if self.steering else "",
             ],
@@ -173,7 +205,7 @@ class Panel:
     def _place(self) -> str:
         record = self._record
         if not record:
-            return "reading the photographs, timing the first steps"
+            return "" if self._ended else "reading the photographs, timing the first steps"
         epoch = f"epoch {min(record.epoch + 1, self._epochs)} of {self._epochs}"
         return f"{epoch} · step {record.step:,} of {record.steps:,}".replace(",", "\u2009")
 
@@ -188,8 +220,9 @@ class Panel:
             gain = f"{test[-1][1] - bicubic:+.2f} dB".replace("-", "−")
             figures.append((gain, f"over bicubic, test patches ({self.channel.upper()})"))
         if record:
+            if record.crops_per_second:
+                figures.append((f"{record.crops_per_second:,.0f}", "crops a second"))
             figures += [
-                (f"{record.crops_per_second:,.0f}", "crops a second"),
                 (panel.scientific(record.rate, 1), "learning rate"),
             ]
         return figures

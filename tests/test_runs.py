@@ -131,8 +131,8 @@ def test_what_lies_beyond_a_step_is_forgotten(run):
 
 
 def test_a_checkpoint_with_changed_bytes_is_damaged(run):
-    run.write_checkpoint({"weights": torch.zeros(64)}, 10, None, 3)
-    newest = run.write_checkpoint({"weights": torch.ones(4096)}, 20, None, 3)
+    run.write_checkpoint({"step": 10, "weights": torch.zeros(64)}, 10, None, 3)
+    newest = run.write_checkpoint({"step": 20, "weights": torch.ones(4096)}, 20, None, 3)
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)

@@ -312,3 +312,79 @@ def test_photographs_that_are_all_in_the_test_are_refused(photograph_folder, tmp
         write(tmp_path / copy / f"{copy}.png", read(photograph_folder / "0.png"))
     with pytest.raises(InputError, match="in the test photographs too"):
         pairs.load(dataclasses.replace(small, data=(str(tmp_path / "a"),), test=(str(tmp_path / "b"),)))
+
+
+def test_the_last_steps_of_a_training_in_16_bits_are_taken_in_float32(small):
+    settings = dataclasses.replace(small, arithmetic="bfloat16", steps=10, finish=0.3)
+    state = State(settings, pairs.load(settings))
+    kinds = []
+    state.model.layer_2.register_forward_hook(lambda layer, given, made: kinds.append(made.dtype))
+    while state.step < state.steps:
+        state.take_step(*state.batch())
+    assert kinds == 7 * [torch.bfloat16] + 3 * [torch.float32]
+
+
+def test_a_run_whose_checkpoints_are_gone_is_not_begun_again(small, tmp_path):
+    run, _ = trained(small, tmp_path / "run")
+    for checkpoint in run.checkpoints():
+        checkpoint.unlink()
+    with pytest.raises(InputError, match="checkpoints are gone"):
+        next(fit(small, run))
+    assert run.snapshots()[-1].step == 12
+
+
+def test_a_checkpoint_of_something_else_counts_as_damaged(small, tmp_path):
+    run, _ = trained(small, tmp_path / "run")
+    run.checkpoints()[0].unlink()
+    torch.save({"x": 1}, run.path / "checkpoints" / "step-00000012.pt")
+    records = list(fit(small, run))
+    assert any("damaged" in note for note in records[0].notes)
+    assert records[-1].step == 12
+
+
+def test_weights_that_are_no_numbers_any_more_are_not_kept_and_said(small, tmp_path):
+    run = Run.create(tmp_path / "run", dataclasses.replace(small, optimiser="adam", rate=1e30))
+    with pytest.raises(InputError, match="no number any more; start a new run with a smaller rate"):
+        list(fit(run.settings, run))
+    assert all(part.isfinite().all() for part in run.read_checkpoint()[0]["model"].values())
+
+
+def test_an_earlier_end_than_was_asked_for_first_is_kept_to(small, tmp_path):
+    run = Run.create(tmp_path / "run", small)
+    training = fit(small, run)
+    assert [next(training).step for _ in range(3)] == [1, 2, 3]
+    training.close()
+    records = list(fit(dataclasses.replace(small, steps=5), run))
+    assert [record.step for record in records] == [4, 5]
+    assert "the cosine now ends at step 5" in records[0].notes[0]
+    assert not list(fit(dataclasses.replace(small, steps=2), run))
+    assert run.snapshots()[-1].step == 5
+
+
+def test_interrupted_while_the_first_steps_are_timed_the_run_is_as_it_was(small, tmp_path):
+    run = Run.create(tmp_path / "run", dataclasses.replace(small, steps=0, minutes=1.0))
+    data = pairs.load(run.settings)
+    batch = data.train.batch
+    data.train.batch = lambda *place: signal.raise_signal(signal.SIGINT) or batch(*place)
+    assert list(fit(run.settings, run, data)) == []
+    assert [path.name for path in run.path.iterdir()] == ["config.json"]
+
+
+def test_a_lost_probe_is_cut_again(small, tmp_path):
+    run, _ = trained(small, tmp_path / "run", steps=6)
+    before = run.probe()
+    (run.path / "probe.safetensors").unlink()
+    list(fit(dataclasses.replace(small, steps=9), run))
+    assert all(torch.equal(a, b) for a, b in zip(before, run.probe(), strict=True))
+
+
+def test_what_is_asked_of_a_new_run_before_its_first_step_is_heard(small, tmp_path):
+    run = Run.create(tmp_path / "run", small)
+    (run.path / "control").write_text("pause PAUSE \N{SNOWMAN}")
+    assert next(fit(small, run)).paused
+
+
+def test_a_run_from_before_a_setting_was_there_goes_on_as_it_began(small):
+    values = small.to_dict()
+    del values["objective"], values["finish"]
+    assert (Settings.from_dict(values).objective, Settings.from_dict(values).finish) == ("mse", 0)

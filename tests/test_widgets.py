@@ -45,7 +45,7 @@ def run_model(run):
 
 def epoch(number: int, bicubic: float = 30.0) -> dict:
     values = {"train_loss": 1e-3 / number, "train_psnr_y": 31.0 + number, "test_psnr_y": 30.5 + number}
-    return {"step": 10 * number, "epoch": number, "test_bicubic_psnr_y": bicubic, **values}
+    return {"step": 10 * number, "epoch": number, "test_bicubic_psnr_y": bicubic, "learning_rate": 1e-3, **values}
 
 
 class Screen:
@@ -198,6 +198,63 @@ def test_the_last_picture_says_how_it_ended(run, in_notebook):
     assert "Finished" in screen.shown[-1]
 
 
+def test_a_training_with_no_step_left_shows_where_it_ended(run, in_notebook):
+    run.update_config(resolved={"steps an epoch": 10, "steps": 30})
+    screen = in_notebook()
+    with widgets.Panel(run):
+        pass
+    for expected in ("Finished", "epoch 3 of 3", "+3.50 dB", "SRCNN, step 30"):
+        assert expected in screen.shown[-1]
+
+
+def test_one_stopped_before_its_first_step_says_so(tmp_path, in_notebook):
+    screen = in_notebook()
+    with widgets.Panel(Run.create(tmp_path / "new", Settings())):
+        pass
+    assert "Stopped before the first step" in screen.shown[-1]
+
+
+def test_notes_are_shown_and_stay(run, in_notebook, capsys):
+    screen = in_notebook()
+    with widgets.Panel(run) as shown:
+        shown.show(replace(RECORD, notes=("the newest checkpoint is damaged",)))
+        shown.show(RECORD)
+    assert all("the newest checkpoint is damaged" in text for text in screen.shown)
+
+
+def test_outside_a_notebook_notes_are_printed(run, capsys):
+    with widgets.Panel(run) as shown:
+        shown.show(replace(RECORD, notes=("the newest checkpoint is damaged",)))
+    assert "the newest checkpoint is damaged" in capsys.readouterr().out
+
+
+def test_a_press_is_asked_for_often_in_a_pause_and_every_five_seconds_at_least(run, in_notebook, monkeypatch):
+    """An answer that takes 0.2 s, as Colab's may."""
+    in_notebook()
+    clock, asked = [100.0], []
+
+    class Slow:
+        def poll(self):
+            asked.append(clock[0])
+            clock[0] += 0.2
+
+        def close(self):
+            pass
+
+    monkeypatch.setattr(widgets, "buttons", lambda press: Slow())
+    monkeypatch.setattr(widgets.time, "monotonic", lambda: clock[0])
+    with widgets.Panel(run, Steering()) as shown:
+        for paused in (False, True):
+            asked.clear()
+            until = clock[0] + 60
+            while clock[0] < until:
+                clock[0] += 0.05
+                shown.show(replace(RECORD, paused=paused))
+            gaps = [after - before for before, after in zip(asked, asked[1:], strict=False)]
+            assert max(gaps[1:]) < (1.0 if paused else 6.0)
+            assert paused or min(gaps) > 4
+
+
 def test_the_network_is_asked_only_when_there_is_a_newer_one(run, monkeypatch):
     asked = []
     monkeypatch.setattr(widgets, "reconstruct_probe", lambda model, tiles: asked.append(1) or tiles)
@@ -259,10 +316,12 @@ def test_a_press_from_another_thread_steers_the_training(tmp_path, in_notebook, 
     assert all(record.paused and record.step == 5 for record in seen[5:])
 
 
-def test_a_run_is_made_once_and_gone_on_with_after(tmp_path):
+def test_a_run_is_made_once_and_gone_on_with_after(tmp_path, capsys):
     settings = Settings.of(epochs=2)
     widgets.open_run(tmp_path / "run", settings)
     assert widgets.open_run(tmp_path / "run", Settings.of(epochs=5)).settings == settings
+    assert widgets.open_run(tmp_path / "run", Settings.of(minutes=3.0)).settings == settings
+    assert "end stays where it is" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"widths was \[128, 64\], now \[64, 32\]; give the run another name"):
         widgets.open_run(tmp_path / "run", Settings.of(epochs=2, widths=(64, 32)))
 
