@@ -90,7 +90,16 @@ def describe(device: torch.device) -> str:
             return get_gpu_info()[0][0]
     if device.type == "cuda":
         return torch.cuda.get_device_name()
-    return f"{device.type}, {os.cpu_count()} cores, {platform.processor() or platform.machine()}"
+    return f"{device.type}, {os.cpu_count()} cores, {_processor()}"
+
+
+def _processor() -> str:
+    """Its model, where the system tells; its kind elsewhere."""
+    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
+        for line in file:
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def versions() -> dict[str, str]:
