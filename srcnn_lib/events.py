@@ -87,7 +87,10 @@ def strips(model: SRCNN, upsampled: Tensor, original: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def channel_sheets(model: SRCNN, upsampled: Tensor) -> dict[str, Tensor]:
-    """The first channels of both hidden layers over one tile, after ReLU, black at 0, white at the sheet's largest."""
+    """The first channels of both hidden layers over one tile, after ReLU: black at 0, white at the sheet's largest.
+
+    The grey between is the square root, or the one channel that carries the picture would leave the others black.
+    """
     device = next(model.parameters()).device
     image = (luminance(upsampled) if model.channels == 1 else upsampled).to(device)
     image = F.pad(image, [model.halo] * 4, mode="replicate")
@@ -96,5 +99,5 @@ def channel_sheets(model: SRCNN, upsampled: Tensor) -> dict[str, Tensor]:
     sheets = {}
     for layer, maps in (("layer_1", first), ("layer_2", second)):
         row = torch.cat(list(maps[0, :CHANNELS]), dim=-1)
-        sheets[layer] = (row / row.amax().clamp(min=1e-6))[None].cpu()
+        sheets[layer] = (row / row.amax().clamp(min=1e-6)).sqrt()[None].cpu()
     return sheets
