@@ -9,6 +9,8 @@ import math
 import os
 import platform
 import statistics
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,12 +24,13 @@ from . import figures, inference, pairs, training
 from .crops import TILE, TenCrops, tile_places
 from .datasets import photographs
 from .degradation import degrade
-from .evaluation import evaluate
+from .evaluation import evaluate, score
 from .images import luminance
 from .model import SRCNN, start_from_identity
 from .settings import Settings
 
-SIDE = 2048  # of the matrices whose product says what the machine can do
+SIDE, CUDA_SIDE = 2048, 8192  # of the matrices whose product says what the machine can do
+SMALL, LONGEST = 256, 2.0  # side where that product would take more than so many seconds
 
 
 @dataclass(frozen=True)
@@ -68,12 +71,25 @@ def matrix_rates(device: torch.device, turns: int = 5) -> dict[str, float]:
     """Multiply-adds a second of a large matrix product, {"float32", "bfloat16"}: what nothing here can beat by far."""
     rates = {}
     for dtype in (torch.float32, torch.bfloat16):
-        side = SIDE if dtype == torch.float32 else SIDE // 4  # without the instructions for it, it is very slow
-        left, right = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(2))
-        product = lambda left=left, right=right: left @ right  # noqa: E731
         name = str(dtype).removeprefix("torch.")
-        rates[name] = side**3 / in_turn({name: product}, turns, device)[name]
+        side = CUDA_SIDE if device.type == "cuda" else SIDE
+        small = min(SMALL, side)
+        # Without the instructions for it, bfloat16 is so slow that the large product would take minutes.
+        if _seconds_of_product(small, dtype, 2, device) * (side / small) ** 3 > LONGEST:
+            side = small
+        rates[name] = side**3 / _seconds_of_product(side, dtype, turns, device)
     return rates
+
+
+def _seconds_of_product(side: int, dtype: torch.dtype, turns: int, device: torch.device) -> float:
+    left, right = (torch.ones(side, side, dtype=dtype, device=device) for _ in range(2))
+    return in_turn({"product": lambda: left @ right}, turns, device)["product"]
+
+
+def _heading(place: torch.device, rates: dict[str, float]) -> list[str]:
+    """The machine, and the ceiling that it had in this very run."""
+    gigaflops = " and ".join(f"{2 * rate / 1e9:.0f} GFLOPS in {name}" for name, rate in rates.items())
+    return [machine(place), f"a matrix product: {gigaflops}"]
 
 
 def multiply_adds(model: SRCNN, crops: int, patch: int) -> float:
@@ -125,7 +141,8 @@ def benchmark_overlap(
     model = start_from_identity(SRCNN(channels, widths=tuple(widths))).to(place).eval()
     image = _picture(size, channels)
     count = (size - patch + 1) ** 2
-    rate = matrix_rates(place)["float32"]
+    rates = matrix_rates(place)
+    rate = rates["float32"]
     on_device = image.to(place)
     others = overlap_contestants(model, on_device, patch, patches)
     contestants = {
@@ -143,7 +160,7 @@ def benchmark_overlap(
     alone = count * _counted(lambda: model(on_device[None, :, :patch, :patch]))
     needed = _counted(contestants["overlapping, exact"])
     lines = [
-        f"{machine(place)}; a matrix product: {2 * rate / 1e9:.0f} GFLOPS in float32",
+        *_heading(place, rates),
         f"{size}×{size}, {channels} channel{'s' * (channels > 1)}, {widths[0]}-{widths[1]}, {count:,} patches of "
         f"{patch}×{patch}; float32; best of {turns} turns",
         "",
@@ -176,16 +193,34 @@ def _counted(work: Callable[[], object]) -> float:
 
 
 def benchmark_strides(model: SRCNN, source: str = "set5", strides: Sequence[int] = (16, 8, 4, 1)) -> list[str]:
-    """Time and quality of the ways to run a network over a set of photographs."""
-    found = photographs(source)
+    """Time and quality of the ways to run a network over a set of photographs; only the network is timed."""
+    place = model.layer_1.weight.device
+    degraded = [degrade(photograph.pixels, model.scale) for photograph in photographs(source)]
+    given = [luminance(low) if model.channels == 1 else low.expand(3, -1, -1) for low, _ in degraded]
+    originals = [luminance(original) for _, original in degraded]
     ways = {"whole": {}, "non-overlapping": {"mode": "non-overlapping"}}
     ways |= {f"overlapping, stride {stride}": {"mode": "overlapping", "stride": stride} for stride in strides}
-    lines = [f"{'':24} {'seconds':>9} {'PSNR Y':>8} {'SSIM Y':>8}   {source}, ×{model.scale:g}"]
-    for name, how in ways.items():
-        began = time.perf_counter()
-        result = evaluate(model, found, found.names, **how)
-        seconds = time.perf_counter() - began
-        lines.append(f"{name:24} {seconds:9.2f} {result['srcnn']['psnr_y']:8.2f} {result['srcnn']['ssim_y']:8.4f}")
+    made = {}
+
+    def reconstruct_all(name: str):
+        made[name] = [inference.reconstruct(picture, model, **ways[name]) for picture in given]
+
+    contestants = {name: (lambda name=name: reconstruct_all(name)) for name in ways}
+    quick = {name: contestants.pop(name) for name in ("whole", "non-overlapping")}
+    seconds = in_turn(quick, 3, place) | in_turn(contestants, 1, place)
+    lines = [
+        *_heading(place, matrix_rates(place)),
+        f"the network alone; whole and non-overlapping: best of 3 turns, overlapping: one; {source}, ×{model.scale:g}",
+        "",
+        f"{'':24} {'seconds':>9} {'× whole':>9} {'PSNR Y':>8} {'SSIM Y':>8}",
+    ]
+    for name in ways:
+        scores = [
+            score({"y": y, "rgb": y}, {"y": original, "rgb": original}, model.scale)  # in colour it is not shown
+            for y, original in zip(map(luminance, made[name]), originals, strict=True)
+        ]
+        psnr, ssim = (statistics.mean(one[figure] for one in scores) for figure in ("psnr_y", "ssim_y"))
+        lines.append(f"{name:24} {seconds[name]:9.2f} {seconds[name] / seconds['whole']:9.2f} {psnr:8.2f} {ssim:8.4f}")
     return lines
 
 
@@ -215,30 +250,21 @@ def benchmark_train(
     place = training.device_of(device)
     rates = matrix_rates(place)
     lines = [
-        machine(place),
-        f"a matrix product: {2 * rates['float32'] / 1e9:.0f} GFLOPS in float32, {2 * rates['bfloat16'] / 1e9:.0f} in "
-        "bfloat16",
+        *_heading(place, rates),
         "",
         f"RGB, 9-5-5, {plain_widths[0]}-{plain_widths[1]}, 33×33 zero-padded crops, {10 * per_step:,} a step, Adam "
-        "1e-4, the same tiles:",
+        "1e-4, the same tiles, one after the other:",
         f"{'':44} {'crops/s':>8} {'× plain':>8}",
     ]
-    tiles = _tiles(per_step * (steps + 1))
-    plain = PlainWay(tiles, per_step, plain_widths)
-    speeds = {"the plain way, end to end": 0.0}
-    arithmetics = dict.fromkeys(("float32", training.arithmetic_of("auto", place)))
+    tiles = _tiles(per_step * steps)
+    # The plain way's workers would prepare its next crops while another is timed: it is over before ours begins.
+    speeds = {"the plain way, end to end": _crops_a_second(PlainWay(tiles, per_step, plain_widths).steps)}
     common = {"widths": tuple(plain_widths), "batch": 10 * per_step, "device": place.type}
-    states = {arithmetic: _state(tiles, arithmetic=arithmetic, **common) for arithmetic in arithmetics}
-    for turn in range(steps + 1):  # the first warms up, and starts the plain way's workers
-        contestants = {"the plain way, end to end": plain.step}
-        for arithmetic, learning in states.items():
-            contestants[f"ours, {arithmetic}"] = lambda learning=learning: _step(learning)
-        for name, step in contestants.items():
-            began = time.perf_counter()
-            crops = step()
-            if turn:
-                speeds[name] = max(speeds.get(name, 0.0), crops / (time.perf_counter() - began))
-    plain.close()
+    for arithmetic in dict.fromkeys(("float32", training.arithmetic_of("auto", place))):
+        learning = _state(tiles, arithmetic=arithmetic, **common)
+        _step(learning)  # warms up
+        ours = lambda learning=learning: sum(_step(learning) for _ in range(steps))  # noqa: E731
+        speeds[f"ours, {arithmetic}"] = _crops_a_second(ours)
     slowest = speeds["the plain way, end to end"]
     lines += [f"{name:44} {speed:8.1f} {speed / slowest:8.2f}" for name, speed in speeds.items()]
 
@@ -254,7 +280,28 @@ def benchmark_train(
         f"step, {learning.arithmetic}: {settings.batch / taken:.0f} crops/s, {taken * 1000:.1f} ms a step,",
         f"  of it {prepared / taken:.1%} for preparing the crops; {needed / 1e9:.2f} G multiply-adds a step are "
         f"{needed / taken / rate:.0%} of the matrix rate",
+        f"start-up: {_start_up(device):.1f} s for a new interpreter to import the library and take one step on "
+        "the samples",
     ]
+
+
+def _crops_a_second(contestant: Callable[[], int]) -> float:
+    began = time.perf_counter()
+    return contestant() / (time.perf_counter() - began)
+
+
+def _start_up(device: str) -> float:
+    """Seconds from starting an interpreter to the end of its first step of recipe best, on the samples."""
+    code = (
+        "from srcnn_lib import Settings, fit\n"
+        "settings = Settings.of('best', data=('samples',), channels=1, widths=(64, 32), steps=1, device="
+        f"{device!r})\nfor _ in fit(settings): pass"
+    )
+    paths = filter(None, (str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH")))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)
+    return time.perf_counter() - began
 
 
 class PlainWay:
@@ -273,21 +320,24 @@ class PlainWay:
         context = "fork" if os.name == "posix" else None
         options = {"batch_size": per_step, "num_workers": 1, "multiprocessing_context": context}
         low, high = PlainTiles(tiles, scale), PlainTiles(tiles, 1)
-        self.batches = zip(DataLoader(low, **options), DataLoader(high, **options), strict=True)
+        self.low, self.high = DataLoader(low, **options), DataLoader(high, **options)
+        self.learn(*(torch.zeros(10, 3, 33, 33) for _ in range(2)))  # warms up
 
-    def step(self) -> int:
-        """One step; returns how many crops it took."""
-        low, high = (crops.flatten(0, 1) for crops in next(self.batches))  # (10 · per_step, 3, 33, 33) each
+    def steps(self) -> int:
+        """A step on each batch of the tiles, its workers begun and ended; returns how many crops that took."""
+        crops = 0
+        for low, high in zip(self.low, self.high, strict=True):  # (per_step, 10, 3, 33, 33) each
+            crops += self.learn(low.flatten(0, 1), high.flatten(0, 1))  # (10 · per_step, 3, 33, 33) each
+        return crops
+
+    def learn(self, low: Tensor, high: Tensor) -> int:
+        """One step on these crops, (B, 3, 33, 33) each; returns how many they are."""
         loss = torch.nn.functional.mse_loss(self.model(low), high)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
         loss.item()
         return len(low)
-
-    def close(self) -> None:
-        """Ends the workers."""
-        del self.batches
 
 
 class PlainTiles(torch.utils.data.Dataset):
@@ -384,22 +434,34 @@ def benchmark_quality(
 ) -> list[str]:  # fmt: skip
     """The lines of the benchmark of quality against time, and its plot into `out`.
 
-    Recipes compete on validation photographs. Set5 is looked at when all is over, with the weights that were kept.
+    Recipes compete on validation photographs. Set5 is looked at when all is over, with the weights that were kept,
+    and chooses nothing.
     """
     usual = {"data": ("t91", "bsds500"), "test": ("bsds500:validation",), "channels": 1, "widths": (64, 32)}
-    set5, curves, lines = photographs("set5"), {}, [machine()]
+    place = training.device_of(given.get("device", "auto"))
+    lines, learned = _heading(place, matrix_rates(place)), []
     for recipe in recipes:
         settings = Settings.of(recipe, **{**usual, "minutes": minutes, **given})
         data = pairs.load(settings)
         told = (lambda done, total, recipe=recipe: bar(f"recipe {recipe}", done, total)) if bar else None
-        learned = train_against_time(settings, data, told)
-        curves[recipe] = []
-        lines += ["", f"recipe {recipe}: {'minutes':>8} {'validation':>11} {'Set5':>7}   PSNR on Y in dB, ×2"]
-        for seconds, decibels, weights in learned.points:
-            learned.model.load_state_dict(weights)
-            measured = evaluate(learned.model.cpu(), set5, set5.names)["srcnn"]["psnr_y"]
-            curves[recipe].append((seconds / 60, measured))
-            lines.append(f"{'':{len(recipe) + 8}} {seconds / 60:8.2f} {decibels:11.2f} {measured:7.2f}")
+        learned.append(train_against_time(settings, data, told))
+        lines += ["", f"recipe {recipe}: {'minutes':>8} {'validation':>11}   PSNR on Y in dB, ×2"]
+        lines += [f"{'':{len(recipe) + 8}} {at / 60:8.2f} {decibels:11.2f}" for at, decibels, _ in learned[-1].points]
+    set5 = photographs("set5")
+    # The plot wants all points; what is printed is the last one, whatever the others reached.
+    curves = {one.recipe: _on_set5(one, one.points if out else one.points[-1:], set5) for one in learned}
+    lines += ["", "Set5, measured after all training, of the last weights of each recipe; it chose nothing:"]
+    lines += [f"recipe {recipe}: {points[-1][1]:.2f} dB on Y, ×2" for recipe, points in curves.items()]
     if out:
+        lines.append(f"{out} shows Set5 at each of these times: computed afterwards as well, and it chose nothing")
         figures.save(figures.against_time(curves, SET5), out)
     return lines
+
+
+def _on_set5(learned: Learned, points: Sequence[tuple[float, float, dict]], set5) -> list[tuple[float, float]]:
+    """(minutes, PSNR on Y) of these points' weights."""
+    measured = []
+    for seconds, _, weights in points:
+        learned.model.load_state_dict(weights)
+        measured.append((seconds / 60, evaluate(learned.model, set5, set5.names)["srcnn"]["psnr_y"]))
+    return measured

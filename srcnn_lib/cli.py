@@ -156,7 +156,9 @@ def resumed_settings(before: Settings, given: dict, path: Path) -> Settings:
 
 @app.command()
 def evaluate(
-    weights: Annotated[str | None, typer.Argument(help="A file of weights, or a run.")] = None,
+    weights: Annotated[
+        str | None, typer.Argument(help="A file of weights, or a run; a released network without it.")
+    ] = None,
     sources: Annotated[
         list[str] | None, typer.Argument(help="Sets (set5, set14, …), folders, globs, zips or tars of photographs.")
     ] = None,
@@ -183,21 +185,33 @@ def evaluate(
     from .inference import ARITHMETICS
 
     _check_choice("arithmetic", arithmetic, ARITHMETICS)
-    if table and (ensemble or arithmetic != "float32"):
-        raise InputError("--table compares plain passes in float32; leave out --ensemble and --arithmetic")
+    words = [word for word in (weights, *(sources or ())) if word]
     if table:
-        words = [word for word in (weights, *(sources or ())) if word]
+        ignored = {
+            "--scale": scale is not None, "--limit": limit, "--which": which != "newest", "--ensemble": ensemble,
+            "--arithmetic": arithmetic != "float32",
+        }  # fmt: skip
+        if refused := [flag for flag, given in ignored.items() if given]:
+            raise InputError(
+                "--table compares plain passes in float32, each network at its own scale, on all photographs; leave "
+                f"out {' and '.join(refused)}"
+            )
         return _comparison(words, as_json, device, mode=mode, patch=patch, stride=stride)
-    if not weights or not sources:
-        raise InputError("name a file of weights or a run, and what to measure it on: srcnn evaluate RUN set5")
+    named = bool(words) and holds_weights(words[0])
+    if not words[named:]:
+        raise InputError("name what to measure, and before it a file of weights or a run: srcnn evaluate RUN set5")
     from .datasets import photographs
     from .evaluation import evaluate as measured
-    from .released import open_weights
+    from .released import open_weights, released_for
     from .training import device_of
 
     _check_choice("which", which, ("newest", "best"))
-    model, _ = open_weights(weights, which)
+    file, note = (words[0], None) if named else released_for(scale)
+    sources = words[named:]
+    model, path = open_weights(file, which)
     model = model.to(device_of(device))
+    if not named and not as_json:
+        print(*filter(None, (note, f"the released network {path.name} is measured")), sep="\n")
     how = {"mode": mode, "patch": patch, "stride": stride, "arithmetic": arithmetic, "ensemble": ensemble}
     tables = {}
     for source, label in zip(sources, labels(sources), strict=True):
@@ -212,14 +226,16 @@ def evaluate(
         print_table(table)
 
 
+def holds_weights(word: str) -> bool:
+    """Whether a word of `evaluate` names weights or a run; what it does not is a source of photographs."""
+    return Path(word).suffix in (".pth", ".safetensors") or (Path(word) / "config.json").exists()
+
+
 def _comparison(words: list[str], as_json: bool, device: str, **how) -> None:
     """The table of `evaluate --table`; a file of weights or a run among the words stands for the released one."""
     from . import tables
     from .devices import device_of
     from .released import RELEASED, open_weights, saved_folder
-
-    def holds_weights(word: str) -> bool:
-        return Path(word).suffix in (".pth", ".safetensors") or (Path(word) / "config.json").exists()
 
     named = [word for word in words if holds_weights(word)]
     sources = [word for word in words if word not in named] or ["set5", "set14"]
@@ -233,6 +249,11 @@ def _comparison(words: list[str], as_json: bool, device: str, **how) -> None:
         return
     print(tables.markdown(rows))
     print("\nPSNR in dB / SSIM on Y, mean over the pictures; gain: dB over bicubic, each over its own")
+    if how["mode"] != "whole":
+        stride = f" at stride {how['stride']}" * (how["mode"] == "overlapping")
+        print(
+            f"ours in {how['mode']} patches of {how['patch']}×{how['patch']} pixels{stride}, the paper's as published"
+        )
     for row in rows:
         if row["why"]:
             print(row["why"])
@@ -463,16 +484,19 @@ def benchmark(
     if what == "overlap":
         lines = timing.benchmark_overlap(size, channels, wide, device=device)
     elif what == "strides":
+        from .devices import device_of
         from .released import open_weights, released_for
 
-        lines = timing.benchmark_strides(open_weights(weights or released_for(None)[0])[0])
+        model, _ = open_weights(weights or released_for(None)[0])
+        lines = timing.benchmark_strides(model.to(device_of(device)))
     elif what == "train":
         lines = timing.benchmark_train(steps, device, channels, wide)
     else:
         with Bar("training") as bar:
             lines = timing.benchmark_quality(
-                minutes, out=out, bar=lambda name, done, total: bar(done, total), channels=channels, widths=wide
-            )
+                minutes, out=out, bar=lambda name, done, total: bar(done, total), channels=channels, widths=wide,
+                device=device,
+            )  # fmt: skip
     print("\n".join(lines))
 
 

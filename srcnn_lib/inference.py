@@ -165,7 +165,7 @@ def reconstruct(
         stride: pixels from one patch to the next, from 1 to `patch`; overlapping only.
         tile: side of a tile in pixels, or Tiles that are shared with other calls; None for what suits network, device
             and memory. A GPU whose memory ends gets smaller ones.
-        batch: patches at a time; None for as many as take some 64 MB.
+        batch: patches at a time; None for as many as take some 64 MB. A GPU whose memory ends gets fewer.
         rows: (first, end) of the rows that are wanted; None for all. In mode "whole" the others are no more than the
             surround of these.
         arithmetic: "float32", or "bfloat16" for the first two layers.
@@ -197,9 +197,7 @@ def reconstruct(
             return whole(upsampled, network, tiles, rows, bar)
         if mode == "non-overlapping":
             return _rows(patches.non_overlapping(upsampled, network, patch, batch, bar), rows)
-        if exact:
-            return _rows(overlap.overlapping(network, upsampled, patch, bar).float().cpu(), rows)
-        return _rows(patches.overlapping(upsampled, network, patch, stride, batch, bar), rows)
+        return _rows(overlap.overlapping(network, upsampled, patch, stride, batch, bar).float().cpu(), rows)
 
     with _computing_in(arithmetic, model):
         return _mean_of_eight(once, model, bar) if ensemble else once(model, bar)

@@ -1,4 +1,4 @@
-"""Overlapping patches at stride 1, exact, without running each patch.
+"""Overlapping patches: at stride 1 exact, without running each patch.
 
 Every window of patch × patch pixels is run alone, over its own edge-replicated surround, and each pixel is the mean of
 all values it got. One dimension at a time, for filter sizes f₁, f₂, f₃ with halves h₁, h₂, h₃, and a patch that begins
@@ -32,6 +32,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from . import patches
 from .errors import InputError
 from .model import SRCNN
 
@@ -105,36 +106,40 @@ class _Part:
 
 
 def applies(model: SRCNN, height: int, width: int, patch: int) -> bool:
-    """Whether `overlapping` can do it: a replicated surround, and patches with a pixel that feels no border."""
+    """Whether stride 1 needs no patch run: a replicated surround, and patches with a pixel that feels no border."""
     return model.padding_mode == "replicate" and min(height, width, patch) > 2 * model.halo
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: what it makes could not be used in training
 def overlapping(
-    model: SRCNN, image: Tensor, patch: int = 33, bar: Callable[[int, int], object] | None = None
-) -> Tensor:
-    """The mean over all patches at stride 1, each run alone through `model.forward`.
+    model: SRCNN, image: Tensor, patch: int = 33, stride: int = 1, batch: int | None = None,
+    bar: Callable[[int, int], object] | None = None,
+) -> Tensor:  # fmt: skip
+    """The mean over all patches, each run alone through `model.forward`.
+
+    At stride 1 no patch is run where `applies` says so; all are in every other case.
 
     Args:
-        model: a network with padding_mode "replicate", in float32 or float64, on any device.
-        image: (C, H, W) bicubic picture in [0, 1] with the network's channels, longer than 2 · halo each way.
-        patch: side of a patch in pixels, more than 2 · halo; an image smaller than it is one patch in that dimension.
-        bar: called with how many blocks are done, and of how many.
+        model: a network in float32 or float64, on any device.
+        image: (C, H, W) bicubic picture in [0, 1] with the network's channels.
+        patch: side of a patch in pixels; an image smaller than it is one patch in that dimension.
+        stride: pixels from one patch to the next, from 1 to `patch`; the last one of a row or column is moved inside.
+        batch: patches at a time where they are run; None for as many as take some 64 MB.
+        bar: called with how many blocks, or patches, are done, and of how many.
 
     Returns:
         (C, H, W) in the network's precision, on its device, not clamped: what running every patch gives, but for
         rounding (1e-6 in float32). Memory: a few copies of the image, and some 150 MB for 128-64.
 
     Raises:
-        InputError: where `applies` is false, or the image is not of the network's channels.
+        InputError: an image that is not of the network's channels, or a stride that would leave pixels out.
     """
-    if image.ndim != 3 or image.shape[0] != model.channels or not image.is_floating_point():
+    if image.ndim != 3 or image.shape[0] != model.channels or not image.is_floating_point() or not image.numel():
         raise InputError(f"image of shape {tuple(image.shape)}, expected float (C, H, W), {model.channels} channels")
-    if not applies(model, *image.shape[1:], patch):
-        raise InputError(
-            f"patch {patch} on {image.shape[1]}×{image.shape[2]} pixels, padding_mode={model.padding_mode!r}: expected "
-            f"more than twice the halo ({2 * model.halo}) for each length, and 'replicate'"
-        )
+    if not 1 <= stride <= patch:
+        raise InputError(f"stride is {stride}, expected from 1 to the patch's {patch}: pixels would be left out")
+    if stride > 1 or not applies(model, *image.shape[1:], patch):
+        return patches.overlapping(image, model, patch, stride, batch, bar).to(model.layer_1.weight)
     image = image.to(model.layer_1.weight)
     sizes = [(length, min(patch, length)) for length in image.shape[1:]]
     # Under autocast the products would lose the digits that an exact method is for.

@@ -12,22 +12,27 @@ from .model import SRCNN
 GATE = 0.04  # dB that bicubic may be off the published figure before a comparison means nothing
 SCALES = (2.0, 3.0, 4.0)
 
-# PSNR on Y in dB and SSIM, ×2, ×3, ×4: bicubic's, and of the journal model 9-5-5, 64-32, trained on ImageNet.
+# How many photographs; PSNR on Y in dB and SSIM, ×2, ×3, ×4: bicubic's, and of the journal model 9-5-5, 64-32,
+# trained on ImageNet.
 # Reference: arXiv 1501.00092, tables 2 to 4, and for the larger sets the later papers that measured its network.
 PUBLISHED = {
     "set5": {
+        "images": 5,
         "bicubic": ((33.66, 0.9299), (30.39, 0.8682), (28.42, 0.8104)),
         "paper": ((36.66, 0.9542), (32.75, 0.9090), (30.49, 0.8628)),
     },
     "set14": {
+        "images": 14,
         "bicubic": ((30.23, 0.8687), (27.54, 0.7736), (26.00, 0.7019)),
         "paper": ((32.45, 0.9067), (29.30, 0.8215), (27.50, 0.7513)),
     },
     "bsd100": {
+        "images": 100,
         "bicubic": ((29.56, None), (27.21, None), (25.96, None)),
         "paper": ((31.36, 0.8879), (28.41, 0.7863), (26.90, 0.7101)),
     },
     "urban100": {
+        "images": 100,
         "bicubic": ((26.88, None), (24.46, None), (23.14, None)),
         "paper": ((29.50, 0.8946), (26.24, 0.7989), (24.52, 0.7221)),
     },
@@ -68,15 +73,22 @@ def published(source: str, scale: float, bicubic: float, images: int | None = No
     """The paper's figures for a set, or why there is nothing to compare with.
 
     Args:
+        source: a set's name, or the path of a folder that goes by it, in any case.
         bicubic: PSNR on Y that bicubic has here: it must be the published one.
+        images: how many were measured: they must be all of the set; None where that is not known.
 
     Returns:
         {"bicubic": (dB, SSIM), "srcnn": (dB, SSIM)} and None, or None and a line.
     """
-    known = PUBLISHED.get(source.lower())
+    known = PUBLISHED.get(Path(source).name.lower())
     if known is None or scale not in SCALES:
         return None, None
     index = SCALES.index(scale)
+    if images not in (None, known["images"]):
+        return None, (
+            f"{source} ×{scale:g}: {images} photograph{'s' * (images != 1)} here and {known['images']} in the papers, "
+            "whose figures are left out"
+        )
     expected = known["bicubic"][index][0]
     if not math.isfinite(bicubic) or abs(bicubic - expected) > GATE:
         return None, (

@@ -165,6 +165,8 @@ def test_options_of_upscale_and_evaluate_change_the_picture_and_are_named_in_the
     assert set(table["without"]) == {"ensemble", "arithmetic"}
     assert "with self-ensemble" not in srcnn("evaluate", weights, tmp_path / "set").stdout
     refused(srcnn("evaluate", "--table", "--ensemble"), "--table", "leave out --ensemble")
+    for flag, value in (("--scale", 2), ("--limit", 1), ("--which", "best")):
+        refused(srcnn("evaluate", "--table", flag, value), "--table", f"leave out {flag}")
     refused(srcnn("upscale", "x.png", "--arithmetic", "float64"), "float64", "float32, bfloat16")
 
 
@@ -283,6 +285,18 @@ def test_the_released_network_is_taken_without_weights(picture):
     found = srcnn("upscale", picture, "--scale", 8, "--out", picture.parent / "x.png")
     assert found.returncode == 0, found.stderr
     assert "network is used" in found.stdout
+
+
+def test_evaluate_without_weights_measures_the_released_network_and_says_which(weights, picture, tmp_path):
+    found = srcnn("evaluate", picture, tmp_path / "*.png")
+    assert found.returncode == 0, found.stderr
+    assert "the released network srcnn_y_x2.safetensors is measured" in found.stdout
+    assert {"bird.png ×2", "*.png ×2"} <= set(found.stdout.splitlines())
+    assert "network is used" in srcnn("evaluate", picture, "--scale", 2.5).stdout
+    assert set(json.loads(srcnn("evaluate", picture, "--scale", 2.5, "--json").stdout)) == {"bird.png"}
+    assert "released" not in srcnn("evaluate", weights, picture).stdout
+    for words in ([], [weights]):
+        refused(srcnn("evaluate", *words), "srcnn evaluate RUN set5")
 
 
 def test_a_picture_that_would_not_fit_into_memory_is_refused_from_its_header(weights, tmp_path, monkeypatch):

@@ -1,5 +1,7 @@
 """The three ways over a picture against plain loops, and pictures with alpha, grey or colour through any network."""
 
+import warnings
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -182,6 +184,36 @@ def test_the_network_never_sees_more_than_a_tile_or_a_batch():
     reconstruct(image, model, "overlapping", stride=5, batch=7)
     assert {shape[0] for shape in seen[:-1]} == {7}
     assert {shape[-1] for shape in seen} == {33 + 2 * model.halo}
+
+
+class SmallGPU(SRCNN):
+    """A network on a GPU that has memory for `room` patches at a time."""
+
+    room, asked = 5, ()
+
+    def forward(self, upsampled):
+        self.asked = (*self.asked, len(upsampled))
+        if len(upsampled) > self.room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return super().forward(upsampled)
+
+
+@pytest.mark.parametrize("mode", ["non-overlapping", "overlapping"])
+def test_a_batch_beyond_a_gpus_memory_is_halved_for_good_and_that_is_said_once(mode):
+    torch.manual_seed(0)
+    model, image, calls = SmallGPU(1, (5, 3, 3), (3, 2)), _image(1, 50, 40), []
+    how = {"patch": 10, "stride": 9}
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("default")
+        result = reconstruct(image, model, mode, batch=16, bar=lambda *call: calls.append(call), **how)
+    assert [str(warning.message)[:21] for warning in said] == ["the GPU has no memory"]
+    assert model.asked[:3] == (16, 8, 4)
+    assert set(model.asked[3:-1]) == {4}
+    assert calls[-1][0] == calls[-1][1]
+    torch.testing.assert_close(result, reconstruct(image, _network(1, (5, 3, 3), widths=(3, 2)), mode, **how))
+    model.room = 0
+    with pytest.warns(UserWarning, match="fewer are run"), pytest.raises(torch.OutOfMemoryError):
+        reconstruct(image, model, mode, **how)
 
 
 @pytest.mark.parametrize("mode", inference.MODES)

@@ -143,16 +143,40 @@ def test_the_bar_is_told_every_block_up_to_the_last():
 
 def test_what_it_can_not_do_is_refused_in_one_line():
     model = network()
-    with pytest.raises(InputError, match="halo"):
-        overlapping(model, picture(3, 40, 40), patch=16)
-    with pytest.raises(InputError, match="16×40"):
-        overlapping(model, picture(3, 16, 40))
     with pytest.raises(InputError, match="3 channels"):
         overlapping(model, picture(1, 40, 40))
     with pytest.raises(InputError, match="float"):
         overlapping(model, torch.zeros(3, 40, 40, dtype=torch.uint8))
-    with pytest.raises(InputError, match="zeros"):
-        overlapping(SRCNN(widths=(2, 2), padding_mode="zeros"), picture(3, 40, 40))
+    for stride in (0, 34):
+        with pytest.raises(InputError, match=f"stride is {stride}, expected from 1 to the patch's 33"):
+            overlapping(model, picture(3, 40, 40), stride=stride)
+
+
+@pytest.mark.parametrize(
+    ("size", "patch", "padding_mode"),
+    [((25, 23), 16, "replicate"), ((16, 40), 33, "replicate"), ((36, 35), 33, "zeros"), ((7, 9), 5, "zeros")],
+)
+def test_it_equals_every_patch_run_alone_where_each_has_to_be_run(size, patch, padding_mode):
+    torch.manual_seed(0)
+    model, image = SRCNN(1, widths=(3, 2), padding_mode=padding_mode).double(), picture(1, *size)
+    assert not applies(model, *size, patch)
+    result = overlapping(model, image, patch)
+    assert result.dtype == torch.float64
+    torch.testing.assert_close(result, every_patch_alone(model, image, patch), rtol=0, atol=1e-12)
+
+
+def test_at_a_larger_stride_it_is_the_mean_of_fewer_patches():
+    model, image = network(widths=(3, 2), channels=1), picture(1, 29, 17)
+    parts = [(top, model(image[None, :, top : top + 17])[0].detach()) for top in (0, 8, 12)]  # the last moved inside
+    total, count = torch.zeros_like(image), torch.zeros_like(image)
+    for top, part in parts:
+        total[:, top : top + 17] += part
+        count[:, top : top + 17] += 1
+    torch.testing.assert_close(overlapping(model, image, 17, stride=8), total / count, rtol=0, atol=1e-12)
+
+
+def test_its_result_can_be_used_in_training():
+    assert not overlapping(network(), picture(3, 33, 34)).is_inference()
 
 
 def test_applies_says_beforehand_what_it_can_do():

@@ -72,8 +72,23 @@ def test_the_command_prints_a_row_for_each_network_and_set(tmp_path, monkeypatch
     rows = [line for line in printed.splitlines() if line.startswith("|")][2:]
     assert len(rows) == 1
     assert "| ×4 |" in rows[0]
-    monkeypatch.setattr("sys.argv", ["srcnn", "evaluate", "cat.png"])
+    assert "patches" not in printed
+    in_patches = CliRunner().invoke(app, [*words, "--mode", "non-overlapping"]).stdout
+    assert "ours in non-overlapping patches of 33×33 pixels, the paper's as published" in in_patches
+    monkeypatch.setattr("sys.argv", ["srcnn", "evaluate"])
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 2
     assert "srcnn evaluate RUN set5" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("source", ["set5", "Set5", "/somewhere/Set5", "SET5/"])
+def test_a_folder_that_goes_by_a_sets_name_is_compared_too_where_bicubic_agrees(source):
+    assert tables.published(source, 2, 33.69, 5)[0]["srcnn"] == (36.66, 0.9542)
+    assert tables.published(source, 2, 30.0, 5)[0] is None
+
+
+def test_the_papers_figures_are_given_only_for_all_photographs_of_a_set():
+    paper, why = tables.published("set14", 2, 30.23, 12)
+    assert paper is None
+    assert "12 photographs here and 14 in the papers" in why
