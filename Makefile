@@ -63,10 +63,12 @@ X2 := $(Y_NETWORK) --scale 2 --steps 40000
 saved/srcnn_y_x2.safetensors: TRAINING = $(X2)
 saved/srcnn_y_x3.safetensors: TRAINING = $(Y_NETWORK) --scale 3 --steps 80000 --finish 0.0376
 saved/srcnn_y_x4.safetensors: TRAINING = $(Y_NETWORK) --scale 4 --steps 80000 --finish 0.0384
+saved/srcnn_y_x4.safetensors: MORE = --steps 95000
 saved/isr_best.pth: TRAINING = --scale 2 --steps 8000 --objective mse --finish 0
 .PHONY: saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth
 saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth: $(ENV)/library
 	$(call TRAIN,runs/$(basename $(notdir $@)),$(PHOTOGRAPHS) $(TRAINING))
+	$(if $(MORE),$(BIN)/srcnn train --out runs/$(basename $(notdir $@)) --resume $(MORE))
 	$(BIN)/srcnn release runs/$(basename $(notdir $@)) --out $@
 
 # make repository URL=https://github.com/OWNER/NAME: the public address, wherever it stands.
