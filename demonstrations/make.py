@@ -27,11 +27,8 @@ PATCHES = {"astronaut": (60, 165), "chelsea": (90, 145)}  # top and left of a 96
 SIDE = 96
 MOST = 1.5  # MB a file
 BOXES = {"coffee": (240, 298, 90, 120)}  # the spoon: bicubic loses most in grain that no method brings back
-EPOCHS, CHANNELS, KERNELS = (
-    20,
-    8,
-    24,
-)  # of the run from nothing that are filmed; channels of layer 2, kernels of layer 1
+EPOCHS = 20  # of the run from nothing that are filmed
+CHANNELS, KERNELS = 8, 24  # of layer 2 and of layer 1 in the films
 
 
 def main() -> None:
@@ -42,6 +39,7 @@ def main() -> None:
     given = parser.parse_args()
     run, nothing, out = Run(given.run), Run(given.from_nothing), given.out
     refuse_seen(run, nothing)
+    refuse_short(nothing)
     out.mkdir(parents=True, exist_ok=True)
     photographs = {name: datasets.photographs(f"samples:{name}")[0].pixels for name in PHOTOGRAPHS}
     patches = [photographs[name][:, y : y + SIDE, x : x + SIDE] for name, (y, x) in PATCHES.items()]
@@ -51,7 +49,7 @@ def main() -> None:
     film(out / "scan.gif", animation.scan(run.model(), photographs["chelsea"][:, :297, :448]), fps=15)
     pictures(run.model(), photographs, out)
     draw_curves(nothing.history(), out)
-    page = player(run, Picture(photographs["astronaut"], name="astronaut"), crop=64, frames=12, max_mb=MOST)
+    page = player(nothing, Picture(photographs["astronaut"], name="astronaut"), crop=64, frames=12, max_mb=MOST)
     pages.write(page, out / "player.html")
     pages.write(slider.compare(Picture(photographs["coffee"], name="coffee"), run.model()), out / "slider.html")
     print(json.dumps({path.name: facts(path) for path in (run, nothing)}, indent=2, ensure_ascii=False))
@@ -65,6 +63,13 @@ def refuse_seen(*runs: Run) -> None:
             sys.exit(f"{run.path} was trained on scikit-image's photographs, which are to be shown; take other --data")
 
 
+def refuse_short(nothing: Run) -> None:
+    """The films' captions and README.md say so many epochs."""
+    done = max((record["epoch"] for record in nothing.history()), default=0)
+    if done < EPOCHS:
+        sys.exit(f"{nothing.path} has {done} epochs, expected {EPOCHS} or more as the films show; train it on")
+
+
 def films(run: Run, patches: list[torch.Tensor], out: Path) -> None:
     """What a network learns from nothing: two patches, channels, kernels over the first epochs."""
     early = [snapshot for snapshot in run.snapshots() if snapshot.epoch <= EPOCHS]
@@ -72,7 +77,9 @@ def films(run: Run, patches: list[torch.Tensor], out: Path) -> None:
     film(out / "kernels.gif", animation.kernels(early, only=moving_kernels(early)))
     model, layer = early[-1].load(), LAYERS[1]
     telling = features.telling(model, [Scene(patch, model).seen for patch in patches], layer, CHANNELS)
-    film(out / "channels.gif", animation.channels(early, patches[0], [f"{layer}:{channel}" for channel in telling]))
+    for name, patch in zip(PATCHES, patches, strict=True):  # in one, every other frame would have to go
+        addresses = [f"{layer}:{channel}" for channel in telling]
+        film(out / f"channels_{name}.gif", animation.channels(early, patch, addresses))
 
 
 def film(path: Path, frames, fps: float = 5) -> None:
@@ -122,12 +129,8 @@ def draw_bicubic(history: list[dict], ax) -> None:
         points = [(record["step"], record[name]) for record in history if record.get(name) is not None]
         if points:
             ax.plot(*zip(*points, strict=True), color=colour, lw=2, label=f"{part}, {points[-1][1]:.2f} dB")
-    ax.set_title("PSNR of bicubic (Y), dB: what has to be passed", loc="left")
-    ax.set_xlabel("step")
     ax.margins(y=0.3)
-    ax.grid(color=look.grid)
-    ax.spines[:].set_visible(False)
-    ax.legend(frameon=False, loc="center right")
+    figures._plain(ax, "PSNR of bicubic (Y), dB: what has to be passed", look)
 
 
 def facts(run: Run) -> dict:

@@ -20,7 +20,7 @@ from .errors import InputError
 from .figures import limit_of, most_lost
 from .lens import open_picture
 from .model import LAYERS, SRCNN
-from .panels import GAP, SIDE, Look, caption, enlarge, join, look_of, mosaic, outline, tint
+from .panels import GAP, SIDE, Look, caption, enlarge, join, look_of, mosaic, outline, padded, tint
 from .runs import Run, Snapshot
 from .scene import Scene
 
@@ -419,6 +419,10 @@ def _assembled(
     """One strip with step and label below; or several, each with its label, and step and note once for all."""
     if len(strips) == 1:
         return caption(enlarge(strips[0]), steps, labels[0], look)
-    side = min(SIDE, 3 * SIDE // columns)
-    panels = [caption(enlarge(strip, side), label, look=look) for strip, label in zip(strips, labels, strict=True)]
+    # Pictures of several sizes keep their proportions to each other, and their captions stand on one line.
+    factor = math.ceil(min(SIDE, 3 * SIDE // columns) / max(strip.shape[2] for strip in strips))
+    strips = [enlarge(strip, factor * strip.shape[2]) for strip in strips]
+    tall, wide = (max(strip.shape[axis] for strip in strips) for axis in (1, 2))
+    strips = [padded(strip, tall, wide, look) for strip in strips]
+    panels = [caption(strip, label, look=look) for strip, label in zip(strips, labels, strict=True)]
     return caption(join(panels, columns, look), steps, note, look)

@@ -17,6 +17,7 @@ from .images import luminance
 from .model import LAYERS, SRCNN
 
 STEP = 15  # degrees between the orientations that are tried
+TIE = 0.02  # correlations this close to the best do not tell orientations apart
 EDGE, SUBJECT, COPY, BRIGHTNESS, FLAT, RARE = 0.5, 0.8, 0.98, 0.95, 0.05, 0.01  # where labels begin
 
 
@@ -181,11 +182,13 @@ def describe(
         masks: (H, W) bool for each picture, true on the subject; `subject_mask` of the picture without.
 
     Raises:
-        InputError: no picture, or a mask of another size.
+        InputError: no picture, another number of masks, or a mask of another size.
     """
     if not images:
         raise InputError("there is no picture to describe the channels on, expected at least one")
     masks = [subject_mask(image) for image in images] if masks is None else list(masks)
+    if len(masks) != len(images):
+        raise InputError(f"there are {len(masks)} masks for {len(images)} pictures, expected one for each")
     for image, mask in zip(images, masks, strict=True):
         if mask.shape != image.shape[-2:]:
             raise InputError(f"a mask is {tuple(mask.shape)}, expected {tuple(image.shape[-2:])} as its picture")
@@ -268,8 +271,9 @@ def edge_following(maps: Sequence[Tensor], images: Sequence[Tensor]) -> tuple[Te
 
     The luminance's derivative (Gaussian, σ = 1) is steered in steps of 15°; each direction's positive half (dark to
     light), each orientation's absolute value and the gradient's magnitude are correlated (Pearson) with the map over
-    all pixels. The best is taken. Map and edges are blurred (σ = 1.5) before, so that a kernel a pixel or two off its
-    centre still counts; ten pixels at each border are left out where there are enough.
+    all pixels. The best is taken, of nearly equal ones that with the largest covariance. Map and edges are blurred (σ =
+    1.5) before, so that a kernel a pixel or two off its centre still counts; ten pixels at each border are left out
+    where there are enough.
 
     Args:
         maps: (channels, H, W) for each picture.
@@ -296,11 +300,13 @@ def edge_following(maps: Sequence[Tensor], images: Sequence[Tensor]) -> tuple[Te
         channels.append(_blur(values[None], 1.5)[0, :, inside, inside].flatten(1))
     edges = torch.cat(rows, 1)  # (orientations, P)
     scores = _correlation(torch.cat(channels, 1), edges)  # (channels, orientations)
-    # In a drawing with few directions many orientations correlate alike: the one that has most edges is meant, and an
-    # orientation rather than the magnitude.
-    preference = 0.001 * edges.std(1, correction=0) / edges.std(1, correction=0).max().clamp_min(1e-12)
-    preference[-1] = -0.01
-    best = (scores + preference).argmax(1).tolist()
+    # Where edges have few directions the steered maps are nearly proportional and correlate alike: the orientation that
+    # has most edges is meant, which is what a covariance tells; and an orientation rather than the magnitude.
+    near = scores >= scores.amax(1, keepdim=True) - TIE
+    worth = torch.where(near, scores * edges.std(1, correction=0), torch.tensor(-9.0))
+    worth[:, -1] = -9
+    magnitude = scores[:, -1] > scores[:, :-1].amax(1) + 0.01
+    best = torch.where(magnitude, len(edges) - 1, worth.argmax(1)).tolist()
     scores = scores[torch.arange(len(best)), best]
     # The derivative points across the edge.
     found = [
@@ -353,7 +359,7 @@ def _correlation(a: Tensor, b: Tensor) -> Tensor:
     a, b = (rows - rows.mean(1, keepdim=True) for rows in (a, b))
     # A constant row leaves rounding behind, which must not be blown up to a direction.
     a, b = (rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-6 * rows.shape[1] ** 0.5) for rows in (a, b))
-    return a @ b.T
+    return (a @ b.T).clamp(-1, 1)  # rounding goes a little beyond
 
 
 def _blur(images: Tensor, sigma: float) -> Tensor:

@@ -161,13 +161,14 @@ def comparison(
     axes = figure.subplots(2, 3, height_ratios=heights)
     titles = {"original": "Original", "bicubic": "Bicubic", "srcnn": "SRCNN"}
     for (name, picture), whole, zoom in zip(pictures.items(), *axes, strict=True):
-        show(picture, whole, titles[name], theme=theme)
+        title = f"{titles[name]}, {_size(picture)}" if name == "original" else titles[name]
+        show(picture, whole, title, theme=theme)
         _outline(whole, box, look.orange)
         show(picture[:, top : top + tall, left : left + wide], zoom, zoomed=True, theme=theme)
         for spine in zoom.spines.values():
             spine.set(visible=True, color=look.orange, linewidth=1.8)
         best = name == "srcnn"
-        caption = _score(name, scores) if name != "original" else f"{width} × {height} pixels"
+        caption = _score(name, scores) if name != "original" else f"the box, {wide} × {tall} pixels"
         zoom.set_xlabel(caption, color=look.ink if best else look.muted, size=TEXT, labelpad=8)
         zoom.xaxis.label.set_weight("bold" if best else "normal")
     return figure
@@ -402,9 +403,12 @@ def kernel_sheet(
     def draw(ax: Axes, place: int, extent):
         return show_kernel(weight[order[place]], ax, limit=limit, colours=colours, theme=theme, extent=extent)
 
-    names = [f"{n} · {orientation[n]:.0f}°" if oriented[n] else f"{n}" for n in order]
+    degrees = [round(angle) % 180 for angle in orientation.tolist()]  # 179.6° lies as 0° does
+    names = [f"{n} · {degrees[n]}°" if oriented[n] else f"{n}" for n in order]
     step = STEPS[layer]
-    title = f"{step}: {len(weight)} kernels of {' × '.join(map(str, weight.shape[1:]))}\n{ORDERS[sort]}"
+    size = " × ".join(map(str, weight.shape[1:]))
+    painted = f"what each of layer 2's {len(weight)} channels paints, {size}" if layer == "layer_3" else ""
+    title = f"{step}: {painted or f'{len(weight)} kernels of {size}'}\n{ORDERS[sort]}"
     what = "weight (grey: zero)" if colours else "weight"
     return _sheet(draw, names, 1.0, what, weight.abs().max() > limit, title, theme)
 
@@ -462,7 +466,7 @@ def curves(history: Sequence[dict], *, channel: str = "y", title: str = "", them
 
 
 def draw_psnr(history: Sequence[dict], ax: Axes, *, channel: str = "y", theme: str = "light") -> None:
-    """PSNR over the steps, with bicubic's as the line that is to be passed."""
+    """PSNR over the steps, with bicubic's on the same set as the dashed line that is to be passed."""
     look = _theme(theme)
     if channel not in ("y", "rgb"):
         raise InputError(f"channel is {channel!r}, expected 'y' or 'rgb'")
@@ -470,13 +474,17 @@ def draw_psnr(history: Sequence[dict], ax: Axes, *, channel: str = "y", theme: s
     values = _plot(history, ax, f"test_psnr_{channel}", look.blue, "test")
     if values:
         ax.lines[-1].set_label(f"test, best {max(values):.2f} dB")
-    bicubic = [record[name] for record in history if record.get(name := f"test_bicubic_psnr_{channel}") is not None]
-    if bicubic:
-        ax.axhline(bicubic[-1], color=look.muted, lw=1.4, ls=(0, (5, 3)), label=f"bicubic, {bicubic[-1]:.2f} dB")
+    # The two sets differ in what bicubic leaves to do: each curve has its own line to pass.
+    bicubic = []
+    for part, colour in (("train", look.orange), ("test", look.blue)):
+        name = f"{part}_bicubic_psnr_{channel}"
+        if known := [record[name] for record in history if record.get(name) is not None]:
+            bicubic.append(known[-1])
+            ax.axhline(known[-1], color=colour, lw=1.4, ls=(0, (5, 3)), label=f"bicubic, {part}, {known[-1]:.2f} dB")
     heading = f"PSNR ({'Y' if channel == 'y' else 'RGB'}), dB"
-    if bicubic and (start := ax.dataLim.y0) < bicubic[-1] - 10:
+    if bicubic and (start := ax.dataLim.y0) < min(bicubic) - 10:
         # From torch's initialisation the first steps would press everything that matters into a line.
-        ax.set_ylim(bottom=bicubic[-1] - 6)
+        ax.set_ylim(bottom=min(bicubic) - 6)
         heading += f" (from {start:.1f})"
     _plain(ax, heading, look)
 

@@ -67,6 +67,14 @@ def enlarge(frames: np.ndarray, side: int = SIDE) -> np.ndarray:
     return frames.repeat(factor, 1).repeat(factor, 2)
 
 
+def padded(frames: np.ndarray, height: int, width: int, look: Look = DARK) -> np.ndarray:
+    """(T, H, W, 3) → (T, height, width, 3) with ground below and to the right."""
+    sheet = np.empty((len(frames), height, width, 3), np.uint8)
+    sheet[:] = look.ground
+    sheet[:, : frames.shape[1], : frames.shape[2]] = frames
+    return sheet
+
+
 def mosaic(tiles: np.ndarray, columns: int, gap: int = 1, look: Look = DARK) -> np.ndarray:
     """(…, n, H, W, 3) → (…, rows · (H + gap) + gap, columns · (W + gap) + gap, 3): n tiles in rows, lines between."""
     *outer, count, height, width, _ = tiles.shape

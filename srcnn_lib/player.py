@@ -24,6 +24,7 @@ from .runs import Run, Snapshot
 SHOWN = ("layer_1", "layer_2")  # whose channels have a sheet
 DARKEST = 0.02  # of the strongest channel's range: what a channel must reach not to be drawn as noise
 LEVELS = {"layer_1": 127, "layer_2": 7}  # steps of a weight from zero to the limit; layer 2 has ten times more of them
+ROOT = ("layer_2",)  # by their square root: in few even steps the weights that a training starts from are all zero
 
 
 @dataclass(frozen=True)
@@ -197,6 +198,7 @@ def _facts(run: Run, view: View, shown: list[Frame], limits: dict[str, Tensor], 
                 "tile": sheets.tile(*side),
                 "limits": limits[layer].tolist(),
                 "kernel": [*shown[-1].kernels[layer].shape[:3], ends[layer]],
+                "root": layer in ROOT,
             }
             for number, layer in enumerate(SHOWN, start=1)
         ],
@@ -263,7 +265,9 @@ def _exact(frame: Frame, ends: dict[str, float]) -> dict:
         "psnr": frame.psnr,
         "picture": pages.encoded(frame.picture),
         "kernels": [
-            pages.encoded(sheets.kernel_image(weight, ends[layer], LEVELS[layer], _in_colours(layer, weight)))
+            pages.encoded(
+                sheets.kernel_image(weight, ends[layer], LEVELS[layer], _in_colours(layer, weight), layer in ROOT)
+            )
             for layer, weight in frame.kernels.items()
         ],
     }

@@ -112,6 +112,18 @@ def test_pictures_go_side_by_side_in_step(run):
     assert (film[:, :288, 288 + panels.GAP :] == alone[:, :288]).all()
 
 
+def test_pictures_of_two_sizes_are_enlarged_alike_and_their_captions_stand_on_one_line(run):
+    film = animation.reconstruction(run.snapshots(), [photograph(), photograph()[:, :64, :48]], frames=2)
+    alone = animation.reconstruction(run.snapshots(), photograph()[:, :64, :48], frames=2)  # enlarged 5 times
+    left = 288 + panels.GAP
+    assert film.shape[2] == 2 * 288 + panels.GAP
+    assert (film[:, : 3 * 64 : 3, left : left + 3 * 48 : 3] == alone[:, : 5 * 64 : 5, : 5 * 48 : 5]).all()
+    assert (film[:, 3 * 64 : 288, left:] == panels.DARK.ground).all()
+    inked = [(film[0, 288:, part] != panels.DARK.ground).any((1, 2)).nonzero()[0]
+             for part in (slice(0, 288), slice(left, None))]  # fmt: skip
+    assert inked[0][0] == inked[1][0]
+
+
 def signal(tints, limit, signed):
     """The inverse of `tint`: colours (…, 3) → values, from the shades in order."""
     low = -limit if signed else 0.0

@@ -20,13 +20,15 @@ def make(*arguments) -> None:
 def test_everything_that_the_readme_lists_is_made_from_two_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", sys.argv)
     runs = [small_run(tmp_path / name, channels=3, data=("t91",)) for name in ("trained", "nothing")]
+    runs[1].write_history([record | {"epoch": 4 * record["epoch"]} for record in runs[1].history()])
     make(*(run.path for run in runs), "--out", tmp_path / "out")
     listed = re.findall(r"[\w-]+\.(?:gif|png|jpg|svg|html)", (ROOT / "demonstrations" / "README.md").read_text("utf-8"))
     made = {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
     assert set(listed) == set(made)
     assert max(made.values()) <= 1.5e6
-    assert '"epoch": 5' in capsys.readouterr().out
-    for name, frames in (("learning.gif", 6), ("channels.gif", 6), ("kernels.gif", 6), ("scan.gif", 60)):
+    assert '"epoch": 20' in capsys.readouterr().out
+    assert ", the run nothing" in (tmp_path / "out" / "player.html").read_text("utf-8")
+    for name, frames in (("learning.gif", 6), ("channels_chelsea.gif", 6), ("kernels.gif", 6), ("scan.gif", 60)):
         with Image.open(tmp_path / "out" / name) as image:
             assert image.n_frames == frames, name
 
@@ -35,4 +37,11 @@ def test_a_run_that_saw_the_photographs_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", sys.argv)
     run = small_run(tmp_path / "run")
     with pytest.raises(SystemExit, match="trained on scikit-image's photographs"):
+        make(run.path, run.path, "--out", tmp_path / "out")
+
+
+def test_a_run_from_nothing_shorter_than_the_films_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "argv", sys.argv)
+    run = small_run(tmp_path / "run", data=("t91",))
+    with pytest.raises(SystemExit, match="has 5 epochs, expected 20 or more"):
         make(run.path, run.path, "--out", tmp_path / "out")

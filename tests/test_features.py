@@ -172,6 +172,17 @@ def test_an_orientation_is_that_of_a_drawn_line_to_the_eye():
     assert score[0] > 0.9
 
 
+@pytest.mark.parametrize("degrees", range(0, 180, 15))
+def test_the_only_edge_of_a_picture_has_its_own_orientation(degrees):
+    rows, columns = torch.meshgrid(torch.arange(96) - 47.5, torch.arange(96) - 47.5, indexing="ij")
+    angle = math.radians(degrees)
+    distance = columns * math.sin(angle) + rows * math.cos(angle)  # rows run downwards
+    channel = torch.exp(-distance.square() / 8)[None]
+    score, orientation = features.edge_following([channel], [(distance > 0).float()[None]])
+    assert orientation == [degrees]
+    assert 0.9 < score[0] <= 1
+
+
 def test_the_gradient_magnitude_follows_edges_of_every_orientation(camera):
     magnitude = torch.from_numpy(np.hypot(sobel(camera[0].numpy(), 0), sobel(camera[0].numpy(), 1)))[None]
     score, orientation = features.edge_following([magnitude], [camera])
@@ -274,7 +285,8 @@ def test_every_layer_of_an_rgb_network_on_a_tiny_picture_is_described(model, lay
     reports = features.describe(model, [torch.rand(3, 9, 7)], layer)
     assert len(reports) == getattr(model, layer).out_channels
     for report in reports:
-        assert -1.001 <= report.edges <= 1.001
+        assert -1 <= report.edges <= 1
+        assert -1 <= report.similarity <= 1
         assert 0 <= report.subject <= 1
         assert 0 <= report.active <= 1
 
@@ -284,3 +296,5 @@ def test_no_picture_and_a_mask_of_another_size_are_refused(model):
         features.describe(model, [], "layer_1")
     with pytest.raises(InputError, match="a mask is"):
         features.describe(model, [torch.rand(3, 20, 20)], "layer_1", [torch.ones(3, 3, dtype=torch.bool)])
+    with pytest.raises(InputError, match="0 masks for 1 pictures"):
+        features.describe(model, [torch.rand(3, 20, 20)], "layer_1", [])

@@ -103,6 +103,7 @@ def test_the_comparison_shows_the_pictures_their_zoom_and_their_scores(photograp
     assert shown[2].max() == 1  # clamped
     (outline,) = [patch for patch in figure.axes[0].patches if isinstance(patch, Rectangle)]
     assert (outline.get_x(), outline.get_y(), outline.get_width(), outline.get_height()) == (19.5, 9.5, 30, 15)
+    assert {"Original, 120 × 80 pixels", "the box, 30 × 15 pixels"} <= set(texts(figure))
     assert "30.00 dB · SSIM 0.9000" in texts(figure)
     assert "31.23 dB (+1.23) · SSIM 0.9124" in texts(figure)
 
@@ -222,6 +223,20 @@ def test_kernels_are_sorted_edges_by_orientation_first():
         figures.kernel_sheet(model, "layer_1", sort="beauty")
 
 
+def test_an_edge_a_little_below_180_degrees_is_said_to_lie():
+    rows, columns = torch.meshgrid(torch.arange(9.0) - 4, torch.arange(9.0) - 4, indexing="ij")
+    model = SRCNN(1, widths=(1, 2))
+    model.layer_1.weight.data = ((rows - 0.005 * columns) * torch.exp(-(rows**2 + columns**2) / 3))[None, None]
+    assert 179.5 < float(features.kernel_orientation(features.kernels(model, "layer_1"))[0]) < 180
+    assert figures.kernel_sheet(model).axes[0].texts[0].get_text() == "0 · 0°"
+
+
+def test_the_sheet_of_layer_3_says_that_it_shows_what_is_painted(model):
+    title = figures.kernel_sheet(model, "layer_3").axes[0].get_title(loc="left")
+    assert "what each of layer 2's 4 channels paints, 3 × 5 × 5" in title
+    assert "paints" not in figures.kernel_sheet(model, "layer_2").axes[0].get_title(loc="left")
+
+
 def test_the_receptive_fields_are_nested_boxes_around_the_pixel(photograph, model):
     figure = figures.receptive_field_figure(photograph, model, at=(40, 60))
     boxes = figure.axes[1].patches
@@ -241,13 +256,24 @@ def test_a_receptive_field_at_the_border_is_moved_inside(photograph, model, at):
 
 def test_curves_are_orange_for_training_and_blue_for_test_beside_bicubic():
     figure = figures.curves(history(), channel="rgb")
-    train, test, bicubic = figure.axes[0].lines
+    train, test, bicubic = figure.axes[0].lines  # a history from before training's bicubic was recorded
     assert train.get_color() == figures.THEMES["light"].orange
     assert test.get_color() == figures.THEMES["light"].blue
     np.testing.assert_array_equal(train.get_xydata(), [[100, 31], [200, 32], [300, 33]])  # None is left out
     np.testing.assert_array_equal(test.get_ydata(), [31, 32, 33, 34])
     assert set(bicubic.get_ydata()) == {32.5}
     assert figure.axes[1].get_yscale() == "log"
+
+
+def test_each_curve_has_the_bicubic_of_its_own_set_in_its_colour():
+    figure = figures.curves(history(train_bicubic_psnr_y=30.5))
+    drawn = {line.get_label(): line for line in figure.axes[0].lines}
+    look = figures.THEMES["light"]
+    for label, value, colour in (("train, 30.50", 30.5, look.orange), ("test, 32.50", 32.5, look.blue)):
+        line = drawn[f"bicubic, {label} dB"]
+        assert set(line.get_ydata()) == {value}
+        assert line.get_color() == colour
+        assert line.is_dashed()
 
 
 @pytest.mark.parametrize("records", [[], history(1), history(3, test_psnr_y=None, bicubic_psnr_y=None, test_loss=None)])

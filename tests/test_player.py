@@ -11,7 +11,8 @@ from srcnn_lib.features import feature_maps
 from srcnn_lib.images import Picture, luminance
 from srcnn_lib.metrics import psnr
 from srcnn_lib.model import SRCNN, start_from_identity
-from srcnn_lib.player import _frame, _view, player
+from srcnn_lib.pages import sheets
+from srcnn_lib.player import LEVELS, ROOT, _frame, _view, player
 from srcnn_lib.runs import Run
 from srcnn_lib.settings import Settings
 
@@ -88,6 +89,16 @@ def test_more_snapshots_than_frames_are_thinned_with_both_ends_kept(run, cat):
     steps = [snapshot.step for snapshot in run.snapshots()]
     assert f'"step":{steps[0]},' in text
     assert f'"step":{steps[-1]},' in text
+
+
+def test_the_small_weights_that_a_training_starts_from_are_not_all_stored_as_zero():
+    start = torch.empty(32, 64, 5, 5).uniform_(-0.025, 0.025, generator=torch.Generator().manual_seed(0))  # as torch's
+    stored = sheets.kernel_image(start, 0.55, LEVELS["layer_2"], colours=False, root="layer_2" in ROOT).float()
+    assert (stored != stored.median()).float().mean() > 0.5
+    # The way back: half a step of the root at most, and never the other sign.
+    stored = (stored / 127.5 - 1).unflatten(0, (32, 5)).unflatten(2, (64, 5)).transpose(1, 2)
+    expected = start.sign() * (start.abs() / 0.55).sqrt()
+    assert (stored - expected).abs().max() < 0.5 / LEVELS["layer_2"] + 0.5 / 127
 
 
 def test_where_the_lowest_quality_is_not_enough_snapshots_are_left_out_and_that_is_said(run, cat):
@@ -214,7 +225,7 @@ def test_a_channel_is_enlarged_by_a_click_and_by_the_keyboard(open_page, path):
     large = page.locator(".second .large")
     assert large.is_visible()
     assert large.locator("h4").text_content() == "Channel 3"
-    assert "12 × 5 × 5" in large.locator(".kernel-size").text_content()
+    assert large.locator(".kernel-size").text_content() == "12 × 5 × 5 weights, square root"
     assert float(large.locator(".map-range span").last.text_content()) > 0
     before = picture_of(page, ".second .map")
     page.keyboard.press("ArrowLeft")

@@ -119,7 +119,7 @@ function start(root, data) {
       say("h4", `Channel ${channel}`, large);
       legend($(".map-range", large), 0, common ? most : layer.limits[channel]);
       legend($(".kernel-range", large), -layer.kernel[3], layer.kernel[3], rgb);
-      say(".kernel-size", `${inputs === 1 ? "" : `${inputs} × `}${size} × ${size} weights`, large);
+      say(".kernel-size", `${inputs === 1 ? "" : `${inputs} × `}${size} × ${size} weights${layer.root ? ", square root" : ""}`, large);
       $(".map", large).setAttribute("aria-label", `${layer.title}, channel ${channel}`);
       $(".kernel", large).setAttribute("aria-label", `Kernel of channel ${channel}`);
       $(".previous", large).disabled = channel === 0;

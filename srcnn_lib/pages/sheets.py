@@ -34,9 +34,14 @@ def sheet(maps: Tensor, limits: Tensor) -> Tensor:
     return pixels.unflatten(0, (rows, COLUMNS)).transpose(1, 2).flatten(2).flatten(0, 1)  # (rows·tall, COLUMNS·wide)
 
 
-def kernel_image(weight: Tensor, limit: float, levels: int, colours: bool) -> Tensor:
-    """(outputs, inputs, k, k) → uint8, zero in the middle: a row of squares for each output, or one in colours."""
-    values = (weight / limit).clamp(-1, 1).mul(levels).round() / levels
+def kernel_image(weight: Tensor, limit: float, levels: int, colours: bool, root: bool = False) -> Tensor:
+    """(outputs, inputs, k, k) → uint8, zero in the middle: a row of squares for each output, or one in colours.
+
+    `root` spreads the small values before they are rounded to `levels`: the (signed) square root is stored.
+    """
+    values = (weight / limit).clamp(-1, 1)
+    values = values.sign() * values.abs().sqrt() if root else values
+    values = values.mul(levels).round() / levels
     values = (127.5 + 127.5 * values).round().to(torch.uint8)
     if colours:
         return values.permute(0, 2, 3, 1).flatten(0, 1)  # (outputs·k, k, 3)
