@@ -257,7 +257,7 @@ def animate(
     pictures: Sequence[str | Path | Tensor] = (),
     *,
     layer: str = LAYERS[1],
-    channel: str | int = 0,
+    channel: str | int | None = None,
     before_relu: bool = False,
     mode: str = "non-overlapping",
     patch: int = 33,
@@ -279,7 +279,8 @@ def animate(
         pictures: photographs, (C, H, W), or what `lens.open_picture` knows: files, addresses, "samples:chelsea".
             Without: the tiles of the run's probe, all four for a reconstruction, the first for the rest.
         layer, channel: "layer_2" or "2"; a channel's number, several as "0,5,8", also of different layers as
-            "layer_1:3,layer_2:16", "all", or "telling": up to eight that vary much and are unlike each other.
+            "layer_1:3,layer_2:16", "all", or "telling": up to eight that vary much and are unlike each other. Without
+            it channel 0, and of kernels all.
         before_relu: channels with their sign.
         mode, patch, stride: as in `scan`.
         crop: side in pixels of the square of each photograph that is taken: where bicubic loses most.
@@ -313,13 +314,13 @@ def animate(
         notes.append(f"{run.path} has {count} snapshot{'s' * (count > 1)}: that many frames")
     layer, how = _layer(layer), {"frames": frames, "theme": theme, "bar": bar}
     if what == "kernels":
-        film = kernels(snapshots, layer, **how)
+        film = kernels(snapshots, layer, only=_only(newest, layer, channel), **how)
     else:
         originals = _photographs(run, what, pictures, crop, notes)
         if what == "reconstruction":
             film = reconstruction(snapshots, originals, **how)
         elif what == "channel":
-            addresses = _addresses(newest, layer, channel, originals)
+            addresses = _addresses(newest, layer, 0 if channel is None else channel, originals)
             film = channels(snapshots, originals, addresses, before_relu=before_relu, **how)
         else:
             how |= {"patch": patch, "stride": stride}
@@ -353,6 +354,13 @@ def _layer(name: str) -> str:
     if layer not in LAYERS:
         raise InputError(f"{name!r} is no layer of this network, expected one of {', '.join(LAYERS)}")
     return layer
+
+
+def _only(model: SRCNN, layer: str, channel: str | int | None) -> list[int] | None:
+    """The channels whose kernels are meant; None for all, as in layer 3, which is shown by the channels it reads."""
+    if channel in (None, "all", "telling") or layer == LAYERS[-1]:
+        return None
+    return [features.parse_address(address, model)[1] for address in _addresses(model, layer, channel, [])]
 
 
 def _addresses(model: SRCNN, layer: str, channel: str | int, originals: list[Tensor]) -> list[str]:

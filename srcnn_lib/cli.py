@@ -358,7 +358,9 @@ def animate(
         typer.Option(help="A photograph, or samples:chelsea; several go side by side. The run's probe without it."),
     ] = None,
     layer: Annotated[str, typer.Option(help="layer_1, layer_2 or layer_3.")] = "layer_2",
-    channel: Annotated[str, typer.Option(help="A channel's number, several as 0,5,8, all, or telling.")] = "0",
+    channel: Annotated[
+        str | None, typer.Option(help="A channel's number, several as 0,5,8, all, or telling; 0 without, kernels all.")
+    ] = None,
     before_relu: Annotated[bool, typer.Option("--before-relu", help="Channels with their sign.")] = False,
     mode: Annotated[str, typer.Option(help="Of a scan: non-overlapping or overlapping.")] = "non-overlapping",
     stride: Annotated[int, typer.Option(help="Of an overlapping scan: pixels from patch to patch.")] = 11,
@@ -401,7 +403,7 @@ def player(
 
     with Bar("snapshots") as bar:
         pages.write(page(Run(run), image, crop=crop, frames=frames, max_mb=max_mb, bar=bar), out)
-    print(f"{out}  {out.stat().st_size / 2**20:.1f} MB")
+    print(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()
@@ -421,7 +423,7 @@ def compare(
     _check_choice("which", which, ("newest", "best"))
     model, _ = open_weights(weights or released_for(scale)[0], which)
     pages.write(slider.compare(image, model, scale), out)
-    print(f"{out}  {out.stat().st_size / 2**20:.1f} MB")
+    print(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
 
 
 @app.command()

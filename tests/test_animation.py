@@ -395,6 +395,16 @@ def test_some_kernels_are_those_of_their_channels(run):
     assert ((warmth > 0) == (weight > 0))[seen].all()
 
 
+def test_the_command_takes_the_kernels_of_the_channels_that_are_named(run, tmp_path):
+    made = []
+    for channel in (None, "1,5"):
+        path, _ = animation.animate(
+            run, "kernels", layer="layer_1", channel=channel, frames=2, out=tmp_path / "kernels.gif"
+        )
+        made.append(Image.open(path).size)
+    assert made[0] != made[1]
+
+
 def test_three_channels_in_the_middle_are_no_colours(tmp_path):
     run = Run.create(tmp_path / "run", Settings.of(channels=3, widths=(3, 2)))
     run.write_snapshot(start_from_identity(SRCNN(3, widths=(3, 2))), 0, 0)
