@@ -25,6 +25,7 @@ def shown(tmp_path_factory):
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("IPYTHONDIR", str(folder / "ipython"))
         small = {"second": str(folder / "cat.png"), "crop": CROP, "frames": FRAMES, "practice_steps": 8}
+        small["channels"] = "0, 1, 2, 3, 4, 5, 6, 7"  # which are telling depends on the training
         return executed(copy_with("animation", folder, **small)), folder
 
 
