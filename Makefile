@@ -37,7 +37,7 @@ TRAIN = resume=$$(test -e $(1)/config.json && echo --resume); $(BIN)/srcnn train
 # From the run behind the released ×2 network (half an hour on two cores where it is not there yet) and one of a minute.
 demonstrations: $(ENV)/library
 	$(call TRAIN,runs/srcnn_y_x2,$(PHOTOGRAPHS) $(X2))
-	$(call TRAIN,runs/t91-from-nothing,--data t91 --channels 1 --widths 64$(,)32 --limit 30 --init torch --epochs 20)
+	$(call TRAIN,runs/t91-from-nothing,$(NOTHING))
 	$(BIN)/python demonstrations/make.py runs/srcnn_y_x2 runs/t91-from-nothing
 
 $(ENV)/library: pyproject.toml constraints.txt
@@ -56,20 +56,21 @@ $(ENV)/everything: $(ENV)/library
 # `make saved/srcnn_y_x2.safetensors` one. Hours on two cores; stopped and called again, it goes on.
 weights: saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth
 
-, := ,
 PHOTOGRAPHS := --data t91 --data bsds500 --test bsds500:validation
 Y_NETWORK := --channels 1 --widths 64,32 --shrink 0.8,0.6
+NOTHING := --data t91 --channels 1 --widths 64,32 --limit 30 --init torch --epochs 20
 X2 := $(Y_NETWORK) --scale 2 --steps 40000
 saved/srcnn_y_x2.safetensors: TRAINING = $(X2)
 saved/srcnn_y_x3.safetensors: TRAINING = $(Y_NETWORK) --scale 3 --steps 80000 --finish 0.0376
 saved/srcnn_y_x4.safetensors: TRAINING = $(Y_NETWORK) --scale 4 --steps 80000 --finish 0.0384
 saved/srcnn_y_x4.safetensors: MORE = --steps 95000
 saved/isr_best.pth: TRAINING = --scale 2 --steps 8000 --objective mse --finish 0
+RUN = runs/$(basename $(notdir $@))
 .PHONY: saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth
 saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth: $(ENV)/library
-	$(call TRAIN,runs/$(basename $(notdir $@)),$(PHOTOGRAPHS) $(TRAINING))
-	$(if $(MORE),$(BIN)/srcnn train --out runs/$(basename $(notdir $@)) --resume $(MORE))
-	$(BIN)/srcnn release runs/$(basename $(notdir $@)) --out $@
+	$(call TRAIN,$(RUN),$(PHOTOGRAPHS) $(TRAINING))
+	$(if $(MORE),$(BIN)/srcnn train --out $(RUN) --resume $(MORE))
+	$(BIN)/srcnn release $(RUN) --out $@
 
 # make repository URL=https://github.com/OWNER/NAME: the public address, wherever it stands.
 repository:

@@ -130,7 +130,7 @@ def draw_bicubic(history: list[dict], ax) -> None:
         if points:
             ax.plot(*zip(*points, strict=True), color=colour, lw=2, label=f"{part}, {points[-1][1]:.2f} dB")
     ax.margins(y=0.3)
-    figures._plain(ax, "PSNR of bicubic (Y), dB: what has to be passed", look)
+    figures.plain(ax, "PSNR of bicubic (Y), dB: what has to be passed", look)
 
 
 def facts(run: Run) -> dict:

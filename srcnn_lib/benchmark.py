@@ -3,11 +3,9 @@
 A second is worth little on a machine that others share, so contestants take turns and the best turn of each counts.
 """
 
-import contextlib
 import gc
 import math
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -24,6 +22,7 @@ from . import figures, inference, pairs, training
 from .crops import TILE, TenCrops, tile_places
 from .datasets import photographs
 from .degradation import degrade
+from .devices import processor
 from .evaluation import evaluate, score
 from .images import luminance
 from .model import SRCNN, start_from_identity
@@ -47,10 +46,7 @@ def machine(device: torch.device | None = None) -> str:
     device = device or training.device_of("auto")
     if device.type == "cuda":
         return torch.cuda.get_device_name()
-    name = platform.processor() or platform.machine()
-    with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
-        name = next((line.partition(":")[2].strip() for line in file if line.startswith("model name")), name)
-    return f"{name}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    return f"{processor()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads, torch {torch.__version__}"
 
 
 def in_turn(contestants: dict[str, Callable[[], object]], turns: int, device: torch.device) -> dict[str, float]:

@@ -35,8 +35,8 @@ def _fail(message: str, status: int = 2) -> typing.NoReturn:
     sys.exit(status)
 
 
-def follow(records, run, quiet: bool = False) -> None:
-    """Take a training to its end with a progress bar, and a line an epoch."""
+def follow(records, run, quiet: bool = False):
+    """Take a training to its end with a progress bar, and a line an epoch; returns its last record, if there is any."""
     from tqdm import tqdm
 
     channel = "y" if run.settings.channels == 1 else "rgb"
@@ -55,8 +55,7 @@ def follow(records, run, quiet: bool = False) -> None:
                 bar.set_postfix_str(f"{record.crops_per_second:.0f} crops/s")
                 line = f"{record.metrics['epoch']:>7g} {record.step:>8} {loss:>10.6f}"
                 bar.write(line + "".join(f"{value:>10.2f}" for value in decibels))
-    if record and record.step < record.steps:
-        print(f"stopped at step {record.step} of {record.steps}; --resume goes on from there")
+    return record
 
 
 def print_table(table: dict) -> None:

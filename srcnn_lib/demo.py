@@ -74,7 +74,7 @@ def released_line(photograph, table: dict) -> str:
     """What the network that `srcnn upscale` takes reaches on the same photograph: what a longer training brings."""
     path, _ = released_for(table["scale"])
     model, _ = open_weights(path)
-    reached = evaluation.evaluate(model, photograph, photograph.names, table["scale"])
+    reached = evaluation.compare(model, photograph[0].pixels, table["scale"])
     gain = reached["srcnn"]["psnr_y"] - table["bicubic"]["psnr_y"]
     trained = f", {model.metadata['steps']:,} steps on more photographs" if "steps" in model.metadata else ""
     return f"{gain:+.2f} dB: the network that comes along ({path.name}{trained}), which never saw it either"

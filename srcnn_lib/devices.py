@@ -90,10 +90,10 @@ def describe(device: torch.device) -> str:
             return get_gpu_info()[0][0]
     if device.type == "cuda":
         return torch.cuda.get_device_name()
-    return f"{device.type}, {os.cpu_count()} cores, {_processor()}"
+    return f"{device.type}, {os.cpu_count()} cores, {processor()}"
 
 
-def _processor() -> str:
+def processor() -> str:
     """Its model, where the system tells; its kind elsewhere."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         for line in file:

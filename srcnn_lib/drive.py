@@ -123,12 +123,20 @@ def remove_piece(folder: Path, name: str) -> None:
 
 def listings(folder: Path) -> list[Listing]:
     """All listings in a run's folder that can be read, the newest first."""
+    return _readable(folder, _listing_names(folder))
+
+
+def _readable(folder: Path, names: list[str]) -> list[Listing]:
     found = []
-    for name in os.listdir(folder):
-        if LISTING.fullmatch(name):
-            with contextlib.suppress(DamagedError):
-                found.append(_read_listing(folder, name))
-    return sorted(found, key=lambda listing: listing.name, reverse=True)
+    for name in names:
+        with contextlib.suppress(DamagedError):
+            found.append(_read_listing(folder, name))
+    return found
+
+
+def _listing_names(folder: Path) -> list[str]:
+    """Of all listings, whether they can be read or not, the newest first."""
+    return sorted(filter(LISTING.fullmatch, os.listdir(folder)), reverse=True)
 
 
 def _read_listing(folder: Path, name: str) -> Listing:
@@ -185,11 +193,11 @@ def restore(
     if drive_folder is None:
         return None
     try:
-        found = _found(Path(drive_folder), name)
+        found, newest = _found(Path(drive_folder), name)
         for damage_allowed in (False, True):
             for listing in found:
                 if _take(Path(drive_folder) / name, listing, target, damage_allowed):
-                    say(_account(listing, target, listing.name == _newest_name(Path(drive_folder) / name)))
+                    say(_account(listing, target, listing.name == newest))
                     return target
     except GoneError as error:
         raise InputError(
@@ -200,20 +208,17 @@ def restore(
     return None
 
 
-def _newest_name(folder: Path) -> str:
-    """Of the listings, whether it can be read or not."""
-    return max((name for name in os.listdir(folder) if LISTING.fullmatch(name)), default="")
-
-
-def _found(drive_folder: Path, name: str) -> list[Listing]:
+def _found(drive_folder: Path, name: str) -> tuple[list[Listing], str]:
+    """The listings of a run that can be read, the newest first; the name of the newest, whether or not it can be."""
     try:
         os.listdir(drive_folder)  # where even this is missing it is the mount that is, not the run
     except OSError as error:
         raise GoneError(error.strerror) from error
     try:
-        return listings(drive_folder / name)
+        names = _listing_names(drive_folder / name)
+        return _readable(drive_folder / name, names), names[0] if names else ""
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        return [], ""
     except OSError as error:
         raise GoneError(error.strerror) from error
 

@@ -303,8 +303,8 @@ def edge_following(maps: Sequence[Tensor], images: Sequence[Tensor]) -> tuple[Te
     # Where edges have few directions the steered maps are nearly proportional and correlate alike: the orientation that
     # has most edges is meant, which is what a covariance tells; and an orientation rather than the magnitude.
     near = scores >= scores.amax(1, keepdim=True) - TIE
-    worth = torch.where(near, scores * edges.std(1, correction=0), torch.tensor(-9.0))
-    worth[:, -1] = -9
+    worth = torch.where(near, scores * edges.std(1, correction=0), -torch.inf)
+    worth[:, -1] = -torch.inf
     magnitude = scores[:, -1] > scores[:, :-1].amax(1) + 0.01
     best = torch.where(magnitude, len(edges) - 1, worth.argmax(1)).tolist()
     scores = scores[torch.arange(len(best)), best]

@@ -486,7 +486,7 @@ def draw_psnr(history: Sequence[dict], ax: Axes, *, channel: str = "y", theme: s
         # From torch's initialisation the first steps would press everything that matters into a line.
         ax.set_ylim(bottom=min(bicubic) - 6)
         heading += f" (from {start:.1f})"
-    _plain(ax, heading, look)
+    plain(ax, heading, look)
 
 
 def draw_loss(history: Sequence[dict], ax: Axes, *, theme: str = "light") -> None:
@@ -498,7 +498,7 @@ def draw_loss(history: Sequence[dict], ax: Axes, *, theme: str = "light") -> Non
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if decades else MaxNLocator(6))
     ax.yaxis.set_major_formatter("{x:g}")
     ax.yaxis.set_minor_locator(NullLocator())
-    _plain(ax, "Mean squared error (the loss)", look)
+    plain(ax, "Mean squared error (the loss)", look)
 
 
 def against_time(
@@ -525,7 +525,7 @@ def against_time(
             f"{name}, {value:.2f}", (0.008, value), xycoords=("axes fraction", "data"), xytext=(0, 3),
             textcoords="offset points", color=look.muted, size=SMALL, va="bottom",
         )  # fmt: skip
-    _plain(ax, title or "PSNR on Y, dB", look)
+    plain(ax, title or "PSNR on Y, dB", look)
     ax.set_xlabel("minutes of training", color=look.muted, size=TEXT)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:g}")
@@ -542,7 +542,7 @@ def _plot(history: Sequence[dict], ax: Axes, name: str, colour: str, label: str)
     return [value for _, value in points]
 
 
-def _plain(ax: Axes, title: str, look: Theme) -> None:
+def plain(ax: Axes, title: str, look: Theme) -> None:
     """Axes of a chart: a light grid, no box, the title says what is drawn."""
     ax.set_facecolor(look.ground)
     ax.set_title(title, color=look.ink, size=HEADING, loc="left")

@@ -40,7 +40,9 @@ def train(settings: Settings, path: str | Path, quiet: bool = False) -> Run | No
         return None
     for note in filter(None, (group.note, *data.notes)):
         print(note)
-    follow(records, run, quiet)
+    last = follow(records, run, quiet)
+    if last and last.step < last.steps:
+        print(f"stopped at step {last.step} of {last.steps}; --resume goes on from there")
     if not run.snapshots():  # stopped while it was getting ready
         print(f"{run.path} has not begun; --resume begins it")
         return run

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from .model import SRCNN
-from .tiles import _out_of_memory, bytes_a_pixel
+from .tiles import bytes_a_pixel, out_of_memory
 
 BATCH_BYTES = 64 * 2**20  # what the feature maps of a batch may take: larger ones were slower on a CPU
 
@@ -65,7 +65,7 @@ def _patches(
         try:
             results = _run(windows[:, top, left].transpose(0, 1), model)  # (batch, C, height, width)
         except RuntimeError as error:
-            if len(numbers) == 1 or not _out_of_memory(error):
+            if len(numbers) == 1 or not out_of_memory(error):
                 raise
             results = None
         if results is None:  # not above: there the error still holds what the pass had in memory

@@ -181,7 +181,7 @@ class Run:
                 state = torch.load(path, map_location="cpu", weights_only=True)
                 if "step" not in state:
                     raise ValueError("no state of a training")
-                return {"asked": state.get("steps"), **state}, notes  # the first versions did not write what was asked
+                return state, notes
             except Exception:  # torch answers a damaged file with half a dozen kinds of exception
                 notes.append(f"{path} is damaged; the checkpoint before it is taken")
         return None, notes

@@ -84,7 +84,7 @@ def _fill(result: Tensor, upsampled: Tensor, model: SRCNN, tiles: Tiles, top: in
             result[:] = _tile(upsampled, model, (top, top + height), (left, left + width))
             return
         except RuntimeError as error:
-            if longest <= SMALLEST or not _out_of_memory(error):
+            if longest <= SMALLEST or not out_of_memory(error):
                 raise
         tiles.halve(longest)  # not above: there the error still holds what the pass had in memory
     for down, across in itertools.product(spans(height, tiles.side), spans(width, tiles.side)):
@@ -92,7 +92,7 @@ def _fill(result: Tensor, upsampled: Tensor, model: SRCNN, tiles: Tiles, top: in
         _fill(part, upsampled, model, tiles, top + down[0], left + across[0])
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
+def out_of_memory(error: RuntimeError) -> bool:
     """Of a GPU. Apple's has no exception of its own for it, nor has what CUDA allocates without torch."""
     return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)
 

@@ -288,7 +288,8 @@ class State:
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.loss_sum.copy_(state["loss_sum"])
-        for name in ("step", "steps", "asked", "epoch", "rate_factor", "crops", "history", "seconds"):
+        self.asked = state.get("asked", state["steps"])  # the first versions did not write it
+        for name in ("step", "steps", "epoch", "rate_factor", "crops", "history", "seconds"):
             setattr(self, name, state[name])
         torch.set_rng_state(state["random"])
 
@@ -401,7 +402,7 @@ class Keeper:
         notes, self.notes = tuple(self.notes), []
         return notes
 
-    def resume(self, interrupted: Callable[[], bool] = lambda: False) -> bool:
+    def resume(self, interrupted: Callable[[], bool]) -> bool:
         """Bring every rank's state to where the run stopped, or begin the run with its snapshot of step 0.
 
         Returns whether it was left to finish; interrupted while it times the first steps, the run is as it was.
@@ -566,7 +567,7 @@ def steps_in(state: State, seconds: float, interrupted: Callable[[], bool] = lam
     """How many steps fit into the time, from steps taken on a copy of the network before the first.
 
     The copy keeps the real training free of it: its steps, once fixed, are a number like any other, so that a run of
-    minutes resumes to the bit as well. Several ranks take them together, as long as the main one's clock says. None, 0,
+    minutes resumes to the bit as well. Several ranks take them together, as long as the main one's clock says. 0
     where any of them is interrupted.
     """
     began, group = time.monotonic(), state.group

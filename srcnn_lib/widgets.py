@@ -44,7 +44,7 @@ def open_run(path: str | Path, settings: Settings) -> Run:
     run = Run(path)
     if differing := run.settings.differences(settings):
         raise InputError(f"{path} was made with other settings: {'; '.join(differing)}; give the run another name")
-    if settings.minutes and settings.minutes != run.settings.minutes:
+    if settings.minutes and settings.minutes != run.settings.minutes and run.checkpoints():
         print("The run's end stays where it is: give epochs to move it, or another name for a new run.")
     return run
 
@@ -222,9 +222,7 @@ class Panel:
         if record:
             if record.crops_per_second:
                 figures.append((f"{record.crops_per_second:,.0f}", "crops a second"))
-            figures += [
-                (panel.scientific(record.rate, 1), "learning rate"),
-            ]
+            figures.append((panel.scientific(record.rate, 1), "learning rate"))
         return figures
 
     def _columns(self) -> list[tuple[str, list[str]]]:

@@ -695,3 +695,12 @@ def test_a_training_goes_on_in_a_new_runtime_to_the_bit(drive, photograph_folder
     assert len(list(fit(run.settings, run, data))) == 7
     assert weights_sum(run)[1] == weights_sum(straight)[1]
     assert [s.step for s in run.snapshots()] == [s.step for s in straight.snapshots()]
+
+
+def test_a_newest_listing_that_can_not_be_read_is_said(drive, run, mirrored, tmp_path):
+    states = at_steps(drive, run, mirrored, 10, 20)
+    newest = max((drive / run.name).glob("latest-*.json"))
+    newest.write_text("{")
+    said = []
+    assert contents_of(restored(drive, tmp_path, said)) == states[-2]
+    assert "step 10; what was newer there is damaged" in said[0]

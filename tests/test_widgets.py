@@ -320,6 +320,7 @@ def test_a_run_is_made_once_and_gone_on_with_after(tmp_path, capsys):
     settings = Settings.of(epochs=2)
     widgets.open_run(tmp_path / "run", settings)
     assert widgets.open_run(tmp_path / "run", Settings.of(epochs=5)).settings == settings
+    Run(tmp_path / "run").write_checkpoint({}, 0, None, 3)  # it has begun: its end is fixed
     assert widgets.open_run(tmp_path / "run", Settings.of(minutes=3.0)).settings == settings
     assert "end stays where it is" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"widths was \[128, 64\], now \[64, 32\]; give the run another name"):
