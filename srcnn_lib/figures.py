@@ -553,7 +553,8 @@ def plain(ax: Axes, title: str, look: Theme) -> None:
     for spine in ax.spines.values():
         spine.set_visible(False)
     if ax.get_legend_handles_labels()[0]:
-        ax.legend(frameon=False, labelcolor=look.ink, fontsize=TEXT)
+        # On a ground of its own: where every corner has a line, the text stays legible on it.
+        ax.legend(facecolor=look.ground, edgecolor="none", framealpha=0.85, labelcolor=look.ink, fontsize=TEXT)
 
 
 def _outline(ax: Axes, box: Box, colour: str, label: str = "") -> None:
