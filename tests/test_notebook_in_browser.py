@@ -79,8 +79,9 @@ class Notebook:
     def steps(self) -> list[int]:
         """[step, of how many]"""
         place = self.page.locator(".srcnn-live .row").first.inner_text()
-        found = re.search(r"step ([\d\s]+) of ([\d\s]+\d)", place)
-        return [int(re.sub(r"\s", "", number)) for number in found.groups()] if found else [0, 0]
+        # Not \s between the thousands: it would run on into the next line, which begins with the minutes left.
+        found = re.search("step ([\\d\u2009]+) of ([\\d\u2009]+)", place)
+        return [int(number.replace("\u2009", "")) for number in found.groups()] if found else [0, 0]
 
     def press(self, command: str) -> None:
         self.page.locator(f".widget-button:text-is('{LABELS[command][0]}')").click()
