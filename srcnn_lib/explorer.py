@@ -46,7 +46,7 @@ class Explorer(ipywidgets.VBox):
     def __init__(
         self,
         source: Run | str | Path | None = None,
-        picture: Picture | str | Path = "samples:chelsea",
+        picture: Picture | str | Path = "samples:astronaut",
         *,
         layer: str = LAYERS[0],
         channel: int | None = None,

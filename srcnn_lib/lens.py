@@ -28,7 +28,7 @@ WEAKEST = 0.02  # of the layer's range: a channel that stays below is drawn as w
 class Lens:
     """A photograph, looked at through the networks of a run, or through the one in a file of weights.
 
-        Lens("runs/first", "samples:chelsea").channel("layer_1:12", step=256)
+        Lens("runs/first", "samples:astronaut").channel("layer_1:12", step=256)
 
     What the layers see is kept, so that the next look at it costs nothing. A step is one of `steps`, None the newest.
     Ranges of values are those of the first and the newest snapshot together: the same colour means the same value at
@@ -43,7 +43,7 @@ class Lens:
         InputError: no run, no snapshots, no weights, or a picture that can't be read.
     """
 
-    def __init__(self, source: Run | str | Path, picture: Picture | str | Path = "samples:chelsea", *, crop: int = 256):
+    def __init__(self, source: Run | str | Path, picture: Picture | str | Path = "samples:astronaut", *, crop: int = 256):
         self.source = source.path if isinstance(source, Run) else Path(source)
         self.run = None if self.source.is_file() else Run(self.source)
         self._snapshots = {snapshot.step: snapshot for snapshot in _snapshots(self.source, self.run)}
@@ -157,7 +157,7 @@ def open_picture(source: Picture | str | Path, run: Run | None = None) -> Pictur
 
     Args:
         source: a picture that is read already, an address, a file, what `datasets.photographs` knows, of which the
-            first is taken, such as "samples:chelsea", or "probe:0" to "probe:3", a tile of the run's probe.
+            first is taken, such as "samples:astronaut", or "probe:0" to "probe:3", a tile of the run's probe.
 
     Raises:
         InputError: nothing of all that.

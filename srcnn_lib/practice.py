@@ -9,7 +9,7 @@ from .training import fit
 
 SHORT = {
     "data": ("samples",),
-    "test": ("samples:chelsea",),
+    "test": ("samples:astronaut",),
     "channels": 1,
     "widths": (64, 32),
     "steps": 300,
@@ -25,7 +25,7 @@ def run_or_practice(path: str | Path, name: str = "practice", **settings) -> Run
         path: of a run's folder.
         name: of the practice run's folder.
         settings: of the practice run, in place of its own: a small network on luminance, 300 steps on the photographs
-            that come with scikit-image (without the cat), which take two CPU cores less than a minute.
+            that come with scikit-image (without the astronaut), which take two CPU cores less than a minute.
 
     Raises:
         InputError: a setting that can't be used.

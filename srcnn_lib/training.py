@@ -26,6 +26,7 @@ from .settings import Settings
 from .steering import Steering
 
 TINY = 1e-6  # added to a crop's mean squared error (60 dB) before its root, whose slope at zero has no end
+CACHED = 32  # crops at a time on a CPU, whose caches hold their maps: 1 280 a step go up to a quarter faster
 CHECKPOINT_SECONDS = 60  # what a killed process loses at most, in the middle of a long epoch
 
 
@@ -186,13 +187,17 @@ class State:
         original = original.to(self.device, non_blocking=True)
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate() * group["share"]
-        with self.autocast():
-            reconstructed = predict(self.model, upsampled)  # (B, C, patch, patch)
-        squared = (reconstructed.float() - original).square().mean((1, 2, 3))  # (B,) mean squared error of each crop
-        errors = squared if self.settings.objective == "mse" else (squared + TINY).sqrt()
         self.optimiser.zero_grad(set_to_none=True)
-        self.scaler.scale(errors.sum() / crops).backward()  # this rank's part of the mean over the batch
-        loss = squared.detach().sum() / crops
+        loss = torch.zeros((), device=self.device)
+        # On a CPU a few crops after the other: their maps stay in its caches.
+        at_once = CACHED if self.device.type == "cpu" else max(len(original), 1)
+        for given, wanted in zip(upsampled.split(at_once), original.split(at_once), strict=True):
+            with self.autocast():
+                reconstructed = predict(self.model, given)  # (b, C, patch, patch)
+            squared = (reconstructed.float() - wanted).square().mean((1, 2, 3))  # (b,) mean squared error of each crop
+            errors = squared if self.settings.objective == "mse" else (squared + TINY).sqrt()
+            self.scaler.scale(errors.sum() / crops).backward()  # their part of the mean over the batch
+            loss += squared.detach().sum() / crops
         if self.group.size > 1:
             self._sum_up(loss)
         self.scaler.step(self.optimiser)

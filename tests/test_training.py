@@ -106,6 +106,19 @@ def test_a_step_is_adams_on_the_errors_of_the_interior(small, objective):
         assert torch.allclose(moved[clear], -rate * parameter.grad.sign()[clear], rtol=2e-2)
 
 
+@pytest.mark.parametrize("crops", [8, 7])
+def test_a_batch_taken_in_parts_has_the_gradient_of_the_whole(small, monkeypatch, crops):
+    data, gradients = pairs.load(small), []
+    for at_once in (3, 100):
+        monkeypatch.setattr("srcnn_lib.training.CACHED", at_once)
+        state = State(small, data)
+        state.steps = 1
+        monkeypatch.setattr(state.optimiser, "step", lambda: None)
+        loss = state.take_step(*data.train.batch(0, 0, crops))
+        gradients.append(torch.cat([loss[None], *(part.grad.flatten() for part in state.model.parameters())]))
+    assert torch.allclose(*gradients, rtol=1e-4, atol=1e-7)
+
+
 def test_the_averaged_weights_follow_the_published_decay(small):
     data = pairs.load(small)
     state = State(small, data)
