@@ -250,7 +250,7 @@ def benchmark_train(
         "",
         f"RGB, 9-5-5, {plain_widths[0]}-{plain_widths[1]}, 33×33 zero-padded crops, {10 * per_step:,} a step, Adam "
         "1e-4, the same tiles, one after the other:",
-        f"{'':44} {'crops/s':>8} {'× plain':>8}",
+        f"{'':34} {'crops/s':>8} {'× plain':>8} {'of the matrix rate':>19}",
     ]
     tiles = _tiles(per_step * steps)
     # The plain way's workers would prepare its next crops while another is timed: it is over before ours begins.
@@ -262,7 +262,11 @@ def benchmark_train(
         ours = lambda learning=learning: sum(_step(learning) for _ in range(steps))  # noqa: E731
         speeds[f"ours, {arithmetic}"] = _crops_a_second(ours)
     slowest = speeds["the plain way, end to end"]
-    lines += [f"{name:44} {speed:8.1f} {speed / slowest:8.2f}" for name, speed in speeds.items()]
+    for name, speed in speeds.items():
+        ceiling = rates["bfloat16" if "16" in name else "float32"] / multiply_adds(
+            learning.model, 1, learning.settings.patch
+        )
+        lines.append(f"{name:34} {speed:8.1f} {speed / slowest:8.2f} {speed / ceiling:19.0%}")
 
     settings = Settings.of(data=("samples",), channels=channels, widths=tuple(widths), steps=10**6, device=device)
     learning = training.State(settings, pairs.load(settings))

@@ -43,7 +43,9 @@ class Lens:
         InputError: no run, no snapshots, no weights, or a picture that can't be read.
     """
 
-    def __init__(self, source: Run | str | Path, picture: Picture | str | Path = "samples:astronaut", *, crop: int = 256):
+    def __init__(
+        self, source: Run | str | Path, picture: Picture | str | Path = "samples:astronaut", *, crop: int = 256
+    ):
         self.source = source.path if isinstance(source, Run) else Path(source)
         self.run = None if self.source.is_file() else Run(self.source)
         self._snapshots = {snapshot.step: snapshot for snapshot in _snapshots(self.source, self.run)}
