@@ -513,24 +513,28 @@ def against_time(
     look = _theme(theme)
     figure = _figure(9, 5, look)
     ax = figure.subplots()
+    lowest, highest = min(lines.values()), max(*lines.values(), *(points[-1][1] for points in curves.values()))
+    low, high = lowest - 0.15 * (highest - lowest), highest + 0.1 * (highest - lowest)
+    labels = [(value, f"{name}, {value:.2f}", look.muted) for name, value in lines.items()]
     for (name, points), colour in zip(curves.items(), (look.blue, look.orange, look.green), strict=False):
-        ax.plot(*zip(*points, strict=True), color=colour, lw=2.4, label=f"{name}, {points[-1][1]:.2f}")
-    lowest, highest = min(lines.values()), max(lines.values())
-    ax.set_ylim(lowest - 0.35 * (highest - lowest), highest + 0.2 * (highest - lowest))
+        ax.plot(*zip(*points, strict=True), color=colour, lw=2.4)
+        reached = points[-1][1]
+        below = " (below)" if reached < low else ""
+        labels.append((max(reached, low), f"{name}, {reached:.2f}{below}", colour))
+    ax.set_ylim(low, high)
     ax.set_xscale("log")
     ax.margins(x=0.02)
-    for name, value in lines.items():
+    for value in lines.values():
         ax.axhline(value, color=look.muted, lw=1.2, ls=(0, (5, 3)))
-        ax.annotate(
-            f"{name}, {value:.2f}", (0.008, value), xycoords=("axes fraction", "data"), xytext=(0, 3),
-            textcoords="offset points", color=look.muted, size=SMALL, va="bottom",
-        )  # fmt: skip
+    place = -math.inf
+    for value, text, colour in sorted(labels):
+        place = max((value - low) / (high - low), place + 0.05)  # one line of text apart at the least
+        ax.annotate(text, (1.01, place), xycoords="axes fraction", color=colour, size=SMALL, va="center")
     plain(ax, title or "PSNR on Y, dB", look)
     ax.set_xlabel("minutes of training", color=look.muted, size=TEXT)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:g}")
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.legend(frameon=False, labelcolor=look.ink, fontsize=TEXT, loc="lower right")
     return figure
 
 

@@ -24,7 +24,7 @@ def test_everything_that_the_readme_lists_is_made_from_two_runs(tmp_path, monkey
     make(*(run.path for run in runs), "--out", tmp_path / "out")
     listed = re.findall(r"[\w-]+\.(?:gif|png|jpg|svg|html)", (ROOT / "demonstrations" / "README.md").read_text("utf-8"))
     made = {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
-    assert set(listed) == set(made)
+    assert set(listed) == {*made, "quality.svg"}  # that one takes half an hour, and a benchmark makes it
     assert max(made.values()) <= 1.5e6
     assert '"epoch": 20' in capsys.readouterr().out
     assert ", the run nothing" in (tmp_path / "out" / "player.html").read_text("utf-8")
