@@ -77,20 +77,23 @@ def test_both_recipes_learn_with_both_kinds_of_crops(photograph_folder, recipe, 
 
 
 @pytest.mark.parametrize("objective", ["mse", "rmse"])
-def test_a_step_is_adams_on_the_errors_of_the_interior(small, objective):
-    """One step against a plain one written here."""
+@pytest.mark.parametrize("centre", [0.0, 0.45])
+def test_a_step_is_adams_on_the_errors_of_the_interior(small, objective, centre):
+    """One step against a plain one written here, of a network from whose input the centre is taken."""
     settings = dataclasses.replace(
-        small, optimiser="adam", objective=objective, ema=0.0, warmup=0, schedule="constant"
+        small, optimiser="adam", objective=objective, ema=0.0, warmup=0, schedule="constant", centre=centre
     )  # fmt: skip
     data = pairs.load(settings)
     state = State(settings, data)
     state.steps = 1
     torch.manual_seed(settings.seed)
     model = new_model(settings)
+    with torch.no_grad():
+        model.layer_1.bias += centre * model.layer_1.weight.sum((1, 2, 3))
     upsampled, original = data.train.batch(0, 0, 8)
     shown = state.take_step(upsampled, original)
 
-    features = F.relu(F.conv2d(upsampled, model.layer_1.weight, model.layer_1.bias))
+    features = F.relu(F.conv2d(upsampled - centre, model.layer_1.weight, model.layer_1.bias))
     features = F.relu(F.conv2d(features, model.layer_2.weight, model.layer_2.bias))
     differences = F.conv2d(features, model.layer_3.weight, model.layer_3.bias) - original
     assert shown.item() == pytest.approx(differences.square().mean().item(), rel=1e-4)
@@ -98,12 +101,16 @@ def test_a_step_is_adams_on_the_errors_of_the_interior(small, objective):
         differences.square().mean().backward()
     else:
         sum(crop.square().mean().sqrt() for crop in differences).backward()
+    with torch.no_grad():
+        state.model.layer_1.bias += centre * state.model.layer_1.weight.sum((1, 2, 3))
     # The first step of Adam moves every weight by its rate against the sign of the gradient.
     for name, parameter in model.named_parameters():
         rate = settings.rate * (settings.last_layer_rate if name.startswith("layer_3") else 1)
+        rate *= 0.1 if centre and name == "layer_1.bias" else 1
         moved = state.model.state_dict()[name] - parameter.detach()
         clear = parameter.grad.abs() > 1e-5
-        assert torch.allclose(moved[clear], -rate * parameter.grad.sign()[clear], rtol=2e-2)
+        assert clear.any()
+        assert torch.allclose(moved[clear], -rate * parameter.grad.sign()[clear], rtol=2e-2, atol=1e-6)
 
 
 @pytest.mark.parametrize("crops", [8, 7])
@@ -117,6 +124,31 @@ def test_a_batch_taken_in_parts_has_the_gradient_of_the_whole(small, monkeypatch
         loss = state.take_step(*data.train.batch(0, 0, crops))
         gradients.append(torch.cat([loss[None], *(part.grad.flatten() for part in state.model.parameters())]))
     assert torch.allclose(*gradients, rtol=1e-4, atol=1e-7)
+
+
+def test_channels_that_are_never_active_begin_anew_and_the_picture_stays_as_it_is(small):
+    data = pairs.load(small)
+    state = State(dataclasses.replace(small, recycle=1, rate=1e-12, ema=0.0), data)
+    state.steps = 10
+    given = data.train_patches.y[0]
+    with torch.no_grad():
+        state.model.layer_1.bias[3] = state.model.layer_2.bias[2] = -100.0
+        state.averaged.load_state_dict(state.model.state_dict())
+        before = state.model.valid(given)
+    for _ in range(6):
+        state.take_step(*state.batch())
+    for model in (state.model, state.averaged):
+        with torch.no_grad():
+            first = F.relu(model.layer_1(given))
+            second = F.relu(model.layer_2(first))
+            assert torch.allclose(model.valid(given), before, atol=1e-6)
+        assert first[:, 3].any()
+        assert second[:, 2].any()
+        assert model.layer_1.weight[3].sum((1, 2)).abs().max() < 1e-5  # no answer to an even area
+    with torch.no_grad():  # from here on what dies stays so: the end is for those that learn
+        state.model.layer_1.bias[3] = -100.0
+    state.take_step(*state.batch())
+    assert state.model.layer_1.bias[3].item() == pytest.approx(-100)
 
 
 def test_the_averaged_weights_follow_the_published_decay(small):
