@@ -61,15 +61,13 @@ Y_NETWORK := --channels 1 --widths 64,32 --shrink 0.8,0.6
 NOTHING := --data t91 --channels 1 --widths 64,32 --limit 30 --init torch --epochs 20
 X2 := $(Y_NETWORK) --scale 2 --steps 40000
 saved/srcnn_y_x2.safetensors: TRAINING = $(X2)
-saved/srcnn_y_x3.safetensors: TRAINING = $(Y_NETWORK) --scale 3 --steps 80000 --finish 0.0376
-saved/srcnn_y_x4.safetensors: TRAINING = $(Y_NETWORK) --scale 4 --steps 80000 --finish 0.0384
-saved/srcnn_y_x4.safetensors: MORE = --steps 95000
-saved/isr_best.pth: TRAINING = --scale 2 --steps 8000 --objective mse --finish 0
+saved/srcnn_y_x3.safetensors: TRAINING = $(Y_NETWORK) --scale 3 --steps 40000
+saved/srcnn_y_x4.safetensors: TRAINING = $(Y_NETWORK) --scale 4 --steps 40000
+saved/isr_best.pth: TRAINING = --scale 2 --steps 8000 --objective mse --finish 0 --centre 0 --recycle 0
 RUN = runs/$(basename $(notdir $@))
 .PHONY: saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth
 saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth: $(ENV)/library
 	$(call TRAIN,$(RUN),$(PHOTOGRAPHS) $(TRAINING))
-	$(if $(MORE),$(BIN)/srcnn train --out $(RUN) --resume $(MORE))
 	$(BIN)/srcnn release $(RUN) --out $@
 
 # make repository URL=https://github.com/OWNER/NAME: the public address, wherever it stands.
