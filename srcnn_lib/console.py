@@ -45,16 +45,17 @@ def follow(records, run, quiet: bool = False):
     print(f"{'epoch':>7} {'step':>8} {'loss':>10} {'train':>9} {'test':>9} {'bicubic':>9}")
     record = None
     with tqdm(unit="step", disable=quiet or None, leave=False, mininterval=0.5) as bar:
+        say = print if bar.disable else bar.write  # where there is no standard output, tqdm's write fails
         for record in records:
             bar.total = record.steps
             bar.update(record.step - bar.n)
             for note in record.notes:
-                bar.write(note)
+                say(note)
             if record.epoch_ends:
                 loss, *decibels = (record.metrics[column] for column in columns)
                 bar.set_postfix_str(f"{record.crops_per_second:.0f} crops/s")
                 line = f"{record.metrics['epoch']:>7g} {record.step:>8} {loss:>10.6f}"
-                bar.write(line + "".join(f"{value:>10.2f}" for value in decibels))
+                say(line + "".join(f"{value:>10.2f}" for value in decibels))
     return record
 
 

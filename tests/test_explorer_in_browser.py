@@ -1,11 +1,9 @@
 """The explorer in a real JupyterLab in a real browser: its sliders are moved, and the picture changes."""
 
 import contextlib
-import importlib.util
 
-import pytest
 from small_runs import small_run
-from test_notebook_in_browser import PATIENCE, Notebook, _until, jupyterlab
+from test_notebook_in_browser import PATIENCE, Notebook, _until, in_jupyterlab, jupyterlab
 from test_visualization_notebook import copy_with, nbformat
 
 pytest_plugins = ["browser"]
@@ -19,9 +17,7 @@ def first_cells(path, last: str) -> None:
     nbformat.write(notebook, path)
 
 
-@pytest.mark.skipif(
-    not importlib.util.find_spec("jupyterlab"), reason="JupyterLab is not installed: pip install jupyter"
-)
+@in_jupyterlab
 def test_sliders_and_menus_change_the_picture_at_once(tmp_path, chromium):
     small_run(tmp_path / "runs" / "small")
     first_cells(copy_with("visualization", tmp_path, run_name="small"), "explorer")
