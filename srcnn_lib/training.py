@@ -266,7 +266,8 @@ class State:
             dead = (~active).nonzero().flatten()
             kernels = torch.empty(len(dead), *layer.weight.shape[1:]).uniform_(-1, 1, generator=random)
             kernels /= math.sqrt(layer.weight[0].numel())
-            kernels -= kernels.mean((2, 3), keepdim=True)
+            if layer.kernel_size != (1, 1):  # of which nothing would be left
+                kernels -= kernels.mean((2, 3), keepdim=True)
             for model in (self.model, self.averaged):
                 of, after = model.layers()[number : number + 2]
                 of.weight[dead], of.bias[dead], after.weight[:, dead] = kernels.to(self.device), 0.0, 0.0

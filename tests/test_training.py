@@ -142,8 +142,8 @@ def test_channels_that_are_never_active_begin_anew_and_the_picture_stays_as_it_i
             first = F.relu(model.layer_1(given))
             second = F.relu(model.layer_2(first))
             assert torch.allclose(model.valid(given), before, atol=1e-6)
-        assert first[:, 3].any()
-        assert second[:, 2].any()
+        assert first[:, 3].max() > 1e-3
+        assert second[:, 2].max() > 1e-3
         assert model.layer_1.weight[3].sum((1, 2)).abs().max() < 1e-5  # no answer to an even area
     with torch.no_grad():  # from here on what dies stays so: the end is for those that learn
         state.model.layer_1.bias[3] = -100.0
