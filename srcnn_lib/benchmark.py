@@ -88,6 +88,11 @@ def _heading(place: torch.device, rates: dict[str, float]) -> list[str]:
     return [machine(place), f"a matrix product: {gigaflops}"]
 
 
+def _ceiling(rates: dict[str, float], arithmetic: str) -> float:
+    """The rate of the number type; float16's is taken to be bfloat16's."""
+    return rates.get(arithmetic, rates["bfloat16"])
+
+
 def multiply_adds(model: SRCNN, crops: int, patch: int) -> float:
     """What a training step needs: forward, the gradient of the weights, and of all inputs but the picture's.
 
@@ -254,25 +259,24 @@ def benchmark_train(
     ]
     tiles = _tiles(per_step * steps)
     # The plain way's workers would prepare its next crops while another is timed: it is over before ours begins.
-    speeds = {"the plain way, end to end": _crops_a_second(PlainWay(tiles, per_step, plain_widths).steps)}
+    plain = _crops_a_second(PlainWay(tiles, per_step, plain_widths).steps)
+    speeds = {("the plain way, end to end", "float32"): plain}
     common = {"widths": tuple(plain_widths), "batch": 10 * per_step, "device": place.type}
     for arithmetic in dict.fromkeys(("float32", training.arithmetic_of("auto", place))):
         learning = _state(tiles, arithmetic=arithmetic, **common)
         _step(learning)  # warms up
         ours = lambda learning=learning: sum(_step(learning) for _ in range(steps))  # noqa: E731
-        speeds[f"ours, {arithmetic}"] = _crops_a_second(ours)
-    slowest = speeds["the plain way, end to end"]
-    for name, speed in speeds.items():
-        ceiling = rates["bfloat16" if "16" in name else "float32"] / multiply_adds(
-            learning.model, 1, learning.settings.patch
-        )
-        lines.append(f"{name:34} {speed:8.1f} {speed / slowest:8.2f} {speed / ceiling:19.0%}")
+        speeds[f"ours, {arithmetic}", arithmetic] = _crops_a_second(ours)
+    needed = multiply_adds(learning.model, 1, learning.settings.patch)
+    for (name, arithmetic), speed in speeds.items():
+        share = needed * speed / _ceiling(rates, arithmetic)
+        lines.append(f"{name:34} {speed:8.1f} {speed / plain:8.2f} {share:19.0%}")
 
     settings = Settings.of(data=("samples",), channels=channels, widths=tuple(widths), steps=10**6, device=device)
     learning = training.State(settings, pairs.load(settings))
     taken, prepared = _median_seconds(learning, best_steps)
     needed = multiply_adds(learning.model, settings.batch, settings.patch)
-    rate = rates[learning.arithmetic] if learning.arithmetic in rates else rates["bfloat16"]
+    rate = _ceiling(rates, learning.arithmetic)
     return [
         *lines,
         "",

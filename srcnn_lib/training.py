@@ -193,7 +193,6 @@ class State:
             group["lr"] = self.rate() * group["share"]
         self.optimiser.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=self.device)
-        # On a CPU a few crops after the other: their maps stay in its caches.
         at_once = CACHED if self.device.type == "cpu" else max(len(original), 1)
         for given, wanted in zip(upsampled.split(at_once), original.split(at_once), strict=True):
             with self.autocast():
@@ -262,8 +261,9 @@ class State:
         maps = (patches.y if self.settings.channels == 1 else patches.rgb)[0][:JUDGES].to(self.device)
         random = torch.Generator().manual_seed(self.settings.seed + self.step)
         for number, layer in enumerate(self.model.layers()[:2]):
-            active = F.relu(layer(maps)).amax((0, 2, 3)) > 0
-            dead = (~active).nonzero().flatten()
+            # A new channel counts for nothing in the next layer, so what that one sees is what it saw before.
+            maps = F.relu(layer(maps))
+            dead = (maps.amax((0, 2, 3)) == 0).nonzero().flatten()
             kernels = torch.empty(len(dead), *layer.weight.shape[1:]).uniform_(-1, 1, generator=random)
             kernels /= math.sqrt(layer.weight[0].numel())
             if layer.kernel_size != (1, 1):  # of which nothing would be left
@@ -271,7 +271,6 @@ class State:
             for model in (self.model, self.averaged):
                 of, after = model.layers()[number : number + 2]
                 of.weight[dead], of.bias[dead], after.weight[:, dead] = kernels.to(self.device), 0.0, 0.0
-            maps = F.relu(layer(maps))
 
     def autocast(self):
         dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.arithmetic)
