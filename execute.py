@@ -8,7 +8,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from srcnn_lib.console import guarded
+from srcnn_lib import weights
+from srcnn_lib.runtime.console import guarded
 
 
 def main() -> None:
@@ -22,13 +23,14 @@ def main() -> None:
     way.add_argument("--non-overlap", action="store_true", help="each 33x33 patch once, as the original did")
     given = parser.parse_args()
 
-    from srcnn_lib import images, model, passage, upscaling
-    from srcnn_lib.degradation import check_scale
+    from srcnn_lib.data import images
+    from srcnn_lib.data.degradation import check_scale
+    from srcnn_lib.data.download import is_address
     from srcnn_lib.errors import InputError
-    from srcnn_lib.files import is_address
+    from srcnn_lib.inference import passage, upscale_files
 
     check_scale(given.scale)
-    network = model.load(given.saved)
+    network = weights.load(given.saved)
     source = given.image
     if is_address(source):
         picture = images.read(source)
@@ -36,12 +38,12 @@ def main() -> None:
         Path(given.path).parent.mkdir(parents=True, exist_ok=True)
         images.write(given.path, picture)
         source = given.path
-    jobs, failed = upscaling.plan([source])
+    jobs, failed = upscale_files.plan([source])
     if failed or len(jobs) != 1:
         raise InputError(f"{source}: --image takes one picture; `srcnn upscale` takes folders and patterns")
     (job,) = jobs
     mode = "overlapping" if given.overlap else "non-overlapping" if given.non_overlap else "whole"
-    done = upscaling.upscale_file(job, network, given.scale, mode)
+    done = upscale_files.upscale_file(job, network, given.scale, mode)
     print(f"shape {done.size}, {done.seconds:.2f} s, {done.job.target}")
     for note in done.notes:
         print(note)

@@ -13,13 +13,18 @@ from pathlib import Path
 
 import torch
 
-from srcnn_lib import animation, clips, datasets, evaluation, features, figures, images, inference, pages, slider
-from srcnn_lib.console import guarded
-from srcnn_lib.images import Picture
+from srcnn_lib.data import images, sources
+from srcnn_lib.data.images import Picture
+from srcnn_lib.evaluation import quality
+from srcnn_lib.evaluation.sample import Scene
+from srcnn_lib.inference import upscaling
 from srcnn_lib.model import LAYERS, SRCNN
-from srcnn_lib.player import player
-from srcnn_lib.runs import Run, Snapshot
-from srcnn_lib.scene import Scene
+from srcnn_lib.run import Run, Snapshot
+from srcnn_lib.runtime.console import guarded
+from srcnn_lib.visualization import activations, animation, figures, video
+from srcnn_lib.visualization.html import comparison
+from srcnn_lib.visualization.html.page import write_page
+from srcnn_lib.visualization.html.player import player
 
 HERE = Path(__file__).parent
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee")
@@ -41,7 +46,7 @@ def main() -> None:
     refuse_seen(run, nothing)
     refuse_short(nothing)
     out.mkdir(parents=True, exist_ok=True)
-    photographs = {name: datasets.photographs(f"samples:{name}")[0].pixels for name in PHOTOGRAPHS}
+    photographs = {name: sources.photographs(f"samples:{name}")[0].pixels for name in PHOTOGRAPHS}
     patches = [photographs[name][:, y : y + SIDE, x : x + SIDE] for name, (y, x) in PATCHES.items()]
     for name, patch in zip(PATCHES, patches, strict=True):
         images.write(out / f"patch_{name}.png", patch)
@@ -50,8 +55,8 @@ def main() -> None:
     pictures(run.model(), photographs, out)
     draw_curves(nothing.history(), out)
     page = player(nothing, Picture(photographs["astronaut"], name="astronaut"), crop=64, frames=12, max_mb=MOST)
-    pages.write(page, out / "player.html")
-    pages.write(slider.compare(Picture(photographs["coffee"], name="coffee"), run.model()), out / "slider.html")
+    write_page(page, out / "player.html")
+    write_page(comparison.compare(Picture(photographs["coffee"], name="coffee"), run.model()), out / "slider.html")
     print(json.dumps({path.name: facts(path) for path in (run, nothing)}, indent=2, ensure_ascii=False))
     check_sizes(out)
 
@@ -76,20 +81,20 @@ def films(run: Run, patches: list[torch.Tensor], out: Path) -> None:
     film(out / "learning.gif", animation.reconstruction(early, patches, frames=24))
     film(out / "kernels.gif", animation.kernels(early, only=moving_kernels(early)))
     model, layer = early[-1].load(), LAYERS[1]
-    telling = features.telling(model, [Scene(patch, model).seen for patch in patches], layer, CHANNELS)
+    telling = activations.telling(model, [Scene(patch, model).seen for patch in patches], layer, CHANNELS)
     for name, patch in zip(PATCHES, patches, strict=True):  # in one, every other frame would have to go
         addresses = [f"{layer}:{channel}" for channel in telling]
         film(out / f"channels_{name}.gif", animation.channels(early, patch, addresses))
 
 
 def film(path: Path, frames, fps: float = 5) -> None:
-    for note in clips.write_clip(path, frames, fps, max_mb=MOST):
+    for note in video.write_clip(path, frames, fps, max_mb=MOST):
         print(note)
 
 
 def moving_kernels(snapshots: list[Snapshot]) -> list[int]:
     """The kernels of layer 1 that change most, in their own order: many of a network's hardly do."""
-    first, last = (features.kernels(snapshot.load(), LAYERS[0]) for snapshot in (snapshots[0], snapshots[-1]))
+    first, last = (activations.kernels(snapshot.load(), LAYERS[0]) for snapshot in (snapshots[0], snapshots[-1]))
     change = (last - first).square().sum((1, 2, 3))
     return change.topk(min(KERNELS, len(change))).indices.sort().values.tolist()
 
@@ -97,11 +102,11 @@ def moving_kernels(snapshots: list[Snapshot]) -> list[int]:
 def pictures(model: SRCNN, photographs: dict[str, torch.Tensor], out: Path) -> None:
     """What a trained network makes, and what it is made of."""
     images.write(out / "chelsea.jpg", photographs["chelsea"])
-    images.write(out / "chelsea_upscaled.jpg", inference.upscale(photographs["chelsea"], model))
+    images.write(out / "chelsea_upscaled.jpg", upscaling.upscale(photographs["chelsea"], model))
     for name in ("astronaut", "coffee"):
-        bicubic, srcnn, original = evaluation.restore(model, photographs[name], model.scale)
+        bicubic, srcnn, original = quality.restore(model, photographs[name], model.scale)
         scores = {
-            method: tuple(evaluation.score(made, original, model.scale)[figure] for figure in ("psnr_y", "ssim_y"))
+            method: tuple(quality.score(made, original, model.scale)[figure] for figure in ("psnr_y", "ssim_y"))
             for method, made in (("bicubic", bicubic), ("srcnn", srcnn))
         }
         drawn = (picture["rgb"].clamp(0, 1) for picture in (original, bicubic, srcnn))
@@ -109,7 +114,7 @@ def pictures(model: SRCNN, photographs: dict[str, torch.Tensor], out: Path) -> N
         figures.save(figure, out / f"comparison_{name}.png", dpi=100)
     figures.save(figures.kernel_sheet(model), out / "kernels.png", dpi=100)
     face = Scene(photographs["astronaut"][:, :256, 100:356], model).seen
-    maps = features.feature_maps(model, face, LAYERS[1:2])[LAYERS[1]][0]
+    maps = activations.feature_maps(model, face, LAYERS[1:2])[LAYERS[1]][0]
     title = f"Layer 2, what {len(maps)} channels see"
     figures.save(figures.channel_sheet(maps, title=title), out / "channels.png", dpi=100)
 

@@ -1,6 +1,6 @@
 """Train SRCNN, watch it learn, look into it, use it.
 
-The names below are all that most programs need; each is imported from its module when it is first used, so that
+The names below are all that most programs need. Each is imported from its module when it is first used, so that
 importing the package costs nothing.
 """
 
@@ -8,20 +8,20 @@ from importlib import import_module
 
 _HOME = {
     "SRCNN": "model",
-    "load": "model",
-    "save": "model",
-    "read": "images",
-    "write": "images",
-    "degrade": "degradation",
-    "upscale": "inference",
+    "load": "weights",
+    "save": "weights",
+    "read": "data.images",
+    "write": "data.images",
+    "degrade": "data.degradation",
+    "upscale": "inference.upscaling",
     "psnr": "metrics",
     "ssim": "metrics",
     "mse": "metrics",
-    "Settings": "settings",
+    "Settings": "config",
     "InputError": "errors",
-    "fit": "training",
-    "Run": "runs",
-    "photographs": "datasets",
+    "fit": "training.trainer",
+    "Run": "run",
+    "photographs": "data.sources",
 }
 __all__ = sorted(_HOME)
 

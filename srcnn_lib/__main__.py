@@ -1,6 +1,6 @@
 """`python -m srcnn_lib` is `srcnn`."""
 
-from .cli import main
+from .commands.main import main
 
 if __name__ == "__main__":
     main()

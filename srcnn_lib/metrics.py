@@ -5,8 +5,8 @@ import math
 import torch
 from torch import Tensor
 
+from .data.color import luminance
 from .errors import InputError
-from .images import luminance
 
 CHANNELS = ("rgb", "y")
 WINDOW, SIGMA = 11, 1.5  # pixels, of SSIM's Gaussian

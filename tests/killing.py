@@ -19,11 +19,11 @@ import tensorboard.summary.writer.record_writer as records
 import torch
 import torch.utils.tensorboard
 
-from srcnn_lib import training
-from srcnn_lib.runs import Run
-from srcnn_lib.settings import Settings
-from srcnn_lib.steering import Steering
-from srcnn_lib.training import fit
+from srcnn_lib.config import Settings
+from srcnn_lib.run import Run
+from srcnn_lib.training import trainer
+from srcnn_lib.training.control import Steering
+from srcnn_lib.training.trainer import fit
 
 STEPS, HALVED, LONGER = 60, 25, 33  # and an epoch more; at the end of two steps a person presses a button
 TIMES = ["early", "later", "later still", "late", "three times"]
@@ -128,7 +128,7 @@ def process(path: Path, settings: Settings, seconds: float | None = None, at: tu
 
 
 def main(folder: Path, photographs: str) -> None:
-    training.CHECKPOINT_SECONDS = 0.1  # saved in the middle of epochs as well, at other steps each time
+    trainer.CHECKPOINT_SECONDS = 0.1  # saved in the middle of epochs as well, at other steps each time
     settings, chance = settings_for(photographs), random.Random(0)
     began = time.monotonic()
     assert process(folder / "whole", settings) == 0

@@ -5,10 +5,10 @@ from pathlib import Path
 import torch
 from skimage import data as photographs
 
-from srcnn_lib.degradation import degrade
+from srcnn_lib.config import Settings
+from srcnn_lib.data.degradation import degrade
 from srcnn_lib.model import SRCNN, start_from_identity
-from srcnn_lib.runs import Run
-from srcnn_lib.settings import Settings
+from srcnn_lib.run import Run
 
 STEPS = (0, 1, 2, 4, 8, 16)
 

@@ -11,8 +11,10 @@ import torch
 from skimage.data import astronaut
 from torch.nn import functional as F
 
+from srcnn_lib.convolution import Convolution
 from srcnn_lib.errors import InputError
-from srcnn_lib.model import NAMES, SRCNN, Convolution, load, save, start_from_identity, to_bytes
+from srcnn_lib.model import SRCNN, start_from_identity
+from srcnn_lib.weights import NAMES, load, save, to_bytes
 
 
 def _network(channels=3, filters=(9, 5, 5), widths=(8, 6), **more):

@@ -19,11 +19,14 @@ import pytorch_optimizer  # noqa: F401 so that no process has to
 import torch
 import torch.utils.tensorboard
 
-from srcnn_lib import cli, console, launch, pairs, ranks, training
+from srcnn_lib.commands import main
+from srcnn_lib.config import Settings
+from srcnn_lib.data import training_data
 from srcnn_lib.model import SRCNN
-from srcnn_lib.runs import Run, weights_sum
-from srcnn_lib.settings import Settings
-from srcnn_lib.steering import Steering
+from srcnn_lib.run import Run, weights_sum
+from srcnn_lib.runtime import console, distributed
+from srcnn_lib.training import launch, trainer
+from srcnn_lib.training.control import Steering
 
 PORT = "29500"
 TRAININGS = {  # what differs from `settings_for`
@@ -87,7 +90,7 @@ def weights(run: Run) -> dict:
 def command(*arguments):
     """`srcnn` with these arguments."""
     sys.argv, console.PATIENCE = ["srcnn", *map(str, arguments)], 0.1
-    cli.main()
+    main.main()
 
 
 def followed(settings: Settings, path: Path) -> dict:
@@ -99,13 +102,13 @@ def followed(settings: Settings, path: Path) -> dict:
         if to_write or event in ("os.mkdir", "os.rename", "os.remove", "os.truncate"):
             written.append(str(given[0]))
 
-    group = ranks.join()
-    data = training.read(settings, group)
+    group = distributed.join()
+    data = trainer.read(settings, group)
     batch = data.train.batch
     data.train.batch = lambda *place: taken.append(place) or batch(*place)
     run = group.told(lambda: Run.create(path, settings))
     sys.addaudithook(audit)
-    records = list(training.fit(settings, run, data))
+    records = list(trainer.fit(settings, run, data))
     return {
         "written": [name for name in written if not name.startswith("/dev/")],
         "taken": taken,
@@ -117,7 +120,7 @@ def followed(settings: Settings, path: Path) -> dict:
 
 def with_soap(settings: Settings, rounding: float) -> list[float]:
     """The losses of a training whose second rank's arithmetic differs a little, as another kind of processor's does."""
-    follow = training.State._follow
+    follow = trainer.State._follow
 
     def after_another_rounding(state):
         with torch.no_grad():
@@ -125,23 +128,23 @@ def with_soap(settings: Settings, rounding: float) -> list[float]:
                 parameter *= 1 if state.group.main else 1 + rounding
         follow(state)
 
-    training.State._follow = after_another_rounding
-    return [float(record.loss) for record in training.fit(dataclasses.replace(settings, optimiser="soap"))]
+    trainer.State._follow = after_another_rounding
+    return [float(record.loss) for record in trainer.fit(dataclasses.replace(settings, optimiser="soap"))]
 
 
 def measured(settings: Settings) -> tuple[dict, dict]:
     """What both ranks measure together, and this one alone."""
-    data = pairs.load(settings)
+    data = training_data.load(settings)
     torch.manual_seed(0)
     model = SRCNN(settings.channels, settings.filters, settings.widths)
-    return training.measure(model, data.test_patches, ranks.join()), training.measure(model, data.test_patches)
+    return trainer.measure(model, data.test_patches, distributed.join()), trainer.measure(model, data.test_patches)
 
 
 def left_by_one(settings: Settings, path: Path, rank: int, end) -> list[int]:
     """A training that one of the ranks ends, in the way of `end`; the steps of this one."""
-    group, steps = ranks.join(), []
+    group, steps = distributed.join(), []
     run = group.told(lambda: launch._opened(path, settings, "here"))
-    for record in training.fit(settings, run):
+    for record in trainer.fit(settings, run):
         steps.append(record.step)
         if record.step == 9 and group.rank == rank and end():
             break
@@ -150,8 +153,8 @@ def left_by_one(settings: Settings, path: Path, rank: int, end) -> list[int]:
 
 def steered(settings: Settings) -> list[tuple]:
     """A training that the main rank steers: (step, rate, steps in all, paused) after each step, and the weights."""
-    group, steering, told = ranks.join(), Steering(), []
-    for record in training.fit(settings, steering=steering):
+    group, steering, told = distributed.join(), Steering(), []
+    for record in trainer.fit(settings, steering=steering):
         told.append((record.step, record.rate, record.steps, record.paused))
         if not group.main:
             continue
@@ -167,8 +170,8 @@ def full_disk(photographs: Path, path: Path) -> None:
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    if ranks.first():
-        training.Run.write_history = lambda *_: full() if _[1] else None
+    if distributed.first():
+        trainer.Run.write_history = lambda *_: full() if _[1] else None
     command("train", *flags(photographs), "--out", path)
 
 
@@ -181,7 +184,7 @@ def flags(photographs: Path) -> list[str]:
 
 def only_here(photographs: Path) -> None:
     """The photographs lie in the main rank's current folder, and not in the other's, as on two machines."""
-    os.chdir(photographs.parent if ranks.first() else "/")
+    os.chdir(photographs.parent if distributed.first() else "/")
     command("train", "--data", photographs.name, "--out", "never", "--steps", 3, "--device", "cpu")
 
 

@@ -1,0 +1,116 @@
+"""Released networks: the weights, and beside them a card that says how they were made and what they reach.
+
+The card is JSON, made from the run and from measurements; nothing in it is typed by hand. In a `.safetensors` file the
+same facts lie in the metadata as well.
+"""
+
+import dataclasses
+import json
+import shlex
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .. import weights
+from ..config import RECIPES, Settings
+from ..data.sources import photographs
+from ..errors import InputError
+from ..model import SRCNN
+from ..run import Run
+from ..runtime.files import digest, write_whole
+from .quality import evaluate
+
+PROTOCOL = (
+    "PSNR and SSIM on Y of BT.601 studio range, PSNR on RGB; mod-crop, bicubic down and up with antialias, the network "
+    "run over whole pictures, clamp, shave ceil(scale) pixels off each border, mean of the dB over the images; "
+    "SSIM with a Gaussian window of 11x11, sigma 1.5"
+)
+
+
+def release(
+    run: Run, out: str | Path, sets: Sequence[str] = ("set5", "set14"), which: str = "newest",
+    bar: Callable[[str, int, int], None] | None = None,
+) -> dict:  # fmt: skip
+    """Write a run's network to `out` (.safetensors or .pth), and its card beside it as .json; returns the card.
+
+    Args:
+        sets: what it is measured on, for the card.
+        which: the newest snapshot, or the best by test PSNR on Y.
+        bar: called with the set, how many of its photographs are measured, and of how many.
+
+    Raises:
+        InputError: a run without snapshots, another extension, a set that isn't there.
+    """
+    out = Path(out)
+    if out.suffix not in (".safetensors", ".pth"):
+        raise InputError(f"{out}: weights are written as .safetensors or .pth")
+    model = run.model(which)
+    facts = facts_of(run, model, run.snapshot(which).step, sets, bar)
+    weights.save(model, out, facts)
+    card = {**facts, "file": out.name, "sha256": digest(out, "sha256")}
+    with write_whole(out.with_suffix(".json")) as temporary:
+        temporary.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    return card
+
+
+def facts_of(run: Run, model: SRCNN, step: int, sets: Sequence[str], bar=None) -> dict:
+    """All that a card says but for the file's own name and sum."""
+    settings, config = run.settings, run.config
+    record = next((record for record in run.history() if record["step"] == step), {})
+    results = {}
+    for source in sets:
+        pictures = photographs(source)
+        told = (lambda done, total, source=source: bar(source, done, total)) if bar else None
+        results[source] = _rounded(evaluate(model, pictures, pictures.names, bar=told))
+    return {
+        "network": {
+            "channels": model.channels,
+            "filters": list(model.filters),
+            "widths": list(model.widths),
+            "parameters": sum(parameter.numel() for parameter in model.parameters()),
+            "padding_mode": model.padding_mode,
+            "scale": model.scale,
+        },
+        "command": command_of(settings, f"runs/{run.name}") + _continued(run),
+        "settings": settings.to_dict(),
+        "data": config.get("data", {}),
+        "steps": step,
+        "seconds": record.get("seconds"),
+        "validation_psnr_y": record.get("test_psnr_y"),
+        "machine": config.get("machine"),
+        "resolved": config.get("resolved", {}),
+        "protocol": PROTOCOL,
+        "results": results,
+    }
+
+
+def command_of(settings: Settings, out: str) -> str:
+    """The command line that trains with these settings: what departs from the recipe, and the run's folder."""
+    parts = ["srcnn", "train"]
+    usual = Settings.of(settings.recipe) if settings.recipe in RECIPES else Settings()
+    for field in dataclasses.fields(Settings):
+        value = getattr(settings, field.name)
+        if value == (Settings().recipe if field.name == "recipe" else getattr(usual, field.name)):
+            continue
+        flag = "--" + field.name.replace("_", "-")
+        if field.type == tuple[str, ...]:
+            parts += [part for item in value for part in (flag, item)]
+        elif isinstance(value, bool):
+            parts.append(flag if value else f"--no-{flag[2:]}")
+        else:
+            parts += [flag, ",".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}"
+                      if isinstance(value, float) else str(value)]  # fmt: skip
+    return shlex.join([*parts, "--out", out])
+
+
+def _continued(run: Run) -> str:
+    """The second command of a run that was asked for more steps than at first."""
+    steps = run.config.get("resolved", {}).get("steps", 0)
+    asked = run.settings.steps
+    return f" && srcnn train --out runs/{run.name} --resume --steps {steps}" if asked and steps > asked else ""
+
+
+def _rounded(value):
+    """Figures with the digits that mean something."""
+    if isinstance(value, dict):
+        return {name: _rounded(item) for name, item in value.items()}
+    return round(value, 4) if isinstance(value, float) else value

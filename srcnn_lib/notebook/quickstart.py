@@ -1,0 +1,45 @@
+"""A run to look at, for whoever has not trained one yet."""
+
+from pathlib import Path
+
+from ..config import Settings
+from ..run import Run
+from ..runtime.console import follow
+from ..training.trainer import fit
+
+SHORT = {
+    "data": ("samples",),
+    "test": ("samples:astronaut",),
+    "channels": 1,
+    "widths": (64, 32),
+    "steps": 300,
+    "warmup": 50,
+    "test_patches": 128,
+}
+
+
+def run_or_practice(path: str | Path, name: str = "practice", **settings) -> Run:
+    """The run at `path`; where there is none to look at, a short one beside it, which is trained now if need be.
+
+    Args:
+        path: of a run's folder.
+        name: of the practice run's folder.
+        settings: of the practice run, in place of its own: a small network on luminance, 300 steps on the photographs
+            that come with scikit-image (without the astronaut), which take two CPU cores less than a minute.
+
+    Raises:
+        InputError: a setting that can't be used.
+    """
+    path = Path(path)
+    if (path / "config.json").exists() and (run := Run(path)).snapshots():
+        return run
+    practice = path.with_name(name)
+    if not (practice / "config.json").exists():
+        Run.create(practice, Settings.of(**{**SHORT, **settings}))
+    run = Run(practice)
+    print(
+        f"There is no run at {path} yet; {practice} is looked at instead, trained for {run.settings.steps} steps only."
+    )
+    if not run.snapshots():
+        follow(fit(run.settings, run), run)
+    return run

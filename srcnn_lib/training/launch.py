@@ -1,0 +1,58 @@
+"""A training from its settings to its last line, alike in one process and in each of those that a launcher starts."""
+
+from pathlib import Path
+
+from ..config import Settings
+from ..run import Run, weights_sum
+from ..runtime import distributed
+from ..runtime.console import Bar, follow
+from ..runtime.devices import describe, device_of
+from .trainer import fit, read
+
+
+def train(settings: Settings, path: str | Path, quiet: bool = False) -> Run | None:
+    """Train to the end: a new run at `path`, or the one that is there.
+
+    On several GPUs, from a notebook that has not used one yet:
+
+        accelerate.notebook_launcher(launch.train, (settings, "runs/mine"), num_processes=2)
+
+    Args:
+        settings: what to train; `settings.batch` is divided among the processes.
+        path: the run's folder, on the main process's disk.
+        quiet: no progress bars.
+
+    Returns:
+        The run, in the main process; it alone writes and prints.
+
+    Raises:
+        InputError: as `fit`, and where `path` holds anything but a run; in every process alike.
+    """
+    group, path = distributed.join(), Path(path)
+    device = group.together(lambda: device_of(settings.device))
+    with Bar("photographs", quiet=quiet or not group.main) as bar:
+        data = read(settings, group, bar)
+    run = group.told(lambda: _opened(path, settings, describe(device)))
+    records = fit(settings, run, data)
+    if not group.main:
+        for _ in records:
+            pass
+        return None
+    for note in filter(None, (group.note, *data.notes)):
+        print(note)
+    last = follow(records, run, quiet)
+    if last and last.step < last.steps:
+        print(f"stopped at step {last.step} of {last.steps}; --resume goes on from there")
+    if not run.snapshots():  # stopped while it was getting ready
+        print(f"{run.path} has not begun; --resume begins it")
+        return run
+    weights, total = weights_sum(run)
+    print(f"\n{run.path}: the run")
+    print(f"{weights}\n  SHA-256 {total}")
+    return run
+
+
+def _opened(path: Path, settings: Settings, machine: str) -> Run:
+    if (path / "config.json").exists():
+        return Run(path)
+    return Run.create(path, settings, machine=machine)

@@ -1,0 +1,146 @@
+"""srcnn animate, player and compare with pictures, runs and numbers that are out of the ordinary."""
+
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+from skimage import data as photographs
+from small_runs import small_run
+from test_main import refused, srcnn
+
+from srcnn_lib.config import Settings
+from srcnn_lib.model import SRCNN, start_from_identity
+from srcnn_lib.run import Run
+
+FACE = photographs.astronaut()[40:104, 180:260]  # (64, 80, 3)
+GREY = np.asarray(Image.fromarray(FACE).convert("L"))
+PICTURES = {
+    "grey.png": GREY,
+    "grey16.png": GREY.astype(np.uint16) * 257,
+    "alpha.png": np.dstack([FACE, np.full(FACE.shape[:2], 90, np.uint8)]),
+    "small.png": FACE[:20, :20],
+    "strip.png": FACE[:3],
+    "pixel.png": FACE[:1, :1],
+    "a $x$ <b>&'name.png": FACE,
+}
+RUNS = {
+    "small filters": {"filters": (1, 1, 1)},
+    "9-1-5": {"filters": (9, 1, 5)},
+    "three channels wide": {"channels": 3, "widths": (3, 2)},
+    "one channel wide": {"widths": (1, 1)},
+    "x3": {"scale": 3.0},
+    "x2.5": {"scale": 2.5},
+    "zero padding": {"recipe": "original", "channels": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Runs, and pictures of every kind beside them."""
+    folder = tmp_path_factory.mktemp("seeing")
+    small_run(folder / "y")
+    small_run(folder / "rgb", channels=3)
+    for name, pixels in PICTURES.items():
+        Image.fromarray(pixels).save(folder / name)
+    tifffile.imwrite(folder / "colour16.tif", FACE.astype(np.uint16) * 257)
+    (folder / "empty.png").write_bytes(b"")
+    (folder / "text.png").write_bytes(b"no picture")
+    return folder
+
+
+def made(result, path) -> None:
+    assert result.returncode == 0, result.stderr
+    assert path.stat().st_size > 200
+
+
+@pytest.mark.parametrize("run", ["y", "rgb"])
+@pytest.mark.parametrize("picture", [*PICTURES, "colour16.tif"])
+def test_every_kind_of_picture_is_shown(folder, tmp_path, run, picture):
+    for what in ("reconstruction", "channel", "scan"):
+        clip = tmp_path / f"{what}.gif"
+        made(srcnn("animate", folder / run, "--what", what, "--image", folder / picture, "--out", clip), clip)
+    page = tmp_path / "page.html"
+    made(srcnn("player", folder / run, "--image", folder / picture, "--out", page), page)
+    assert ("transparency is left out" in page.read_text("utf-8")) == (picture == "alpha.png")
+    made(srcnn("compare", folder / picture, "--weights", folder / run, "--out", page), page)
+    assert ("transparency is left out" in page.read_text("utf-8")) == (picture == "alpha.png")
+
+
+def test_16_bits_and_8_are_seen_alike(folder, tmp_path):
+    for name in ("grey", "grey16"):
+        srcnn("animate", folder / "y", "--image", folder / f"{name}.png", "--out", tmp_path / f"{name}.gif")
+    assert (tmp_path / "grey.gif").read_bytes() == (tmp_path / "grey16.gif").read_bytes()
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_kind_of_run_is_shown(folder, tmp_path, name):
+    torch.manual_seed(0)
+    settings = Settings.of(**{"channels": 1, "widths": (6, 4), "steps": 2} | RUNS[name])
+    run = Run.create(tmp_path / "run", settings)
+    network = SRCNN(settings.channels, settings.filters, settings.widths, settings.padding_mode, settings.scale)
+    for step in range(2):
+        run.write_snapshot(start_from_identity(network) if step else network, step, 0)
+    for what in ("reconstruction", "channel", "kernels", "scan"):
+        clip = tmp_path / f"{what}.gif"
+        made(
+            srcnn("animate", run.path, "--what", what, "--image", "samples:chelsea", "--crop", 40, "--out", clip), clip
+        )
+    page = tmp_path / "page.html"
+    made(srcnn("player", run.path, "--image", folder / "grey.png", "--out", page), page)
+    made(srcnn("compare", folder / "grey.png", "--weights", run.path, "--out", page), page)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["animate", "nowhere"], ["nowhere is no run"]),
+        (["animate", "grey.png"], ["grey.png is no run"]),
+        (["animate", "y", "--image", "none.png"], ["none.png doesn't exist"]),
+        (["animate", "y", "--image", "empty.png"], ["empty.png is empty"]),
+        (["animate", "y", "--image", "text.png"], ["text.png holds no picture"]),
+        (["animate", "y", "--image", "probe:7"], ["probe:0 to probe:3"]),
+        (["animate", "y", "--fps", "0"], ["fps is 0", "expected above 0"]),
+        (["animate", "y", "--fps", "nan"], ["fps is nan"]),
+        (["animate", "y", "--fps", "0.0001"], ["fps is 0.0001", "up to 600"]),
+        (["animate", "y", "--hold", "-1"], ["hold is -1"]),
+        (["animate", "y", "--frames", "0"], ["frames is 0"]),
+        (["animate", "y", "--crop", "0"], ["crop is 0"]),
+        (["animate", "y", "--max-mb", "0.0005"], ["max_mb is 0.0005", "allow more"]),
+        (["animate", "y", "--layer", "nonsense"], ["'nonsense' is no layer", "layer_1, layer_2, layer_3"]),
+        (["animate", "y", "--what", "channel", "--channel", "0,,1"], ["'layer_2:' is no channel", "layer_2:0 to"]),
+        (["animate", "y", "--what", "nonsense"], ["what is 'nonsense'", "kernels"]),
+        (["animate", "y", "--mode", "nonsense"], ["mode is 'nonsense'"]),
+        (["animate", "y", "--theme", "nonsense"], ["theme is 'nonsense'", "light, dark"]),
+        (["animate", "y", "--out", "clip.avi"], ["clip.avi", ".gif, .mp4, .webp"]),
+        (["player", "y", "--crop", "5"], ["crop is 5", "16 or more"]),
+        (["player", "y", "--frames", "1"], ["frames is 1"]),
+        (["player", "y", "--max-mb", "0.05"], ["0.05 MB", "fewer frames"]),
+        (["player", "y", "--max-mb", "-1"], ["max_mb is -1"]),
+        (["player", "y", "--image", "none.png"], ["none.png doesn't exist"]),
+        (["compare", "none.png"], ["none.png doesn't exist"]),
+        (["compare", "grey.png", "--scale", "0"], ["scale is 0", "1.1 to 8"]),
+        (["compare", "grey.png", "--which", "nonsense"], ["--which is nonsense", "newest, best"]),
+        (["compare", "grey.png", "--weights", "text.png"], ["text.png"]),
+        (["compare", "grey.png", "--weights", "y", "--out", "y"], ["a folder"]),
+    ],
+)
+def test_what_can_not_be_shown_is_one_line_and_status_2(folder, arguments, words):
+    before = sorted(folder.rglob("*"))
+    refused(srcnn(*arguments, cwd=folder), *words)
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_without_a_probe_a_photograph_is_asked_for(tmp_path):
+    run = small_run(tmp_path / "run")
+    (run.path / "probe.safetensors").unlink()
+    for command in ("animate", "player"):
+        refused(srcnn(command, run.path, cwd=tmp_path), "probe.safetensors", "name a photograph")
+
+
+def test_a_budget_of_a_twentieth_of_a_megabyte_is_kept(folder, tmp_path):
+    clip = tmp_path / "clip.gif"
+    result = srcnn("animate", folder / "y", "--max-mb", "0.05", "--out", clip)
+    assert result.returncode == 0
+    assert clip.stat().st_size <= 50_000
+    assert "to stay below 0.05 MB" in result.stdout

@@ -1,0 +1,109 @@
+"""What a released file says of itself is what the run and an independent measurement say."""
+
+import hashlib
+import json
+import shlex
+import sys
+
+import pytest
+import torch
+from PIL import Image
+from skimage.data import chelsea
+from small_runs import small_run
+from typer.testing import CliRunner
+
+from srcnn_lib import load
+from srcnn_lib.commands.main import app, main
+from srcnn_lib.config import Settings
+from srcnn_lib.errors import InputError
+from srcnn_lib.evaluation import model_card
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return small_run(tmp_path_factory.mktemp("cards") / "run")
+
+
+@pytest.fixture(scope="module")
+def cat(tmp_path_factory):
+    path = tmp_path_factory.mktemp("cat") / "cat.png"
+    Image.fromarray(chelsea()[100:148, 100:160]).save(path)
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["mine.safetensors", "mine.pth"])
+def test_a_released_file_and_its_card_say_the_same(run, cat, tmp_path, name):
+    card = model_card.release(run, tmp_path / name, [cat])
+    assert card == json.loads((tmp_path / "mine.json").read_text("utf-8"))
+    assert card["sha256"] == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+    facts = load(tmp_path / name).metadata
+    for fact in ("network", "command", "settings", "steps", "results", "protocol"):
+        assert facts[fact] == card[fact], fact
+    assert card["steps"] == run.snapshot().step
+    newest = run.model()
+    for parameter, kept in zip(newest.parameters(), load(tmp_path / name).parameters(), strict=True):
+        assert torch.equal(parameter, kept)
+
+
+def test_the_figures_of_a_card_are_those_of_the_evaluate_command(run, cat, tmp_path):
+    card = model_card.release(run, tmp_path / "mine.safetensors", [cat])
+    printed = CliRunner().invoke(app, ["evaluate", str(tmp_path / "mine.safetensors"), cat, "--json"])
+    measured = json.loads(printed.stdout)["cat.png"]
+    assert card["results"][cat]["srcnn"]["psnr_y"] == pytest.approx(measured["srcnn"]["psnr_y"], abs=1e-4)
+
+
+def test_a_pth_is_of_the_scale_that_its_card_says_and_a_card_of_another_file_says_nothing(run, cat, tmp_path):
+    model_card.release(run, tmp_path / "mine.pth", [cat])
+    card = json.loads((tmp_path / "mine.json").read_text("utf-8"))
+    card["network"]["scale"] = 3.0
+    (tmp_path / "mine.json").write_text(json.dumps(card), "utf-8")
+    assert load(tmp_path / "mine.pth").scale == 3
+    for said in ({**card, "sha256": "0" * 64}, [], {"sha256": card["sha256"]}):
+        (tmp_path / "mine.json").write_text(json.dumps(said), "utf-8")
+        assert load(tmp_path / "mine.pth").scale == 2
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(),
+        Settings.of(
+            data=("t91", "bsds500"),
+            test=("bsds500:validation",),
+            channels=1,
+            widths=(64, 32),
+            steps=24000,
+            shrink=(0.8, 0.6),
+        ),
+        Settings.of("original", data=("a folder",), rate=2e-4, deterministic=True, minutes=2.5),
+    ],
+)
+def test_the_command_of_a_card_gives_the_settings_again(settings, monkeypatch, tmp_path):
+    words = shlex.split(model_card.command_of(settings, "runs/mine"))
+    assert words[:2] == ["srcnn", "train"]
+    assert words[-2:] == ["--out", "runs/mine"]
+    seen = {}
+
+    def load(given, bar=None):
+        seen["settings"] = given
+        raise InputError("far enough")
+
+    monkeypatch.setattr("srcnn_lib.data.training_data.load", load)
+    monkeypatch.chdir(tmp_path)
+    CliRunner().invoke(app, words[1:])
+    assert seen["settings"] == settings
+
+
+def test_a_release_that_can_not_be_made_is_one_line_and_leaves_nothing(run, tmp_path, monkeypatch, capsys):
+    for arguments, said in (
+        (["--out", str(tmp_path / "mine.bin")], "written as"),
+        (["--out", str(tmp_path / "mine.pth"), "--on", "nothing-there"], "nothing-there"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["srcnn", "release", str(run.path), *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        error = capsys.readouterr().err
+        assert said in error
+        assert error.count("\n") == 1
+        assert not list(tmp_path.iterdir())

@@ -1,0 +1,186 @@
+"""Overlapping inference against every patch run alone."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.utils.flop_counter import FlopCounterMode
+
+from srcnn_lib.errors import InputError
+from srcnn_lib.inference import overlap
+from srcnn_lib.inference.overlap import applies, overlapping
+from srcnn_lib.model import SRCNN, start_from_identity
+
+FILTERS = [(9, 5, 5), (9, 1, 5), (9, 3, 5), (5, 7, 3), (3, 9, 1), (1, 1, 5), (3, 1, 7), (1, 5, 1), (1, 1, 1)]
+
+
+@torch.no_grad()
+def every_patch_alone(model, image, patch):
+    """The definition: a forward pass a row of patches, sums and counts in float64."""
+    height, width = (min(patch, length) for length in image.shape[1:])
+    total = torch.zeros(image.shape, dtype=torch.float64)
+    count = torch.zeros(image.shape[1:], dtype=torch.float64)
+    for top in range(image.shape[1] - height + 1):
+        patches = image[:, top : top + height].unfold(2, width, 1).permute(2, 0, 1, 3)  # (lefts, C, height, width)
+        for left, values in enumerate(model(patches)):
+            total[:, top : top + height, left : left + width] += values
+            count[top : top + height, left : left + width] += 1
+    return total / count
+
+
+def network(filters=(9, 5, 5), widths=(4, 3), channels=3, dtype=torch.float64, seed=0):
+    torch.manual_seed(seed)
+    return SRCNN(channels, filters, widths).to(dtype)
+
+
+def picture(channels, height, width, dtype=torch.float64, seed=1):
+    return torch.rand(channels, height, width, dtype=dtype, generator=torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize("filters", FILTERS, ids=str)
+def test_it_equals_every_patch_run_alone_for_any_filter_sizes(filters):
+    model, image = network(filters), picture(3, 40, 45)
+    torch.testing.assert_close(overlapping(model, image, 33), every_patch_alone(model, image, 33), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "patch"), [(33, 33, 33), (34, 50, 33), (50, 37, 19), (60, 47, 41), (45, 45, 17)]
+)
+def test_it_equals_every_patch_run_alone_for_any_patch_and_image(height, width, patch):
+    model, image = network(widths=(2, 2), channels=1), picture(1, height, width)
+    expected = every_patch_alone(model, image, patch)
+    torch.testing.assert_close(overlapping(model, image, patch), expected, rtol=0, atol=1e-12)
+
+
+def test_it_equals_every_patch_run_alone_on_a_larger_image_in_float32():
+    model, image = network(widths=(8, 4), channels=1, dtype=torch.float32), picture(1, 100, 140, torch.float32)
+    torch.testing.assert_close(
+        overlapping(model, image), every_patch_alone(model, image, 33).float(), rtol=0, atol=1e-5
+    )
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    filters=st.tuples(*[st.sampled_from([1, 3, 5, 7])] * 2, st.sampled_from([1, 3, 5])),
+    widths=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    channels=st.sampled_from([1, 3]),
+    more=st.tuples(st.integers(1, 20), st.integers(0, 12), st.integers(0, 12)),
+    seed=st.integers(0, 99),
+)
+def test_it_equals_every_patch_run_alone_whatever_the_sizes(filters, widths, channels, more, seed):
+    model = network(filters, widths, channels, seed=seed)
+    patch = 2 * model.halo + more[0]
+    image = picture(channels, patch + more[1], patch + more[2], seed=seed)
+    expected = every_patch_alone(model, image, patch)
+    torch.testing.assert_close(overlapping(model, image, patch), expected, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("filters", [(5, 1, 5), (3, 1, 3), (7, 1, 7), (1, 1, 1), (1, 1, 5), (5, 1, 1), (1, 5, 1)])
+def test_a_second_layer_of_single_pixels_is_exact_too(filters):
+    model = network(filters, (2, 3), 1)
+    patch = 2 * model.halo + 1
+    image = picture(1, patch, patch + 1)
+    torch.testing.assert_close(
+        overlapping(model, image, patch), every_patch_alone(model, image, patch), rtol=0, atol=1e-12
+    )
+
+
+@pytest.mark.parametrize("start", ["torch", "identity"])
+def test_float32_loses_no_more_than_a_hundred_thousandth(start):
+    model = network(widths=(32, 16), dtype=torch.float32)
+    model = start_from_identity(model) if start == "identity" else model
+    image = picture(3, 38, 42, torch.float32)
+    result = overlapping(model, image, 33)
+    assert result.dtype == torch.float32
+    exact = every_patch_alone(model.double(), image.double(), 33)
+    torch.testing.assert_close(result.double(), exact, rtol=0, atol=2e-6)
+
+
+def test_an_image_smaller_than_the_patch_is_one_patch_in_that_dimension():
+    model, image = network(), picture(3, 25, 40)
+    torch.testing.assert_close(overlapping(model, image, 33), every_patch_alone(model, image, 33), rtol=0, atol=1e-12)
+    torch.testing.assert_close(overlapping(model, image, 99), model(image[None])[0], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("block", [1, 5])
+def test_blocks_leave_no_seam(monkeypatch, block):
+    model, image = network((3, 5, 3)), picture(3, 24, 27)
+    expected = overlapping(model, image, 15)
+    monkeypatch.setattr(overlap, "BLOCK", block)
+    torch.testing.assert_close(overlapping(model, image, 15), expected, rtol=0, atol=1e-12)
+
+
+def test_values_are_not_clamped_and_the_image_stays_as_it_was():
+    model, image = network(), picture(3, 33, 36)
+    model.layer_3.bias.data += 7
+    before = image.clone()
+    assert overlapping(model, image).min() > 5
+    assert torch.equal(image, before)
+
+
+def test_autocast_around_it_changes_nothing():
+    model, image = network(dtype=torch.float32), picture(3, 33, 36, torch.float32)
+    expected = overlapping(model, image)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(overlapping(model, image), expected)
+
+
+def test_the_arithmetic_is_less_than_a_tenth_of_every_patch_alone():
+    model = network(widths=(32, 16), dtype=torch.float32)
+    image = picture(3, 64, 64, torch.float32)
+    with FlopCounterMode(display=False) as ours:  # every matrix product counts, the transforms' too
+        overlapping(model, image)
+    with FlopCounterMode(display=False) as one_patch, torch.no_grad():
+        model(image[None, :, :33, :33])
+    assert ours.get_total_flops() * 10 < one_patch.get_total_flops() * 32**2
+
+
+def test_the_bar_is_told_every_block_up_to_the_last():
+    told = []
+    overlapping(network(), picture(3, 35, 60), bar=lambda done, total: told.append((done, total)))
+    assert told == [(done, len(told)) for done in range(1, len(told) + 1)]
+
+
+def test_what_it_can_not_do_is_refused_in_one_line():
+    model = network()
+    with pytest.raises(InputError, match="3 channels"):
+        overlapping(model, picture(1, 40, 40))
+    with pytest.raises(InputError, match="float"):
+        overlapping(model, torch.zeros(3, 40, 40, dtype=torch.uint8))
+    for stride in (0, 34):
+        with pytest.raises(InputError, match=f"stride is {stride}, expected from 1 to the patch's 33"):
+            overlapping(model, picture(3, 40, 40), stride=stride)
+
+
+@pytest.mark.parametrize(
+    ("size", "patch", "padding_mode"),
+    [((25, 23), 16, "replicate"), ((16, 40), 33, "replicate"), ((36, 35), 33, "zeros"), ((7, 9), 5, "zeros")],
+)
+def test_it_equals_every_patch_run_alone_where_each_has_to_be_run(size, patch, padding_mode):
+    torch.manual_seed(0)
+    model, image = SRCNN(1, widths=(3, 2), padding_mode=padding_mode).double(), picture(1, *size)
+    assert not applies(model, *size, patch)
+    result = overlapping(model, image, patch)
+    assert result.dtype == torch.float64
+    torch.testing.assert_close(result, every_patch_alone(model, image, patch), rtol=0, atol=1e-12)
+
+
+def test_at_a_larger_stride_it_is_the_mean_of_fewer_patches():
+    model, image = network(widths=(3, 2), channels=1), picture(1, 29, 17)
+    parts = [(top, model(image[None, :, top : top + 17])[0].detach()) for top in (0, 8, 12)]  # the last moved inside
+    total, count = torch.zeros_like(image), torch.zeros_like(image)
+    for top, part in parts:
+        total[:, top : top + 17] += part
+        count[:, top : top + 17] += 1
+    torch.testing.assert_close(overlapping(model, image, 17, stride=8), total / count, rtol=0, atol=1e-12)
+
+
+def test_its_result_can_be_used_in_training():
+    assert not overlapping(network(), picture(3, 33, 34)).is_inference()
+
+
+def test_applies_says_beforehand_what_it_can_do():
+    assert applies(network(), 40, 40, 17)
+    assert not applies(network(), 40, 40, 16)
+    assert not applies(network(), 40, 16, 33)
+    assert not applies(SRCNN(widths=(2, 2), padding_mode="zeros"), 40, 40, 33)

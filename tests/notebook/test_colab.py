@@ -1,0 +1,145 @@
+import errno
+import os
+import subprocess
+import sys
+import types
+
+import pytest
+
+from srcnn_lib.notebook import colab
+
+
+class MessageError(Exception):
+    """google.colab._message.MessageError."""
+
+
+@pytest.fixture
+def google(tmp_path, monkeypatch):
+    """A stub of google.colab: `google.mount` is what drive.mount does, `google.asked` how it was called."""
+    google = types.SimpleNamespace(asked=[], kernel=object())
+    google.mount = lambda: (tmp_path / "drive" / "MyDrive").mkdir(parents=True)
+
+    def mount(mountpoint, force_remount=False, timeout_ms=120000, readonly=False):
+        google.asked.append((mountpoint, force_remount))
+        google.mount()
+
+    package = types.ModuleType("google.colab")
+    package.drive = types.ModuleType("google.colab.drive")
+    package.drive.mount = mount
+    ipython = types.ModuleType("IPython")
+    ipython.get_ipython = lambda: google.kernel
+    monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
+    monkeypatch.setitem(sys.modules, "google.colab", package)
+    monkeypatch.setitem(sys.modules, "google.colab.drive", package.drive)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    monkeypatch.setattr(colab, "MOUNT", tmp_path / "drive")
+    return google
+
+
+@pytest.fixture
+def no_google(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "google.colab", None)  # importing it is an ImportError
+    monkeypatch.setattr(colab, "MOUNT", tmp_path / "drive")
+
+
+def raising(error):
+    def mount():
+        raise error
+
+    return mount
+
+
+def test_colab_is_a_kernel_that_has_google_colab(google):
+    assert colab.is_colab()
+
+
+def test_a_subprocess_on_colab_is_not_colab(google):
+    google.kernel = None
+    assert not colab.is_colab()
+
+
+def test_a_laptop_is_not_colab(no_google):
+    assert not colab.is_colab()
+
+
+def test_importing_the_modules_imports_nothing_of_google():
+    code = "import srcnn_lib.notebook.colab, srcnn_lib.notebook.mirror, sys; sys.exit('google.colab' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_nobody_is_asked_for_a_drive_that_is_not_wanted(google):
+    said = []
+    assert colab.mount_drive(False, said.append) is None
+    assert google.asked == []
+    assert said == []
+
+
+def test_a_wanted_drive_is_mounted_and_has_a_folder_for_runs(google, tmp_path):
+    said = []
+    folder = colab.mount_drive(True, said.append)
+    assert folder == tmp_path / "drive" / "MyDrive" / "srcnn_runs"
+    assert folder.is_dir()
+    assert google.asked == [(str(tmp_path / "drive"), False)]
+    assert said == []
+
+
+def test_a_mounted_drive_is_not_asked_for_again(google):
+    folder = colab.mount_drive(True)
+    assert colab.mount_drive(True) == folder
+    assert len(google.asked) == 1
+
+
+def test_a_mount_that_died_is_mounted_anew(google, monkeypatch, tmp_path):
+    died, stat = str(tmp_path / "drive" / "MyDrive"), os.stat
+
+    def dead_stat(path, *args, **kwargs):
+        if str(path) == died and not google.asked:
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected", died)
+        return stat(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "stat", dead_stat)
+    monkeypatch.setattr(os.path, "isdir", lambda path: str(path) != died)
+    assert colab.mount_drive(True).is_dir()
+    assert google.asked == [(str(tmp_path / "drive"), True)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        NotImplementedError("drive.mount is not supported here"),
+        ValueError("mount failed\nsee the log"),
+        ValueError("Mountpoint must not already contain files"),
+        MessageError("Error: credential propagation was unsuccessful"),
+        AttributeError("'NoneType' object has no attribute 'kernel'"),
+        OSError(errno.ENOTCONN, "Transport endpoint is not connected"),
+        MessageError(),
+    ],
+    ids=["enterprise", "failed", "not empty", "refused", "subprocess", "dead", "without a word"],
+)
+def test_a_refusal_is_said_in_one_line_and_survived(google, error):
+    said = []
+    google.mount = raising(error)
+    assert colab.mount_drive(True, said.append) is None
+    assert len(said) == 1
+    assert "\n" not in said[0]
+    assert "the local disk" in said[0]
+    assert " ".join((str(error) or "MessageError").split()) in said[0]
+
+
+def test_a_mount_that_says_nothing_but_leaves_no_folder_is_a_refusal(google):
+    said = []
+    google.mount = lambda: None
+    assert colab.mount_drive(True, said.append) is None
+    assert len(said) == 1
+
+
+def test_a_drive_wanted_on_a_laptop_is_one_line(no_google):
+    said = []
+    assert colab.mount_drive(True, said.append) is None
+    assert said == ["Drive is to be had on Colab only; the run stays on the local disk"]
+
+
+def test_an_interrupted_question_stays_an_interruption(google):
+    google.mount = raising(KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        colab.mount_drive(True)

@@ -1,0 +1,706 @@
+import builtins
+import contextlib
+import errno
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import statistics
+import threading
+import time
+
+import pytest
+
+from srcnn_lib.config import Settings
+from srcnn_lib.data import training_data
+from srcnn_lib.errors import InputError
+from srcnn_lib.notebook import mirror as mirrors
+from srcnn_lib.notebook.drive import restore
+from srcnn_lib.notebook.mirror import Mirror
+from srcnn_lib.run import Run, weights_sum
+from srcnn_lib.training.trainer import fit
+
+
+class FailingDrive:
+    """A folder that stands for Drive and fails on command, below the library: in `open` and in `os`.
+
+    drive.fails = None       all is well
+                  "error"    every write is an OSError (Errno 5)
+                  "short"    every write keeps half, and says nothing
+                  "gone"     whatever is done is Errno 107
+                  "full"     every write keeps half and is then Errno 28
+                  "stall"    a write waits until `drive.go_on` is set
+                  "dies"     the next write keeps half and is Errno 107; from then on "vanished"
+                  "vanished" the folder itself is not there, as after an unmount
+    drive.only               the beginning of the names of the files whose writes fail; of all without
+    drive.opened             the names of the files made so far
+    drive.emptied            the names of those truncated
+    drive.violations         what nobody may do there: open a file to change it, use a name twice, rename, delete what
+                             was not truncated; empty at the end of every test
+    """
+
+    def __init__(self, path, monkeypatch):
+        self.only = ""
+        self.path, self.fails, self.go_on, self.stalled = path, None, threading.Event(), threading.Event()
+        self.opened, self.emptied, self.violations = [], [], []
+        path.mkdir(parents=True)
+        real_open = builtins.open
+        self.real_unlink = os.unlink
+
+        def opens(file, mode="r", *args, **kwargs):
+            if not self.concerns(file):
+                return real_open(file, mode, *args, **kwargs)
+            self.answer(file)
+            if mode not in ("rb", "xb") or (mode == "xb" and os.path.basename(file) in self.opened):
+                self.violations.append(f"{file} opened with {mode!r}")
+            opened = real_open(file, mode, *args, **kwargs)
+            if mode == "xb":
+                self.opened.append(os.path.basename(file))
+                return _File(opened, self)
+            return opened
+
+        monkeypatch.setattr(builtins, "open", opens)
+        monkeypatch.setattr(io, "open", opens)
+        for name in ("listdir", "scandir", "mkdir", "unlink", "remove", "truncate", "stat"):
+            monkeypatch.setattr(os, name, self.guarded(name, getattr(os, name)))
+        for name in ("rename", "replace"):
+            monkeypatch.setattr(os, name, self.guarded_move(getattr(os, name)))
+
+    def concerns(self, path) -> bool:
+        return isinstance(path, (str, os.PathLike)) and os.fspath(path).startswith(str(self.path))
+
+    def answer(self, path) -> None:
+        if self.fails == "gone":
+            raise OSError(errno.ENOTCONN, "Transport endpoint is not connected", str(path))
+        if self.fails == "vanished":
+            raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
+
+    def lose(self, run, *starts) -> None:
+        """Drop files that begin so, as Drive does by itself."""
+        fails, self.fails = self.fails, None
+        names = self.names(run)
+        self.fails = fails
+        for name in names:
+            if name.startswith(starts):
+                self.real_unlink(self.path / run / name)
+
+    def guarded(self, name, function):
+        def guarded(path=".", *args, **kwargs):
+            if self.concerns(path):
+                self.answer(path)
+                if name == "truncate":
+                    self.emptied.append(os.path.basename(path))
+                if name in ("unlink", "remove") and os.path.basename(path) not in self.emptied:
+                    self.violations.append(f"{path} deleted before it was truncated")
+            return function(path, *args, **kwargs)
+
+        return guarded
+
+    def guarded_move(self, function):
+        def guarded(source, target, **kwargs):
+            if self.concerns(source) or self.concerns(target):
+                self.violations.append(f"{source} renamed to {target}")
+            return function(source, target, **kwargs)
+
+        return guarded
+
+    def names(self, run="run") -> list[str]:
+        return sorted(entry for entry in os.listdir(self.path / run))
+
+    def listing(self, run="run") -> dict:
+        """The newest."""
+        newest = max(name for name in self.names(run) if name.startswith("latest-"))
+        return json.loads((self.path / run / newest).read_bytes())
+
+    def named(self, run="run") -> set[str]:
+        """The listings, and all that they name."""
+        names = {name for name in self.names(run) if name.startswith("latest-")}
+        for name in list(names):
+            files = json.loads((self.path / run / name).read_bytes())["files"]
+            names |= {piece["name"] for pieces in files.values() for piece in pieces}
+        return names
+
+    def holding(self, start: str, run="run") -> str:
+        """The one file whose name begins so."""
+        (name,) = (name for name in self.names(run) if name.startswith(start))
+        return name
+
+
+class _File:
+    def __init__(self, file, drive):
+        self.file, self.drive = file, drive
+
+    def write(self, content):
+        drive = self.drive
+        drive.answer(self.file.name)
+        if not os.path.basename(self.file.name).startswith(drive.only):
+            return self.file.write(content)
+        if drive.fails == "error":
+            raise OSError(errno.EIO, "Input/output error", self.file.name)
+        if drive.fails in ("short", "full", "dies"):
+            self.file.write(content[: len(content) // 2])
+            if drive.fails == "full":
+                raise OSError(errno.ENOSPC, "No space left on device", self.file.name)
+            if drive.fails == "dies":
+                drive.fails = "vanished"
+                raise OSError(errno.ENOTCONN, "Transport endpoint is not connected", self.file.name)
+            return len(content)
+        if drive.fails == "stall":
+            drive.stalled.set()
+            assert drive.go_on.wait(30)
+        return self.file.write(content)
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+
+@pytest.fixture
+def drive(tmp_path, monkeypatch):
+    monkeypatch.setattr(mirrors, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(mirrors, "LONGEST_WAIT", 0.02)
+    drive = FailingDrive(tmp_path / "MyDrive" / "srcnn_runs", monkeypatch)
+    yield drive
+    drive.fails = None
+    drive.go_on.set()
+    assert drive.violations == []
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run as a training leaves it, with bytes of no meaning in the place of weights, and a step in it."""
+    run = Run.create(tmp_path / "runs" / "run", Settings.of())
+    (run.path / "probe.safetensors").write_bytes(os.urandom(500))
+    (run.path / "events.out.tfevents.1.host.2.0").write_bytes(b"")
+    advance(run, 0)
+    return run
+
+
+@pytest.fixture
+def mirrored(drive, run):
+    """Makes mirrors that are closed at the end."""
+    with contextlib.ExitStack() as stack:
+
+        def mirrored(folder=None):
+            mirror = Mirror(folder or run.path, drive.path, interval=0.0)
+            stack.callback(mirror.close, 0.5)
+            return mirror
+
+        yield mirrored
+
+
+def advance(run, step, keep=3):
+    """What a training does at the end of an epoch of ten steps, in its order."""
+    for folder in ("snapshots", "checkpoints"):
+        (run.path / folder).mkdir(exist_ok=True)
+    put(run.path / "snapshots" / f"step-{step:08}-epoch-{step // 10:04}.safetensors", os.urandom(700))
+    run.write_history([{"step": past, "test_psnr_y": 30.0} for past in range(10, step + 1, 10)])
+    with open(run.path / "events.out.tfevents.1.host.2.0", "ab") as file:
+        file.write(os.urandom(100))
+    put(run.path / "checkpoints" / f"step-{step:08}.pt", os.urandom(3000))
+    for old in run.checkpoints()[keep:]:
+        old.unlink()
+
+
+def put(path, content):
+    path.with_name("." + path.name).write_bytes(content)
+    os.replace(path.with_name("." + path.name), path)
+
+
+def wait_for(condition, seconds=10.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about"
+        time.sleep(0.002)
+
+
+def contents_of(folder):
+    """{path: bytes} of all the files, but for the run's identity."""
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "mirror.json"]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
+
+
+def restored(drive, tmp_path, said=None):
+    """What a new runtime finds."""
+    shutil.rmtree(tmp_path / "new", ignore_errors=True)
+    return restore(drive.path, "run", tmp_path / "new", (said if said is not None else []).append)
+
+
+def test_a_run_comes_back_from_drive_as_it_was(drive, run, mirrored, tmp_path):
+    mirror = mirrored()
+    for step in (10, 20, 30, 40, 50):
+        advance(run, step)
+        mirror.push()
+        wait_for(lambda step=step: mirror.status == f"Drive: up to date (step {step})")
+    assert mirror.close()
+    said = []
+    found = restored(drive, tmp_path, said)
+    assert contents_of(found) == contents_of(run.path)
+    assert said == [f"Drive: {found} was taken from there and stands at step 50"]
+    assert len(Run(found).snapshots()) == 6
+
+
+def test_everything_is_new_on_drive_and_the_listing_is_last(drive, run, mirrored):
+    """That nothing is overwritten, appended or renamed the stand-in sees to, here and in all other tests."""
+    mirror = mirrored()
+    for step in range(10, 100, 10):
+        advance(run, step)
+        mirror.push()
+        wait_for(lambda step=step: mirror.status == f"Drive: up to date (step {step})")
+    mirror.close()
+    assert drive.opened[-1].startswith("latest-")
+    for path, pieces in drive.listing()["files"].items():
+        there = b"".join((drive.path / "run" / piece["name"]).read_bytes() for piece in pieces)
+        assert there == (run.path / path).read_bytes()
+        for piece in pieces:
+            found = (drive.path / "run" / piece["name"]).read_bytes()
+            assert (len(found), hashlib.sha256(found).hexdigest()) == (piece["size"], piece["sha256"])
+
+
+def test_drive_keeps_the_last_few_checkpoints_and_the_best_and_no_litter(drive, run, mirrored):
+    mirror = mirrored()
+    for step in range(10, 200, 10):
+        advance(run, step)
+        if step == 30:
+            best = run.path / "checkpoints" / "best"
+            shutil.copy(run.path / "checkpoints" / "step-00000030.pt", best)
+        if step > 30:
+            put(run.path / "checkpoints" / "step-00000030.pt", best.read_bytes())
+        mirror.push()
+        wait_for(lambda step=step: mirror.status == f"Drive: up to date (step {step})")
+    mirror.close()
+    names = drive.names()
+    kept = [name for name in names if name.endswith(".pt")]
+    assert sum(name.startswith("latest-") for name in names) == 3
+    assert len(kept) <= 3 + 2 + 1
+    assert any(name.startswith("step-00000030.") for name in kept)
+    assert len([name for name in names if name.endswith(".safetensors") and name.startswith("step-")]) == 20
+    assert set(names) == drive.named()
+
+
+def test_what_is_appended_to_is_not_copied_whole_each_time(drive, run, mirrored):
+    mirror = mirrored()
+    events, sizes = run.path / "events.out.tfevents.1.host.2.0", 0
+    for step in range(10, 330, 10):
+        advance(run, step)
+        sizes += events.stat().st_size
+        mirror.push()
+        wait_for(lambda step=step: mirror.status == f"Drive: up to date (step {step})")
+    pieces = drive.listing()["files"][events.name]
+    assert len(pieces) <= 6  # log2 of 33
+    assert sum(piece["size"] for piece in pieces) == events.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("error", "it answers 'Input/output error'"),
+        ("short", "what was written there does not read back"),
+        ("gone", "the mount is gone"),
+        ("vanished", "the mount is gone"),
+        ("full", "it is full"),
+    ],
+)
+def test_a_drive_that_fails_costs_nothing_and_gets_everything_once_it_is_back(
+    drive, run, mirrored, tmp_path, fault, said
+):
+    mirror = mirrored()
+    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    drive.fails = fault
+    for step in (10, 20, 30, 40, 50):
+        advance(run, step)
+        mirror.push()
+    wait_for(lambda: not mirror.healthy)
+    assert re.fullmatch(r"Drive: \d+ files? behind, .*; training goes on", mirror.status)
+    assert said in mirror.status
+    time.sleep(0.05)  # several tries
+    drive.fails = None
+    wait_for(lambda: mirror.status == "Drive: up to date (step 50)")
+    assert mirror.healthy
+    assert mirror.close()
+    assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
+    assert set(drive.names()) == drive.named()
+
+
+@pytest.mark.parametrize("only", ["step-00000010.", "step-00000010-", "history", "events", "latest-"])
+@pytest.mark.parametrize("fault", ["error", "short"])
+def test_a_write_that_fails_in_the_middle_of_a_copy_is_done_again(drive, run, mirrored, tmp_path, fault, only):
+    mirror = mirrored()
+    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    before = contents_of(run.path)
+    drive.only, drive.fails = only, fault
+    advance(run, 10)
+    mirror.push()
+    wait_for(lambda: not mirror.healthy)
+    drive.fails = None
+    wait_for(lambda: mirror.healthy)
+    assert mirror.close()
+    assert contents_of(restored(drive, tmp_path)) == contents_of(run.path) != before
+    assert set(drive.names()) == drive.named()
+
+
+def test_until_the_listing_is_written_drive_holds_the_state_before(drive, run, mirrored, tmp_path):
+    mirror = mirrored()
+    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    before = contents_of(run.path)
+    for only in ("step-00000010-", "latest-"):
+        drive.only, drive.fails = only, "short"
+        advance(run, 10)
+        mirror.push()
+        wait_for(lambda: not mirror.healthy)
+        assert contents_of(restored(drive, tmp_path)) == before
+
+
+def test_half_a_file_that_a_dying_mount_left_is_removed_once_it_is_back(drive, run, mirrored):
+    mirror = mirrored()
+    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    drive.fails = "dies"
+    advance(run, 10)
+    mirror.push()
+    wait_for(lambda: not mirror.healthy)
+    time.sleep(0.05)  # several tries
+    drive.fails = None
+    wait_for(lambda: mirror.status == "Drive: up to date (step 10)")
+    assert mirror.close()
+    assert set(drive.names()) == drive.named()
+
+
+def test_an_unmounted_drive_is_not_replaced_by_a_local_folder(drive, run, mirrored, tmp_path):
+    mirror = mirrored()
+    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    drive.path.parent.rename(tmp_path / "in the cloud")
+    advance(run, 10)
+    mirror.push()
+    wait_for(lambda: not mirror.healthy)
+    time.sleep(0.05)
+    assert not drive.path.parent.exists()
+    (tmp_path / "in the cloud").rename(drive.path.parent)
+    wait_for(lambda: mirror.status == "Drive: up to date (step 10)")
+    assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
+
+
+def test_snapshots_beyond_the_newest_checkpoint_wait_for_the_next(drive, run, mirrored):
+    """A training that goes on from that checkpoint writes them again."""
+    put(run.path / "snapshots" / "step-00000004-epoch-0000.safetensors", b"early")
+    assert mirrored().close()
+    assert "snapshots/step-00000004-epoch-0000.safetensors" not in drive.listing()["files"]
+    advance(run, 10)
+    assert mirrored().close()
+    assert "snapshots/step-00000004-epoch-0000.safetensors" in drive.listing()["files"]
+
+
+def test_failed_writes_leave_no_litter_on_a_full_drive(drive, run, mirrored):
+    mirror = mirrored()
+    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    before = drive.names()
+    drive.fails = "full"
+    advance(run, 10)
+    mirror.push()
+    wait_for(lambda: len(drive.opened) > len(before) + 5)
+    assert mirror.close(0.0) is False
+    mirror._thread.join(10)
+    assert drive.names() == before
+
+
+def test_a_mount_that_is_gone_from_the_start_makes_no_folder_in_its_place(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(mirrors, "FIRST_WAIT", 0.01)
+    mirror = Mirror(run.path, tmp_path / "MyDrive" / "srcnn_runs", interval=0.0)
+    wait_for(lambda: "the mount is gone" in mirror.status)
+    assert not (tmp_path / "MyDrive").exists()
+    (tmp_path / "MyDrive" / "srcnn_runs").mkdir(parents=True)
+    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    assert mirror.close()
+
+
+def test_what_a_dying_mount_lost_is_copied_again(drive, run, mirrored, tmp_path):
+    """Files that were seen locally may never have reached the cloud."""
+    mirror = mirrored()
+    advance(run, 10)
+    mirror.push()
+    wait_for(lambda: mirror.status == "Drive: up to date (step 10)")
+    drive.fails = "gone"
+    advance(run, 20)
+    mirror.push()
+    wait_for(lambda: not mirror.healthy)
+    drive.lose("run", "step-00000010", "latest-")
+    drive.fails = None
+    wait_for(lambda: mirror.status == "Drive: up to date (step 20)")
+    assert mirror.close()
+    assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
+
+
+def test_a_stalled_write_holds_up_neither_push_nor_close(drive, run, mirrored, monkeypatch):
+    monkeypatch.setattr(mirrors, "STALL_SECONDS", 0.05)
+    mirror = mirrored()
+    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    drive.fails = "stall"
+    advance(run, 10)
+    mirror.push()
+    assert drive.stalled.wait(10)
+    times = []
+    for _ in range(2000):
+        start = time.perf_counter()
+        mirror.push()
+        times.append(time.perf_counter() - start)
+    assert statistics.median(times) < 50e-6
+    wait_for(lambda: not mirror.healthy)
+    assert re.fullmatch(r"Drive: \d+ files behind, it has not answered for \d+ s; training goes on", mirror.status)
+    start = time.monotonic()
+    assert mirror.close(timeout=0.1) is False
+    assert time.monotonic() - start < 5
+    assert mirror._thread.daemon
+    drive.go_on.set()
+    mirror._thread.join(10)
+    assert mirror.status == "Drive: up to date (step 10)"
+
+
+def test_what_training_deletes_while_it_is_copied_trips_nobody(drive, run, mirrored, tmp_path, monkeypatch):
+    failures = []
+    monkeypatch.setattr(mirrors, "reason", lambda error, _: failures.append(error) or "failed")
+    mirror = mirrored()
+    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    drive.fails = "stall"
+    advance(run, 10)
+    mirror.push()
+    assert drive.stalled.wait(10)
+    for step in range(20, 80, 10):  # the checkpoints that the thread has listed are gone by now
+        advance(run, step)
+    drive.fails = None
+    drive.go_on.set()
+    mirror.push()
+    wait_for(lambda: mirror.status == "Drive: up to date (step 70)")
+    assert mirror.close()
+    assert failures == []
+    assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
+
+
+def test_a_busy_training_and_its_mirror_agree_in_the_end(drive, run, mirrored, tmp_path):
+    mirror = mirrored()
+    for step in range(10, 600, 10):
+        advance(run, step)
+        mirror.push()
+    assert mirror.close()
+    assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
+
+
+def test_close_copies_what_came_before_it_without_a_push(drive, run, mirrored):
+    mirror = mirrored()
+    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    advance(run, 10)
+    assert mirror.close()
+    assert mirror.status == "Drive: up to date (step 10)"
+    assert mirror.close()
+
+
+def test_a_mirror_without_a_drive_does_nothing(run):
+    before = contents_of(run.path)
+    mirror = Mirror(run.path, None)
+    mirror.push()
+    assert (mirror.status, mirror.healthy, mirror.close()) == ("Drive: off", True, True)
+    assert contents_of(run.path) == before
+
+
+def test_a_run_without_a_checkpoint_is_nothing_to_copy_yet(drive, tmp_path, mirrored):
+    run = Run.create(tmp_path / "runs" / "young", Settings.of())
+    mirror = mirrored(run.path)
+    assert mirror.close()
+    assert mirror.status == "Drive: nothing to copy yet"
+
+
+def test_a_folder_without_a_run_is_refused(drive, tmp_path):
+    with pytest.raises(InputError, match="no run"):
+        Mirror(tmp_path, drive.path)
+
+
+def test_another_run_of_the_same_name_is_left_alone(drive, run, mirrored, tmp_path):
+    for step in (10, 20):
+        advance(run, step)
+    mirrored().close()
+    first = contents_of(drive.path / "run")
+    other = Run.create(tmp_path / "elsewhere" / "run", Settings.of(seed=1))
+    (other.path / "probe.safetensors").write_bytes(b"probe")
+    advance(other, 0)
+    mirror = mirrored(other.path)
+    assert mirror.close()
+    assert mirror.status == "Drive: up to date (step 0) in run-2"
+    assert contents_of(drive.path / "run") == first
+    assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
+
+
+def test_a_new_runtime_goes_on_in_the_same_folder_and_copies_only_what_is_new(drive, run, mirrored, tmp_path):
+    advance(run, 10)
+    mirrored().close()
+    (drive.path / "run" / "notes.txt").touch()  # the user's own
+    (drive.path / "run" / "step-00000020.aaaaaa-7.pt").touch()  # what a killed session left
+    found = Run(restored(drive, tmp_path))
+    mirror = mirrored(found.path)
+    wait_for(lambda: mirror.status == "Drive: up to date (step 10)")
+    known = len(drive.opened)
+    advance(found, 20)
+    assert mirror.close()
+    assert mirror.status == "Drive: up to date (step 20)"
+    assert len(drive.opened) - known == 5  # snapshot, checkpoint, events, history, listing
+    assert "notes.txt" in drive.names()
+    assert "step-00000020.aaaaaa-7.pt" not in drive.names()
+
+
+def test_pieces_that_drive_spoilt_are_written_anew_by_the_next_session(drive, run, mirrored, tmp_path):
+    mirrored().close()
+    found = restored(drive, tmp_path)
+    spoil(drive, "step-00000000-epoch-0000.")
+    assert mirrored(found).close()
+    assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
+
+
+def spoil(drive, start, run="run"):
+    """Change a byte of each file whose name begins so, which Drive would not show in its size."""
+    for name in drive.names(run):
+        if name.startswith(start):
+            content = bytearray((drive.path / run / name).read_bytes())
+            content[len(content) // 2] ^= 255
+            file = os.open(drive.path / run / name, os.O_WRONLY)
+            os.write(file, content)
+            os.close(file)
+
+
+def at_steps(drive, run, mirrored, *steps):
+    mirror = mirrored()
+    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    states = [contents_of(run.path)]
+    for step in steps:
+        advance(run, step)
+        mirror.push()
+        wait_for(lambda step=step: mirror.status == f"Drive: up to date (step {step})")
+        states.append(contents_of(run.path))
+    mirror.close()
+    return states
+
+
+def test_restoring_walks_back_until_the_sums_hold(drive, run, mirrored, tmp_path):
+    states = at_steps(drive, run, mirrored, 10, 20, 30)
+    spoil(drive, "step-00000030.")
+    said = []
+    assert contents_of(restored(drive, tmp_path, said)) == states[-2]
+    assert "step 20; what was newer there is damaged" in said[0]
+
+
+def test_a_truncated_or_missing_listing_is_passed_over(drive, run, mirrored, tmp_path):
+    states = at_steps(drive, run, mirrored, 10, 20, 30)
+    newest, before = sorted((name for name in drive.names() if name.startswith("latest-")), reverse=True)[:2]
+    os.truncate(drive.path / "run" / newest, 100)
+    assert contents_of(restored(drive, tmp_path)) == states[-2]
+    os.truncate(drive.path / "run" / before, 0)
+    assert contents_of(restored(drive, tmp_path)) == states[-3]
+
+
+def test_an_old_snapshot_that_is_damaged_does_not_cost_the_run(drive, run, mirrored, tmp_path):
+    states = at_steps(drive, run, mirrored, 10, 20, 30, 40)
+    spoil(drive, "step-00000010-epoch")
+    said = []
+    found = contents_of(restored(drive, tmp_path, said))
+    missing = "snapshots/step-00000010-epoch-0001.safetensors"
+    assert found == {path: content for path, content in states[-1].items() if path != missing}
+    assert said[0].endswith(f"damaged there and left out: {missing}")
+
+
+def test_a_run_that_is_too_damaged_is_said_and_leaves_nothing_behind(drive, run, mirrored, tmp_path):
+    at_steps(drive, run, mirrored, 10)
+    spoil(drive, "config.")
+    said = []
+    assert restored(drive, tmp_path, said) is None
+    assert said == ["Drive: run is there, but too damaged to go on with; nothing was taken from it"]
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+def test_a_name_that_drive_does_not_have_is_no_run(drive, tmp_path):
+    said = []
+    assert restore(drive.path, "run", tmp_path / "new", said.append) is None
+    assert restore(None, "run", tmp_path / "new", said.append) is None
+    assert said == []
+
+
+def test_a_run_on_the_local_disk_is_left_as_it_is(drive, run, mirrored):
+    mirrored().close()
+    advance(run, 10)
+    before = contents_of(run.path)
+    assert restore(drive.path, "run", run.path.parent) == run.path
+    assert contents_of(run.path) == before
+    drive.fails = "gone"
+    assert restore(drive.path, "run", run.path.parent) == run.path
+
+
+@pytest.mark.parametrize("fault", ["gone", "vanished"])
+def test_a_drive_that_is_gone_when_a_run_is_looked_for_is_said(drive, run, mirrored, tmp_path, fault):
+    mirrored().close()
+    drive.fails = fault
+    with pytest.raises(InputError, match="mount it again"):
+        restored(drive, tmp_path)
+
+
+def test_a_drive_that_goes_away_in_the_middle_leaves_nothing_behind(drive, run, mirrored, tmp_path, monkeypatch):
+    mirrored().close()
+    answer, asked = drive.answer, []
+
+    def later(path):
+        asked.append(path)
+        drive.fails = "gone" if len(asked) > 6 else None
+        answer(path)
+
+    monkeypatch.setattr(drive, "answer", later)
+    with pytest.raises(InputError, match="mount it again"):
+        restored(drive, tmp_path)
+    assert list((tmp_path / "new").iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["../outside", "/outside", ""])
+def test_a_listing_that_leads_out_of_the_run_is_refused(drive, run, mirrored, tmp_path, path):
+    mirrored().close()
+    name = drive.holding("latest-")
+    content = drive.listing()
+    content["files"][path] = content["files"]["config.json"]
+    file = os.open(drive.path / "run" / name, os.O_WRONLY | os.O_TRUNC)
+    os.write(file, json.dumps(content).encode())
+    os.close(file)
+    assert restored(drive, tmp_path) is None
+    assert not (tmp_path / "outside").exists()
+
+
+def test_a_training_goes_on_in_a_new_runtime_to_the_bit(drive, photograph_folder, tmp_path):
+    settings = Settings.of(
+        data=(str(photograph_folder),), test=("0.25",), channels=1, filters=(5, 1, 3), widths=(8, 4),
+        batch=8, steps=12, warmup=4, test_patches=8, arithmetic="float32", device="cpu",
+    )  # fmt: skip
+    data = training_data.load(settings)
+    straight = Run.create(tmp_path / "straight" / "run", settings)
+    for _ in fit(settings, straight, data):
+        pass
+    run = Run.create(tmp_path / "first" / "run", settings)
+    mirror = Mirror(run.path, drive.path, interval=0.0)
+    with contextlib.closing(fit(settings, run, data)) as records:
+        for record in records:
+            mirror.push()
+            if record.step == 5:
+                break
+    assert mirror.close()
+    assert mirror.status == "Drive: up to date (step 5)"
+    shutil.rmtree(run.path)  # the runtime is gone
+    run = Run(restore(drive.path, "run", tmp_path / "second"))
+    assert len(list(fit(run.settings, run, data))) == 7
+    assert weights_sum(run)[1] == weights_sum(straight)[1]
+    assert [s.step for s in run.snapshots()] == [s.step for s in straight.snapshots()]
+
+
+def test_a_newest_listing_that_can_not_be_read_is_said(drive, run, mirrored, tmp_path):
+    states = at_steps(drive, run, mirrored, 10, 20)
+    newest = max(name for name in drive.names() if name.startswith("latest-"))
+    os.truncate(drive.path / "run" / newest, 1)
+    said = []
+    assert contents_of(restored(drive, tmp_path, said)) == states[-2]
+    assert "step 10; what was newer there is damaged" in said[0]

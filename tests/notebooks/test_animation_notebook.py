@@ -1,0 +1,114 @@
+"""The animation notebook, run from top to bottom on a fresh runtime (no run is there), and the clips that it shows."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_training_notebook import ROOT, executed, outputs
+from test_visualization_notebook import copy_with
+
+from srcnn_lib.run import Run
+from srcnn_lib.visualization.animation import choose
+from srcnn_lib.visualization.inspector import Lens
+
+FRAMES, CROP = 5, 64
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """The executed cells by name, and the folder they were executed in."""
+    folder = tmp_path_factory.mktemp("fresh")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        patch.setenv("IPYTHONDIR", str(folder / "ipython"))
+        small = {"second": str(folder / "cat.png"), "crop": CROP, "frames": FRAMES, "practice_steps": 8}
+        small["channels"] = "0, 1, 2, 3, 4, 5, 6, 7"  # which are telling depends on the training
+        return executed(copy_with("animation", folder, **small)), folder
+
+
+@pytest.fixture(scope="module")
+def run(shown) -> Run:
+    return Run(shown[1] / "runs" / "from_nothing")
+
+
+def clip(cell) -> tuple[np.ndarray, list[int]]:
+    """(T, H, W, 3) of the GIF that a cell shows, and how long each frame stays, in ms."""
+    image = Image.open(io.BytesIO(base64.b64decode(outputs(cell, "image/gif"))))
+    frames, durations = [], []
+    for number in range(image.n_frames):
+        image.seek(number)
+        frames.append(np.asarray(image.convert("RGB")))
+        durations.append(image.info["duration"])
+    return np.stack(frames), durations
+
+
+def test_where_no_run_is_a_short_one_is_made_from_nothing(shown, run):
+    cells, folder = shown
+    assert "There is no run at" in outputs(cells["pick"], "printed")
+    assert run.settings.init == "torch"
+    assert not (folder / "runs" / "first").exists()
+    for cell in cells.values():
+        assert not [output for output in cell.get("outputs", ()) if output.get("name") == "stderr"], cell.id
+
+
+@pytest.mark.parametrize(
+    ("name", "width"), [("reconstruction", 256), ("channels", 4 * 192 + 18), ("kernels", None), ("pair", 2 * 256 + 6)]
+)
+def test_a_clip_over_the_training_has_its_frames_which_differ_and_the_last_is_held(shown, name, width):
+    frames, durations = clip(shown[0][name])
+    assert len(frames) == FRAMES
+    assert width is None or frames.shape[2] == width
+    assert durations[:-1] == [200] * (FRAMES - 1)
+    assert durations[-1] == 1700
+    assert all((before != after).any() for before, after in zip(frames[:-1], frames[1:], strict=True))
+    assert (frames[0] != frames[-1]).any(-1).mean() > 0.02
+    assert np.ptp(frames) > 200
+
+
+def test_in_the_clip_of_channels_a_colour_means_one_value_from_the_first_frame_to_the_last(shown, run):
+    cells, folder = shown
+    frames, _ = clip(cells["channels"])
+    lens, meant = Lens(run, folder / "cat.png", crop=CROP), {}
+    for frame, snapshot in zip(frames, choose(run.snapshots(), FRAMES), strict=True):
+        values = lens.map("layer_2:0", snapshot.step).flatten()
+        colours = frame[: 3 * CROP : 3, : 3 * CROP : 3].reshape(-1, 3)  # channel 0 stands first, 3 times as large
+        for colour, value in zip(colours, values.tolist(), strict=True):
+            meant.setdefault(tuple(colour), []).append(value)
+    largest = max(max(values) for values in meant.values())
+    brightest = max(meant, key=lambda colour: max(meant[colour]))
+    spread = [max(values) - min(values) for colour, values in meant.items() if colour != brightest]
+    assert len(meant) > 5
+    assert max(spread) < largest / 20
+
+
+def test_the_scan_goes_from_no_patch_to_all_of_them(shown):
+    frames, _ = clip(shown[0]["scan"])
+    photograph = frames[:, :-20].astype(int)
+    changed = (photograph[1:] != photograph[:-1]).any(-1)  # (T − 1, H, W)
+    rows = [np.nonzero(frame.any(1))[0].mean() for frame in changed]
+    assert 10 <= len(frames) <= 3 * FRAMES
+    assert rows[0] < frames.shape[1] / 3 < 2 * frames.shape[1] / 3 < rows[-1]
+
+
+def test_the_video_is_one_that_browsers_play_with_all_its_frames(shown):
+    import imageio.v3 as imageio
+
+    cells, folder = shown
+    assert "data:video/mp4;base64," in outputs(cells["video"], "text/html")
+    path = folder / "results" / "channel.mp4"
+    assert imageio.immeta(path, plugin="FFMPEG")["codec"] == "h264"
+    count, height, width = map(int, re.findall(r"\((\d+), (\d+), (\d+), 3\)", outputs(cells["video"], "printed"))[0])
+    film = imageio.imread(path, plugin="FFMPEG")
+    assert count == FRAMES
+    assert len(film) == count + 8  # 1.5 s more of the last frame, at 5 a second
+    assert film.shape[1:] == (height + height % 2, width + width % 2, 3)
+
+
+def test_the_player_is_shown_and_written(shown):
+    cells, folder = shown
+    page = (folder / "results" / "player.html").read_text("utf-8")
+    assert outputs(cells["player"], "text/html") == page
+    assert "http://" not in page.replace("http://www.w3.org", "")

@@ -1,0 +1,225 @@
+"""Two processes that train as one, and share out what is to be enlarged."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import two_ranks
+from PIL import Image
+
+from srcnn_lib.errors import InputError
+from srcnn_lib.run import Run, weights_sum
+from srcnn_lib.runtime import devices, distributed
+from srcnn_lib.training.trainer import fit
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(two_ranks.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, photograph_folder):
+    """Where the scenes were played: five pictures to enlarge, and one that is none."""
+    folder = tmp_path_factory.mktemp("ranks")
+    for name in ("pictures", "bad"):
+        (folder / name).mkdir()
+    for number in range(5):
+        Image.open(photograph_folder / f"{number % 4}.png").crop((0, 0, 40, 30)).save(folder / f"pictures/{number}.png")
+    (folder / "bad" / "bad.png").write_text("no picture")
+    command = [sys.executable, two_ranks.__file__, str(folder), str(photograph_folder)]
+    played = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
+    assert played.returncode == 0, played.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(folder):
+    return pickle.loads((folder / "found.pickle").read_bytes())
+
+
+def alone(folder, photograph_folder, name, **changes):
+    """The last record and the weights of the same training in one process."""
+    settings = two_ranks.settings_for(photograph_folder, **changes)
+    run = Run.create(folder / name / "alone", settings)
+    records = list(fit(settings, run))
+    return records, two_ranks.weights(run)
+
+
+@pytest.mark.parametrize("name", two_ranks.TRAININGS)
+def test_twenty_steps_on_two_ranks_are_twenty_steps_on_one(found, folder, photograph_folder, name):
+    records, weights = alone(folder, photograph_folder, name, **two_ranks.TRAININGS[name])
+    main, other = (rank["gave"] for rank in found[name])
+    for layer, expected in weights.items():
+        assert abs(found[name][0]["weights"][layer] - expected).max() < 1e-5, layer
+    assert main["losses"] == other["losses"] == pytest.approx([float(record.loss) for record in records], rel=1e-4)
+    expected = records[-1].metrics
+    for key in expected.keys() - {"seconds"}:
+        assert main["history"][key] == other["history"][key] == pytest.approx(expected[key], rel=1e-4), key
+
+
+def test_ranks_stay_together_on_different_processors(found):
+    """SOAP makes a different training of a difference in the last bit; all that counts must be the main rank's."""
+    losses = [rank["gave"] for name in ("soap", "soap on two processors") for rank in found[name]]
+    assert len(losses[0]) == 20
+    assert losses == [losses[0]] * 4
+
+
+@pytest.mark.parametrize("name", two_ranks.TRAININGS)
+def test_ranks_see_disjoint_crops_that_are_together_those_of_one(found, name):
+    taken = [
+        {(epoch, index) for epoch, start, stop in rank["gave"]["taken"] for index in range(start, stop)}
+        for rank in found[name]
+    ]
+    per_epoch, batch = found[name][0]["gave"]["per epoch"], two_ranks.TRAININGS[name].get("batch", 8)
+    whole = [(epoch, index) for epoch in range(9) for index in range(per_epoch)]
+    steps_an_epoch = -(-per_epoch // batch)
+    expected = {place for place in whole if place[0] * steps_an_epoch + place[1] // batch < 20}
+    if name == "uneven":  # a rank without a crop in the last, short batch looks at one for its shape
+        taken[0] -= {(epoch, per_epoch - 1) for epoch in range(9)}
+    assert not taken[0] & taken[1]
+    assert taken[0] | taken[1] == expected
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_metrics_are_exact_for_a_number_of_patches_that_does_not_divide(found, channels):
+    for rank in found[f"measured {channels}"]:
+        together, by_one = rank["gave"]
+        assert together == pytest.approx(by_one, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", two_ranks.TRAININGS)
+def test_only_the_main_rank_writes(found, name):
+    main, other = (rank["gave"]["written"] for rank in found[name])
+    assert any("checkpoints" in path for path in main)
+    assert other == []
+
+
+@pytest.mark.parametrize("name", ["break", "signal", "kill"])
+def test_one_rank_ends_it_for_all_and_two_resume_to_the_same_bits(found, name):
+    main, other = found[name]
+    if name == "kill":
+        assert other["status"] == -9
+        assert "another process of this work has ended" in main["err"]
+    else:
+        assert main["gave"] == other["gave"] == list(range(1, 10))
+        assert found[f"{name}, resumed"][0]["gave"][0] == 10
+    assert found[f"{name}, resumed"][0]["gave"] == found[f"{name}, resumed"][1]["gave"]
+    assert main["same"]
+
+
+def test_all_ranks_follow_the_main_ones_steering(found):
+    main, other = (rank["gave"] for rank in found["steered"])
+    assert main == other
+    assert [paused for *_, paused in main].count(True) >= 1
+    assert main[-1][0] == 25
+    rates = dict((step, rate) for step, rate, *_ in main)
+    assert rates[6] < 0.6 * rates[5]
+
+
+def test_minutes_become_the_same_number_of_steps_on_all_ranks(found):
+    main, other = found["minutes"]
+    assert (main["status"], other["status"]) == (0, 0)
+    assert main["out"].count("SHA-256") == 1
+    assert other["out"] == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("refused setting", "filters is 9,4,5"),
+        ("refused run", "exists already"),
+        ("refused data", "missing"),
+        ("refused by one", "process 1: there is no file"),
+        ("full disk", "No space left on device"),
+    ],
+)
+def test_what_is_refused_ends_every_rank_with_one_line_and_status_2(found, folder, name, word):
+    assert [rank["status"] for rank in found[name]] == [2, 2]
+    (line,) = "".join(rank["err"] for rank in found[name]).splitlines()
+    assert line.startswith("srcnn:")
+    assert word in line
+    assert not (folder / "never").exists()
+
+
+def test_upscale_shares_the_files_out(found, folder):
+    lines = [rank["out"].splitlines() for rank in found["upscale"]]
+    assert [len(part) for part in lines] == [3, 2]
+    assert {line.split()[0] for part in lines for line in part} == {
+        str(folder / "pictures" / f"{number}_upscaled.png") for number in range(5)
+    }
+    assert all(Image.open(folder / f"pictures/{number}_upscaled.png").size == (80, 60) for number in range(5))
+    assert [rank["status"] for rank in found["upscale"]] == [0, 0]
+
+
+def test_upscale_ends_all_ranks_with_status_2_where_one_picture_is_bad(found, folder):
+    assert [rank["status"] for rank in found["upscale, one bad"]] == [2, 2]
+    assert len(list((folder / "large").iterdir())) == 5
+    (line,) = "".join(rank["err"] for rank in found["upscale, one bad"]).splitlines()
+    assert "bad.png" in line
+
+
+def test_upscale_refuses_a_collision_before_any_rank_works(found, folder):
+    assert [rank["status"] for rank in found["upscale, collision"]] == [2, 2]
+    assert "both be written" in found["upscale, collision"][0]["err"]
+    assert found["upscale, collision"][1]["err"] == ""
+    assert not (folder / "none").exists()
+
+
+def test_notebook_launcher_trains_the_same_after_the_notebook_has_used_threads(found):
+    assert found["notebook"]
+
+
+def test_accelerate_launch_trains_the_same_and_prints_once(folder, found, photograph_folder, tmp_path):
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
+                "--num_machines", "1", "--main_process_port", "0"]  # fmt: skip
+    command = [*launcher, "-m", "srcnn_lib", "train", *two_ranks.flags(photograph_folder), "--out", "run"]
+    launched = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert launched.returncode == 0, launched.stderr
+    assert launched.stdout.count(weights_sum(Run(folder / "even" / "run"))[1]) == 1
+    assert launched.stdout.count("SHA-256") == 1
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+@pytest.mark.parametrize("length", [0, 1, 2, 7])
+def test_shares_are_the_whole_without_an_overlap(size, length):
+    group, parts = distributed.Ranks(), []
+    for group.rank in range(size):
+        group.size = size
+        parts.append(range(*group.share(10, 10 + length)))
+    assert [index for part in parts for index in part] == list(range(10, 10 + length))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_accelerate_that_started_one_process_in_silence_is_said(monkeypatch):
+    assert distributed.join().note is None
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    assert "--multi_gpu" in distributed.join().note
+
+
+def test_more_processes_than_gpus_are_refused(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
+    with pytest.raises(InputError, match="3 processes were started for 2 GPUs"):
+        devices.device_of("auto")
+    assert devices.device_of("cpu").type == "cpu"
+    monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
+    assert devices.device_of("auto").type == "cpu"
+
+
+def test_in_a_notebook_nothing_wakes_the_gpus_driver_before_the_training(monkeypatch):
+    """A process forked after that could not use them: `notebook_launcher` forks."""
+
+    def awake(*_):
+        pytest.fail("the driver was asked")
+
+    monkeypatch.setitem(sys.modules, "ipykernel", distributed)
+    monkeypatch.setattr(torch.cuda, "is_available", awake)
+    monkeypatch.setattr(torch.cuda, "get_device_name", awake)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr("accelerate.utils.get_gpu_info", lambda: (["Some GPU", "Some GPU"], 2))
+    assert devices.describe(devices.device_of("auto")) == "Some GPU"

@@ -1,0 +1,141 @@
+import json
+import os
+
+import pytest
+import torch
+
+from srcnn_lib.config import Settings
+from srcnn_lib.errors import InputError
+from srcnn_lib.model import SRCNN
+from srcnn_lib.run import Run
+
+
+def a_model(value=0.0):
+    model = SRCNN(1, (3, 1, 3), (4, 2))
+    torch.nn.init.constant_(model.layer_1.bias, value)
+    return model
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.create(tmp_path / "run", Settings.of(channels=1, filters=(3, 1, 3), widths=(4, 2)))
+
+
+def test_a_run_is_read_as_it_was_made(run):
+    assert Run(run.path).settings == run.settings
+
+
+def test_an_existing_run_is_never_overwritten(run):
+    before = (run.path / "config.json").read_bytes()
+    with pytest.raises(InputError, match="exists already"):
+        Run.create(run.path, Settings())
+    assert (run.path / "config.json").read_bytes() == before
+
+
+def test_a_file_where_the_run_should_be_is_refused(tmp_path):
+    (tmp_path / "run").write_text("mine")
+    with pytest.raises(InputError, match="exists already"):
+        Run.create(tmp_path / "run", Settings())
+
+
+def test_a_folder_that_is_no_run_says_so(tmp_path):
+    with pytest.raises(InputError, match="is no run"):
+        Run(tmp_path)
+
+
+@pytest.mark.parametrize("config", ["", "{", "[]", '{"settings": {"bogus": 1}}', '{"settings": {"scale": "x"}}'])
+def test_a_damaged_config_is_one_line(tmp_path, config):
+    (tmp_path / "config.json").write_text(config)
+    with pytest.raises(InputError) as error:
+        Run(tmp_path)
+    assert "config.json" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_snapshots_come_in_the_order_of_their_steps(run):
+    for step, epoch in ((200, 2), (0, 0), (1, 0), (100, 1)):
+        run.write_snapshot(a_model(step), step, epoch)
+    assert [(snapshot.step, snapshot.epoch) for snapshot in run.snapshots()] == [(0, 0), (1, 0), (100, 1), (200, 2)]
+    assert run.model(100).layer_1.bias[0] == 100
+
+
+def test_the_best_snapshot_is_the_one_with_the_highest_test_psnr(run):
+    for step in (10, 20, 30):
+        run.write_snapshot(a_model(step), step, step // 10)
+    run.write_history([{"step": step, "test_psnr_y": psnr} for step, psnr in ((10, 30.0), (20, 32.0), (30, 31.0))])
+    assert run.snapshot("best").step == 20
+    assert run.snapshot("newest").step == 30
+
+
+def test_a_missing_snapshot_is_answered_with_those_there_are(run):
+    run.write_snapshot(a_model(), 10, 1)
+    with pytest.raises(InputError, match="newest, best and the steps 10"):
+        run.snapshot(11)
+
+
+def test_infinity_becomes_null_in_the_history(run):
+    run.write_history([{"step": 1, "test_psnr_y": float("inf")}])
+    assert json.loads((run.path / "history.jsonl").read_text()) == {"step": 1, "test_psnr_y": None}
+
+
+def test_the_last_checkpoints_and_the_best_are_kept(run):
+    for step in (10, 20, 30, 40, 50):
+        run.write_checkpoint({"step": step}, step, best_step=20, keep=2)
+    assert [path.stem for path in run.checkpoints()] == ["step-00000050", "step-00000040", "step-00000020"]
+
+
+def test_a_damaged_newest_checkpoint_is_said_and_the_one_before_taken(run):
+    run.write_checkpoint({"step": 10}, 10, None, 3)
+    newest = run.write_checkpoint({"step": 20}, 20, None, 3)
+    newest.write_bytes(newest.read_bytes()[:100])
+    state, notes = run.read_checkpoint()
+    assert state["step"] == 10
+    assert len(notes) == 1
+    assert str(newest) in notes[0]
+
+
+def test_a_checkpoint_with_code_in_it_is_never_run(run):
+    class Touch:
+        def __reduce__(self):
+            return os.mkdir, (str(run.path / "touched"),)
+
+    path = run.write_checkpoint({"step": 10}, 10, None, 3)
+    torch.save({"step": Touch()}, path)
+    state, notes = run.read_checkpoint()
+    assert state is None
+    assert len(notes) == 1
+    assert not (run.path / "touched").exists()
+
+
+def test_a_failing_write_leaves_the_file_before(run, monkeypatch):
+    run.write_history([{"step": 1}])
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        run.write_history([{"step": 1}, {"step": 2}])
+    monkeypatch.undo()
+    assert run.history() == [{"step": 1}]
+    assert sorted(path.name for path in run.path.iterdir()) == ["config.json", "history.jsonl"]
+
+
+def test_what_lies_beyond_a_step_is_forgotten(run):
+    for step in (0, 10, 20):
+        run.write_snapshot(a_model(), step, 0)
+        run.write_checkpoint({"step": step}, step, None, 9)
+    run.forget_after(10)
+    assert [snapshot.step for snapshot in run.snapshots()] == [0, 10]
+    assert [path.stem for path in run.checkpoints()] == ["step-00000010", "step-00000000"]
+
+
+def test_a_checkpoint_with_changed_bytes_is_damaged(run):
+    run.write_checkpoint({"step": 10, "weights": torch.zeros(64)}, 10, None, 3)
+    newest = run.write_checkpoint({"step": 20, "weights": torch.ones(4096)}, 20, None, 3)
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    state, notes = run.read_checkpoint()
+    assert len(state["weights"]) == 64
+    assert len(notes) == 1

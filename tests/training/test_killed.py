@@ -1,0 +1,125 @@
+"""A training whose process is killed (kill -9), at random moments and in the middle of a save, and goes on."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import killing
+import pytest
+import torch
+from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTHING_SIZE_GUIDANCE, EventAccumulator
+
+from srcnn_lib.commands import main
+from srcnn_lib.config import Settings
+from srcnn_lib.errors import InputError
+from srcnn_lib.run import Run, weights_sum
+from srcnn_lib.runtime.files import digest
+from srcnn_lib.training.tensorboard import Events
+
+CASES = [*killing.TIMES, *killing.PLACES]
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory, photograph_folder):
+    """The folder with a run a case, each of them at its end, and the one that nobody killed."""
+    folder = tmp_path_factory.mktemp("killed")
+    script = Path(killing.__file__)
+    environment = {**os.environ, "PYTHONPATH": str(script.parent.parent), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(script), str(folder), str(photograph_folder)]
+    found = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert found.returncode == 0, found.stderr
+    return {case: Run(folder / case) for case in ["whole", *CASES]}
+
+
+def same(left, right) -> bool:
+    """Whether two states are equal to the bit."""
+    if isinstance(left, torch.Tensor):
+        return left.dtype == right.dtype and torch.equal(left, right)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, (list, tuple)):
+        return len(left) == len(right) and all(map(same, left, right))
+    return left == right
+
+
+def without_seconds(records: list[dict]) -> list[dict]:
+    return [{name: value for name, value in record.items() if name != "seconds"} for record in records]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_weights_and_the_whole_state_are_bit_identical_to_the_uninterrupted_runs(runs, case):
+    assert weights_sum(runs[case])[1] == weights_sum(runs["whole"])[1]
+    states = [runs[name].read_checkpoint()[0] for name in (case, "whole")]
+    for state in states:
+        state["history"] = without_seconds(state["history"])
+        del state["seconds"]
+    assert states[1]["rate_factor"] == 0.5
+    assert states[1]["step"] == states[1]["steps"] > killing.STEPS
+    assert same(*states)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_history_and_snapshots_have_no_gap_and_no_duplicate(runs, case):
+    killed, whole = runs[case], runs["whole"]
+    assert [record["step"] for record in whole.history()] == [14, 28, 42, 56, 70, 74]
+    assert without_seconds(killed.history()) == without_seconds(whole.history())
+    snapshots = [{path.name: digest(path) for path in (run.path / "snapshots").iterdir()} for run in (killed, whole)]
+    assert snapshots[0] == snapshots[1]
+    assert not [path for path in killed.path.rglob(".*")], "half-written files are left"
+
+
+def shown(run: Run) -> dict:
+    """What TensorBoard's reader finds: (step, value) by tag."""
+    events = EventAccumulator(str(run.path), STORE_EVERYTHING_SIZE_GUIDANCE).Reload()
+    tags, found = events.Tags(), {}
+    for tag in tags["scalars"]:
+        found[tag] = [(event.step, event.value) for event in events.Scalars(tag)]
+    for tag in tags["images"]:
+        found[tag] = [(event.step, event.encoded_image_string) for event in events.Images(tag)]
+    for tag in tags["histograms"]:
+        found[tag] = [(event.step, event.histogram_value) for event in events.Histograms(tag)]
+    for tag in tags["tensors"]:
+        found[tag] = [(event.step, event.tensor_proto.string_val) for event in events.Tensors(tag)]
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected(runs):
+    return shown(runs["whole"])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_what_tensorboard_shows_has_no_gap_and_no_duplicate(runs, expected, case):
+    assert [step for step, _ in expected["psnr/test"]] == [record["step"] for record in runs["whole"].history()]
+    assert shown(runs[case]) == expected
+
+
+def test_event_files_of_one_second_are_read_in_their_order(tmp_path):
+    """Their names begin with the second, and readers sort them: two of one second would be sorted by what follows."""
+    for step in (0, 1, 2):
+        Events(tmp_path, step).close()
+    assert len({path.name.split(".")[3] for path in tmp_path.iterdir()}) == 3
+
+
+def test_the_layout_is_there_once_however_often_a_training_began_anew(tmp_path):
+    for step in (0, 0, 0, 7, 9):
+        Events(tmp_path, step)  # never closed: its process was killed
+    events = EventAccumulator(str(tmp_path), STORE_EVERYTHING_SIZE_GUIDANCE).Reload()
+    assert len(events.Tensors("custom_scalars__config__")) == 1
+
+
+def test_a_training_killed_before_its_config_was_written_begins_when_it_is_to_go_on(tmp_path):
+    (tmp_path / ".config-0123abcd.json").write_text("{")
+    assert main._asked_for({"steps": 7}, tmp_path, resume=True) == (Settings.of(steps=7), tmp_path)
+    assert Run.create(tmp_path, Settings()).settings == Settings()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "photograph.png").touch()
+    with pytest.raises(InputError, match="is no run"):
+        main._asked_for({}, tmp_path / "mine", resume=True)
+
+
+def test_a_finished_run_says_the_same_in_its_config(runs):
+    configs = [json.loads((runs[name].path / "config.json").read_text()) for name in ("whole", *CASES)]
+    assert all(config == configs[0] for config in configs)

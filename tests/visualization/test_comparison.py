@@ -1,0 +1,145 @@
+"""The comparison slider, as a file opened from disk in a real browser with the network off."""
+
+import pytest
+import torch
+from skimage import data as photographs
+
+from srcnn_lib.data.images import Picture
+from srcnn_lib.errors import InputError
+from srcnn_lib.evaluation.quality import compare as measured
+from srcnn_lib.model import SRCNN, start_from_identity
+from srcnn_lib.visualization.html.comparison import compare, slider
+from srcnn_lib.visualization.html.page import write_page
+
+pytest_plugins = ["browser"]
+
+
+@pytest.fixture(scope="module")
+def cat() -> Picture:
+    pixels = torch.from_numpy(photographs.chelsea()[40:240, 100:400].copy()).permute(2, 0, 1) / 255
+    return Picture(pixels, name="cat.png")
+
+
+@pytest.fixture(scope="module")
+def model() -> SRCNN:
+    torch.manual_seed(0)
+    return start_from_identity(SRCNN(1, widths=(6, 4))).eval()
+
+
+@pytest.fixture(scope="module")
+def path(cat, model, tmp_path_factory):
+    return write_page(compare(cat, model), tmp_path_factory.mktemp("page") / "compare.html")
+
+
+def split(page) -> float:
+    return float(page.eval_on_selector(".stage", "stage => stage.style.getPropertyValue('--split').slice(0, -1)"))
+
+
+def scale(page) -> float:
+    return float(page.get_attribute(".stage", "data-scale"))
+
+
+def test_the_figures_are_those_of_the_evaluation(path, cat, model):
+    figures = measured(model, cat.pixels, 2.0)
+    text = path.read_text("utf-8")
+    for method in ("bicubic", "srcnn"):
+        assert f"{figures[method]['psnr_y']:.2f} dB, SSIM {figures[method]['ssim_y']:.3f}" in text
+
+
+def test_pictures_of_different_sizes_are_refused():
+    with pytest.raises(InputError, match="srcnn is 5 × 4"):
+        slider(None, torch.rand(3, 4, 4), torch.rand(3, 4, 5))
+
+
+def test_large_pictures_are_kept_with_a_little_loss_and_that_is_said():
+    large = torch.linspace(0, 1, 1001).expand(3, 700, 1001)
+    text = slider(large, large, large)
+    assert text.count("data:image/jpeg") == 3
+    assert "slight loss" in text
+
+
+def test_the_divider_follows_mouse_and_keys(open_page, path):
+    page = open_page(path)
+    box = page.locator(".stage").bounding_box()
+    assert split(page) == 50
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 50)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 60)
+    page.mouse.up()
+    assert split(page) == pytest.approx(20, abs=1)
+    for key, expected in (("Home", 0), ("PageUp", 10), ("ArrowRight", 12), ("ArrowLeft", 10), ("End", 100)):
+        page.keyboard.press(key)
+        assert split(page) == pytest.approx(expected)
+    assert page.get_attribute(".divider", "aria-valuenow") == "100"
+
+
+def test_wheel_buttons_and_keys_zoom_both_pictures_as_one(open_page, path):
+    page = open_page(path)
+    whole = scale(page)
+    box = page.locator(".stage").bounding_box()
+    page.mouse.move(box["x"] + 30, box["y"] + 30)
+    page.mouse.wheel(0, -240)
+    page.wait_for_function(f"document.querySelector('.stage').dataset.scale > {whole * 1.2}")
+    page.click(".in")
+    page.keyboard.press("+")
+    assert scale(page) > whole * 3
+    places = page.locator(".half img:visible").evaluate_all(
+        "all => all.map((image) => getComputedStyle(image).transform)"
+    )
+    assert len(places) == 2
+    assert places[0] == places[1]
+    rendering = page.eval_on_selector(".half img", "image => getComputedStyle(image).imageRendering")
+    assert rendering == "pixelated"
+    before, at = places[0], split(page)
+    page.mouse.move(box["x"] + box["width"] / 4, box["y"] + 100)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] / 4 - 40, box["y"] + 80)
+    page.mouse.up()
+    assert page.eval_on_selector(".half img:not([hidden])", "image => getComputedStyle(image).transform") != before
+    assert split(page) == at
+    page.keyboard.press("0")
+    assert scale(page) == whole
+
+
+def test_any_two_of_three_can_be_chosen(open_page, path):
+    page = open_page(path)
+    page.click(".bar .right >> text=Original")
+    assert page.text_content(".captions .right b") == "Original"
+    page.click(".bar .left >> text=Original")  # the same twice says nothing: they change places
+    assert page.text_content(".captions .left b") == "Original"
+    assert page.text_content(".captions .right b") == "Bicubic"
+    assert "dB" in page.text_content(".captions .right .score")
+
+
+def test_two_fingers_pinch(open_page, path):
+    page = open_page(path, (390, 844))
+    whole = scale(page)
+    page.evaluate("""() => {
+      const stage = document.querySelector(".stage"), box = stage.getBoundingClientRect();
+      stage.setPointerCapture = () => {};
+      const send = (type, pointerId, x) => stage.dispatchEvent(new PointerEvent(type,
+        { pointerId, clientX: box.left + x, clientY: box.top + 50, bubbles: true, pointerType: "touch" }));
+      send("pointerdown", 11, 150), send("pointerdown", 12, 200);
+      send("pointermove", 12, 300), send("pointerup", 12, 300), send("pointerup", 11, 150);
+    }""")
+    assert scale(page) == pytest.approx(3 * whole, rel=0.01)
+
+
+@pytest.mark.parametrize("screen", [(390, 844), (1366, 768), (3840, 2160)])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_slider_fits_every_window(open_page, path, screen, scheme):
+    page = open_page(path, screen, scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= screen[0]
+    assert page.evaluate("document.documentElement.scrollHeight") <= screen[1]
+    assert page.locator(".stage").bounding_box()["height"] > 150
+
+
+def test_slider_and_slider_share_a_page(open_page, path, tmp_path):
+    text = path.read_text("utf-8")
+    both = tmp_path / "both.html"
+    both.write_text(f"<!doctype html>{text}{text}", "utf-8")
+    page = open_page(both)
+    page.locator(".divider").nth(1).focus()
+    page.keyboard.press("Home")
+    splits = page.eval_on_selector_all(".stage", "all => all.map((stage) => stage.style.getPropertyValue('--split'))")
+    assert splits == ["50%", "0%"]
