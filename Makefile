@@ -63,7 +63,7 @@ X2 := $(Y_NETWORK) --scale 2 --steps 40000
 saved/srcnn_y_x2.safetensors: TRAINING = $(X2)
 saved/srcnn_y_x3.safetensors: TRAINING = $(Y_NETWORK) --scale 3 --steps 40000
 saved/srcnn_y_x4.safetensors: TRAINING = $(Y_NETWORK) --scale 4 --steps 40000
-saved/isr_best.pth: TRAINING = --scale 2 --steps 8000 --objective mse --finish 0 --centre 0 --recycle 0
+saved/isr_best.pth: TRAINING = --scale 2 --steps 8000 --objective mse --finish 0 --center 0 --recycle 0
 RUN = runs/$(basename $(notdir $@))
 .PHONY: saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth
 saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth: $(ENV)/library

@@ -33,10 +33,10 @@ def main() -> None:
     network = weights.load(given.saved)
     source = given.image
     if is_address(source):
-        picture = images.read(source)
+        picture = images.read_image(source)
         passage.check_writable(Path(given.path))
         Path(given.path).parent.mkdir(parents=True, exist_ok=True)
-        images.write(given.path, picture)
+        images.write_image(given.path, picture)
         source = given.path
     jobs, failed = upscale_files.plan([source])
     if failed or len(jobs) != 1:

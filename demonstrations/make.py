@@ -16,7 +16,7 @@ import torch
 from srcnn_lib.data import images, sources
 from srcnn_lib.data.images import Picture
 from srcnn_lib.evaluation import quality
-from srcnn_lib.evaluation.sample import Scene
+from srcnn_lib.evaluation.sample import Sample
 from srcnn_lib.inference import upscaling
 from srcnn_lib.model import LAYERS, SRCNN
 from srcnn_lib.run import Run, Snapshot
@@ -46,10 +46,10 @@ def main() -> None:
     refuse_seen(run, nothing)
     refuse_short(nothing)
     out.mkdir(parents=True, exist_ok=True)
-    photographs = {name: sources.photographs(f"samples:{name}")[0].pixels for name in PHOTOGRAPHS}
+    photographs = {name: sources.load_photographs(f"samples:{name}")[0].pixels for name in PHOTOGRAPHS}
     patches = [photographs[name][:, y : y + SIDE, x : x + SIDE] for name, (y, x) in PATCHES.items()]
     for name, patch in zip(PATCHES, patches, strict=True):
-        images.write(out / f"patch_{name}.png", patch)
+        images.write_image(out / f"patch_{name}.png", patch)
     films(nothing, patches, out)
     film(out / "scan.gif", animation.scan(run.model(), photographs["chelsea"][:, :297, :448]), fps=15)
     pictures(run.model(), photographs, out)
@@ -64,7 +64,7 @@ def main() -> None:
 def refuse_seen(*runs: Run) -> None:
     """What a network was trained on says nothing of what it can do."""
     for run in runs:
-        if any(source.partition(":")[0] == "samples" for source in run.settings.data):
+        if any(source.partition(":")[0] == "samples" for source in run.config.data):
             sys.exit(f"{run.path} was trained on scikit-image's photographs, which are to be shown; take other --data")
 
 
@@ -81,7 +81,7 @@ def films(run: Run, patches: list[torch.Tensor], out: Path) -> None:
     film(out / "learning.gif", animation.reconstruction(early, patches, frames=24))
     film(out / "kernels.gif", animation.kernels(early, only=moving_kernels(early)))
     model, layer = early[-1].load(), LAYERS[1]
-    telling = activations.telling(model, [Scene(patch, model).seen for patch in patches], layer, CHANNELS)
+    telling = activations.telling(model, [Sample(patch, model).seen for patch in patches], layer, CHANNELS)
     for name, patch in zip(PATCHES, patches, strict=True):  # in one, every other frame would have to go
         addresses = [f"{layer}:{channel}" for channel in telling]
         film(out / f"channels_{name}.gif", animation.channels(early, patch, addresses))
@@ -101,8 +101,8 @@ def moving_kernels(snapshots: list[Snapshot]) -> list[int]:
 
 def pictures(model: SRCNN, photographs: dict[str, torch.Tensor], out: Path) -> None:
     """What a trained network makes, and what it is made of."""
-    images.write(out / "chelsea.jpg", photographs["chelsea"])
-    images.write(out / "chelsea_upscaled.jpg", upscaling.upscale(photographs["chelsea"], model))
+    images.write_image(out / "chelsea.jpg", photographs["chelsea"])
+    images.write_image(out / "chelsea_upscaled.jpg", upscaling.upscale(photographs["chelsea"], model))
     for name in ("astronaut", "coffee"):
         bicubic, srcnn, original = quality.restore(model, photographs[name], model.scale)
         scores = {
@@ -113,7 +113,7 @@ def pictures(model: SRCNN, photographs: dict[str, torch.Tensor], out: Path) -> N
         figure = figures.comparison(*drawn, box=BOXES.get(name), scores=scores)
         figures.save(figure, out / f"comparison_{name}.png", dpi=100)
     figures.save(figures.kernel_sheet(model), out / "kernels.png", dpi=100)
-    face = Scene(photographs["astronaut"][:, :256, 100:356], model).seen
+    face = Sample(photographs["astronaut"][:, :256, 100:356], model).seen
     maps = activations.feature_maps(model, face, LAYERS[1:2])[LAYERS[1]][0]
     title = f"Layer 2, what {len(maps)} channels see"
     figures.save(figures.channel_sheet(maps, title=title), out / "channels.png", dpi=100)
@@ -129,23 +129,23 @@ def draw_curves(history: list[dict], out: Path) -> None:
 
 def draw_bicubic(history: list[dict], ax) -> None:
     look = figures.THEMES["light"]
-    for part, colour in (("train", look.orange), ("test", look.blue)):
+    for part, color in (("train", look.orange), ("test", look.blue)):
         name = f"{part}_bicubic_psnr_y"
         points = [(record["step"], record[name]) for record in history if record.get(name) is not None]
         if points:
-            ax.plot(*zip(*points, strict=True), color=colour, lw=2, label=f"{part}, {points[-1][1]:.2f} dB")
+            ax.plot(*zip(*points, strict=True), color=color, lw=2, label=f"{part}, {points[-1][1]:.2f} dB")
     ax.margins(y=0.3)
     figures.plain(ax, "PSNR of bicubic (Y), dB: what has to be passed", look)
 
 
 def facts(run: Run) -> dict:
     """What README.md beside this file has to say of a run."""
-    settings, last = run.settings, run.history()[-1]
+    config, last = run.config, run.history()[-1]
     return {
-        "data": settings.data,
-        "init": settings.init,
-        "network": f"{settings.channels} channels, {settings.filters}, {settings.widths}, ×{settings.scale:g}",
-        **{name: last.get(name) for name in ("epoch", "step", "test_psnr_y", "test_bicubic_psnr_y")},
+        "data": config.data,
+        "init": config.init,
+        "network": f"{config.channels} channels, {config.filters}, {config.widths}, ×{config.scale:g}",
+        **{name: last.get(name) for name in ("epoch", "step", "validation_psnr_y", "validation_bicubic_psnr_y")},
     }
 
 

@@ -10,18 +10,18 @@ _HOME = {
     "SRCNN": "model",
     "load": "weights",
     "save": "weights",
-    "read": "data.images",
-    "write": "data.images",
+    "read_image": "data.images",
+    "write_image": "data.images",
     "degrade": "data.degradation",
     "upscale": "inference.upscaling",
     "psnr": "metrics",
     "ssim": "metrics",
-    "mse": "metrics",
-    "Settings": "config",
+    "evaluate": "evaluation.quality",
+    "TrainingConfig": "config",
     "InputError": "errors",
     "fit": "training.trainer",
     "Run": "run",
-    "photographs": "data.sources",
+    "load_photographs": "data.sources",
 }
 __all__ = sorted(_HOME)
 

@@ -79,7 +79,7 @@ class SRCNN(nn.Module):
 def start_from_identity(model: SRCNN) -> SRCNN:
     """Make an untrained network nearly copy its input (for inputs in [0, 1]); returns the network.
 
-    One channel a colour carries the picture through a centred delta in every layer. The other channels stay as torch
+    One channel a color carries the picture through a centered delta in every layer. The other channels stay as torch
     drew them, but for the last layer's weights on them, which are a tenth: small enough to start near bicubic, large
     enough to learn from. Same architecture, same file format: only the starting point differs.
     """
@@ -87,12 +87,12 @@ def start_from_identity(model: SRCNN) -> SRCNN:
         layer.bias[: model.channels] = 0
     carried = min(model.channels, *model.widths)
     for number, layer in enumerate(model.layers()):
-        centre = layer.kernel_size[0] // 2
+        center = layer.kernel_size[0] // 2
         if number == 2:
             layer.weight *= 0.1
             layer.weight[:, :carried] = 0
         else:
             layer.weight[:carried] = 0
         for channel in range(carried):
-            layer.weight[channel, channel, centre, centre] = 1
+            layer.weight[channel, channel, center, center] = 1
     return model

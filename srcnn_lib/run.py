@@ -4,7 +4,7 @@ config.json        every setting, versions, device, fingerprint of the data
 history.jsonl      a record an epoch
 snapshots/         weights only: at step 0, at log-spaced early steps, then every epoch
 checkpoints/       the whole state for an exact resume: the last few, and the best by test PSNR on Y
-probe.safetensors  four fixed 96×96 tiles of test photographs: upsampled, original
+probe.safetensors  four fixed 96×96 tiles of validation_photographs: upsampled, original
 events.out.*       TensorBoard
 """
 
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from . import weights
-from .config import Settings
+from .config import TrainingConfig
 from .errors import InputError
 from .model import SRCNN
 from .runtime.files import digest, write_whole
@@ -48,8 +48,8 @@ class Run:
     def __init__(self, path: str | Path):
         self.path = Path(path)
         try:
-            self.config = json.loads((self.path / "config.json").read_text("utf-8"))
-            self.settings = Settings.from_dict(self.config["settings"])
+            self.metadata = json.loads((self.path / "config.json").read_text("utf-8"))
+            self.config = TrainingConfig.from_dict(self.metadata["training_config"])
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(f"{self.path} is no run: it has no config.json; `srcnn train` makes one") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -57,7 +57,7 @@ class Run:
         self._writer = None
 
     @classmethod
-    def create(cls, path: str | Path, settings: Settings, **facts) -> "Run":
+    def create(cls, path: str | Path, config: TrainingConfig, **facts) -> "Run":
         """A new, empty run; `facts` go into its config beside the settings.
 
         Raises:
@@ -69,7 +69,7 @@ class Run:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{path} can't be made ({error.strerror}); name another folder with --out") from error
-        _write_json(path / "config.json", {"settings": settings.to_dict(), **facts})
+        _write_json(path / "config.json", {"training_config": config.to_dict(), **facts})
         return cls(path)
 
     @staticmethod
@@ -87,10 +87,10 @@ class Run:
     def name(self) -> str:
         return self.path.resolve().name
 
-    def update_config(self, **facts) -> None:
+    def update_metadata(self, **facts) -> None:
         """Change facts in the config, such as a number of steps that was only found out later."""
-        self.config.update(facts)
-        _write_json(self.path / "config.json", self.config)
+        self.metadata.update(facts)
+        _write_json(self.path / "config.json", self.metadata)
 
     # The history: a record an epoch
 
@@ -138,10 +138,10 @@ class Run:
         if which == "newest":
             return snapshots[-1]
         if which == "best":
-            records = [record for record in self.history() if record.get("test_psnr_y") is not None]
+            records = [record for record in self.history() if record.get("validation_psnr_y") is not None]
             if not records:
                 return snapshots[-1]
-            which = max(records, key=lambda record: record["test_psnr_y"])["step"]
+            which = max(records, key=lambda record: record["validation_psnr_y"])["step"]
         for snapshot in snapshots:
             if snapshot.step == which:
                 return snapshot
@@ -218,7 +218,7 @@ class Run:
             raise InputError(f"{path} can't be read ({reason}); name a photograph in its place") from error
 
 
-def weights_sum(run: Run) -> tuple[Path, str]:
+def weights_digest(run: Run) -> tuple[Path, str]:
     """The newest snapshot and its SHA-256, by which two trainings are compared."""
     path = run.snapshot().path
     return path, digest(path)

@@ -41,8 +41,8 @@ def to_bytes(model: SRCNN, metadata: dict | None = None) -> bytes:
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     # The network's own come last: they stay true where metadata was taken over from another file.
-    settings = {**(metadata or {}), "padding_mode": model.padding_mode, "scale": model.scale}
-    content = safetensors.torch.save(tensors, {name: json.dumps(value) for name, value in settings.items()})
+    config = {**(metadata or {}), "padding_mode": model.padding_mode, "scale": model.scale}
+    content = safetensors.torch.save(tensors, {name: json.dumps(value) for name, value in config.items()})
     # safetensors writes metadata in a random order; sorted, the same network always has the same SHA-256.
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:start]), sort_keys=True, separators=(",", ":")).encode()

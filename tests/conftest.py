@@ -149,7 +149,7 @@ def web(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(scope="session")
 def photograph_folder(tmp_path_factory):
-    """A folder of four small colour photographs, 0.png to 3.png: cuts of scikit-image's astronaut."""
+    """A folder of four small color photographs, 0.png to 3.png: cuts of scikit-image's astronaut."""
     folder = tmp_path_factory.mktemp("photographs")
     astronaut = skimage.data.astronaut()
     for number, (top, left) in enumerate(((0, 150), (40, 0), (180, 300), (300, 80))):

@@ -19,10 +19,10 @@ import tensorboard.summary.writer.record_writer as records
 import torch
 import torch.utils.tensorboard
 
-from srcnn_lib.config import Settings
+from srcnn_lib.config import TrainingConfig
 from srcnn_lib.run import Run
 from srcnn_lib.training import trainer
-from srcnn_lib.training.control import Steering
+from srcnn_lib.training.control import TrainingControl
 from srcnn_lib.training.trainer import fit
 
 STEPS, HALVED, LONGER = 60, 25, 33  # and an epoch more; at the end of two steps a person presses a button
@@ -33,29 +33,29 @@ PLACES = {  # and how often a training gets there
 }  # fmt: skip
 
 
-def settings_for(photographs: str) -> Settings:
+def config_for(photographs: str) -> TrainingConfig:
     """Half precision, so that there is a scaler with a state; epochs of 14 steps, the last with fewer crops."""
-    return Settings.of(
-        data=(photographs,), test=("0.3",), channels=1, filters=(5, 1, 3), widths=(4, 2), batch=3, steps=STEPS,
-        warmup=4, test_patches=5, limit=2, crops="ten", arithmetic="float16", device="cpu",
+    return TrainingConfig.of(
+        data=(photographs,), validation=("0.3",), channels=1, filters=(5, 1, 3), widths=(4, 2), batch_size=3, steps=STEPS,
+        warmup=4, validation_patches=5, limit=2, crops="ten", arithmetic="float16", device="cpu",
     )  # fmt: skip
 
 
-def train(path: Path, settings: Settings) -> None:
+def train(path: Path, config: TrainingConfig) -> None:
     """The training as a person would call it, again and again until it has reached its end."""
     if not (path / "config.json").exists():
-        Run.create(path, settings)
-    run, steering = Run(path), Steering()
+        Run.create(path, config)
+    run, control = Run(path), TrainingControl()
     stored = run.read_checkpoint()[0] or {"step": 0, "rate_factor": 1.0, "steps": STEPS}
     if stored["step"] == HALVED and stored["rate_factor"] == 1:  # killed before the button took effect: press it again
-        steering.send("halve")
+        control.send("halve")
     if stored["step"] == LONGER and stored["steps"] == STEPS:
-        steering.send("epoch")
-    for record in fit(settings, run, steering=steering):
+        control.send("epoch")
+    for record in fit(config, run, control=control):
         if record.step == HALVED:
-            steering.send("halve")
+            control.send("halve")
         if record.step == LONGER:
-            steering.send("epoch")
+            control.send("epoch")
 
 
 def die() -> None:
@@ -109,7 +109,7 @@ def kill_at(place: str, number: int) -> None:
         Path.unlink = before(Path.unlink)
 
 
-def process(path: Path, settings: Settings, seconds: float | None = None, at: tuple[str, int] | None = None) -> int:
+def process(path: Path, config: TrainingConfig, seconds: float | None = None, at: tuple[str, int] | None = None) -> int:
     """Train in a process of its own, killed after so many seconds or at a place. Returns its status, −9 if killed."""
     child = os.fork()
     if child == 0:
@@ -117,7 +117,7 @@ def process(path: Path, settings: Settings, seconds: float | None = None, at: tu
         try:
             if at:
                 kill_at(*at)
-            train(path, settings)
+            train(path, config)
             status = 0
         finally:
             os._exit(status)
@@ -129,23 +129,23 @@ def process(path: Path, settings: Settings, seconds: float | None = None, at: tu
 
 def main(folder: Path, photographs: str) -> None:
     trainer.CHECKPOINT_SECONDS = 0.1  # saved in the middle of epochs as well, at other steps each time
-    settings, chance = settings_for(photographs), random.Random(0)
+    config, chance = config_for(photographs), random.Random(0)
     began = time.monotonic()
-    assert process(folder / "whole", settings) == 0
+    assert process(folder / "whole", config) == 0
     whole = time.monotonic() - began
     for number, case in enumerate(TIMES):
         moments = [(number + chance.random()) / 4] if number < 4 else [0.3, 0.5, 0.4]
         for moment in moments:
-            assert process(folder / case, settings, seconds=moment * whole) in (0, -signal.SIGKILL)
-        assert process(folder / case, settings) == 0
+            assert process(folder / case, config, seconds=moment * whole) in (0, -signal.SIGKILL)
+        assert process(folder / case, config) == 0
     for place, times in PLACES.items():
         # A quick machine saves less often within the same steps, so the number may not come.
         number = chance.randint(3, times)
-        while (status := process(folder / place, settings, at=(place, number))) == 0 and number > 1:
+        while (status := process(folder / place, config, at=(place, number))) == 0 and number > 1:
             shutil.rmtree(folder / place)
             number //= 2
         assert status == -signal.SIGKILL
-        assert process(folder / place, settings) == 0
+        assert process(folder / place, config) == 0
 
 
 if __name__ == "__main__":

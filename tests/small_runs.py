@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 from skimage import data as photographs
 
-from srcnn_lib.config import Settings
+from srcnn_lib.config import TrainingConfig
 from srcnn_lib.data.degradation import degrade
 from srcnn_lib.model import SRCNN, start_from_identity
 from srcnn_lib.run import Run
@@ -13,10 +13,10 @@ from srcnn_lib.run import Run
 STEPS = (0, 1, 2, 4, 8, 16)
 
 
-def small_run(path: Path, channels: int = 1, widths: tuple[int, int] = (6, 4), **settings) -> Run:
+def small_run(path: Path, channels: int = 1, widths: tuple[int, int] = (6, 4), **config) -> Run:
     """A run whose snapshots go from the identity a little further away with each step."""
     torch.manual_seed(0)
-    run = Run.create(path, Settings.of(channels=channels, widths=widths, epochs=len(STEPS) - 1, **settings))
+    run = Run.create(path, TrainingConfig.of(channels=channels, widths=widths, epochs=len(STEPS) - 1, **config))
     model = start_from_identity(SRCNN(channels, widths=widths))
     direction = [0.02 * torch.randn_like(parameter) for parameter in model.parameters()]
     for epoch, step in enumerate(STEPS):
@@ -27,9 +27,9 @@ def small_run(path: Path, channels: int = 1, widths: tuple[int, int] = (6, 4), *
     run.write_history(
         [
             {
-                "step": step, "epoch": epoch, "train_loss": 0.01 / epoch, "test_loss": 0.012 / epoch,
-                "train_psnr_y": 30.0 + epoch, "test_psnr_y": 29.0 + epoch, "test_bicubic_psnr_y": 31.0,
-                "train_psnr_rgb": 29.0 + epoch, "test_psnr_rgb": 28.0 + epoch, "test_bicubic_psnr_rgb": 30.0,
+                "step": step, "epoch": epoch, "train_loss": 0.01 / epoch, "validation_loss": 0.012 / epoch,
+                "train_psnr_y": 30.0 + epoch, "validation_psnr_y": 29.0 + epoch, "validation_bicubic_psnr_y": 31.0,
+                "train_psnr_rgb": 29.0 + epoch, "validation_psnr_rgb": 28.0 + epoch, "validation_bicubic_psnr_rgb": 30.0,
             }
             for epoch, step in enumerate(STEPS) if epoch
         ]

@@ -3,41 +3,41 @@ import json
 
 import pytest
 
-from srcnn_lib.config import RECIPES, Settings
+from srcnn_lib.config import RECIPES, TrainingConfig
 from srcnn_lib.errors import InputError
 
 
 def test_settings_survive_the_way_through_json():
-    settings = Settings.of("original", widths=(64, 32), test=("0.2",), scale=3.0)
-    assert Settings.from_dict(json.loads(json.dumps(settings.to_dict()))) == settings
+    config = TrainingConfig.of("original", widths=(64, 32), validation=("0.2",), scale=3.0)
+    assert TrainingConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 
 def test_recipe_best_is_the_default():
-    assert Settings() == Settings.of("best")
+    assert TrainingConfig() == TrainingConfig.of("best")
 
 
 def test_recipe_original_is_what_the_student_project_did():
-    original = Settings.of("original")
+    original = TrainingConfig.of("original")
     assert (original.init, original.crops, original.loss) == ("torch", "ten", "padded")
     assert (original.rate, original.schedule, original.ema, original.arithmetic) == (1e-4, "constant", 0, "float32")
     assert (original.crop, original.patch, original.padding_mode) == (33, 33, "zeros")
 
 
 def test_every_field_of_a_recipe_can_be_overridden():
-    assert Settings.of("original", init="identity").init == "identity"
+    assert TrainingConfig.of("original", init="identity").init == "identity"
 
 
 def test_a_valid_training_input_is_the_patch_with_its_halo():
-    settings = Settings()
-    assert (settings.halo, settings.patch, settings.crop) == (8, 33, 49)
+    config = TrainingConfig()
+    assert (config.halo, config.patch, config.crop) == (8, 33, 49)
 
 
 def test_every_setting_has_a_help_text():
-    assert all(field.metadata["help"].endswith(".") for field in dataclasses.fields(Settings))
+    assert all(field.metadata["help"].endswith(".") for field in dataclasses.fields(TrainingConfig))
 
 
 def test_recipes_name_only_settings():
-    names = {field.name for field in dataclasses.fields(Settings)}
+    names = {field.name for field in dataclasses.fields(TrainingConfig)}
     assert all(set(recipe) <= names for recipe in RECIPES.values())
 
 
@@ -52,15 +52,15 @@ def test_recipes_name_only_settings():
 )  # fmt: skip
 def test_a_wrong_value_is_named_with_what_was_expected(name, value):
     with pytest.raises(InputError, match=f"^{name} is .*expected") as error:
-        Settings.of(**{name: value})
+        TrainingConfig.of(**{name: value})
     assert "\n" not in str(error.value)
 
 
 def test_two_ends_are_refused():
     with pytest.raises(InputError, match="one of the three"):
-        Settings.of(epochs=2, minutes=1.0)
+        TrainingConfig.of(epochs=2, minutes=1.0)
 
 
 def test_an_unknown_setting_is_named():
     with pytest.raises(InputError, match="no setting 'bach'"):
-        Settings.of(bach=3)
+        TrainingConfig.of(bach=3)

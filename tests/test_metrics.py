@@ -28,7 +28,7 @@ def _as_numpy(image, shave=0):
 
 
 def _y(image):
-    """(C, H, W) → (1, H, W): BT.601 in studio range, written out from the clamped colours."""
+    """(C, H, W) → (1, H, W): BT.601 in studio range, written out from the clamped colors."""
     red, green, blue = image.double().clamp(0, 1)
     return ((16 + 65.481 * red + 128.553 * green + 24.966 * blue) / 255)[None]
 

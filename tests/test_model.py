@@ -100,7 +100,7 @@ def test_a_start_from_the_identity_nearly_copies(channels, widths):
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("config", "words"),
     [
         ({"channels": 2}, "channels is 2"),
         ({"filters": (9, 4, 5)}, "three odd sizes"),
@@ -109,9 +109,9 @@ def test_a_start_from_the_identity_nearly_copies(channels, widths):
         ({"padding_mode": "reflect"}, "'replicate' or 'zeros'"),
     ],
 )
-def test_settings_that_make_no_network_are_refused(settings, words):
+def test_settings_that_make_no_network_are_refused(config, words):
     with pytest.raises(InputError, match=words):
-        SRCNN(**settings)
+        SRCNN(**config)
 
 
 @pytest.mark.parametrize("extension", [".pth", ".safetensors"])

@@ -4,7 +4,7 @@ import os
 import pytest
 import torch
 
-from srcnn_lib.config import Settings
+from srcnn_lib.config import TrainingConfig
 from srcnn_lib.errors import InputError
 from srcnn_lib.model import SRCNN
 from srcnn_lib.run import Run
@@ -18,24 +18,24 @@ def a_model(value=0.0):
 
 @pytest.fixture
 def run(tmp_path):
-    return Run.create(tmp_path / "run", Settings.of(channels=1, filters=(3, 1, 3), widths=(4, 2)))
+    return Run.create(tmp_path / "run", TrainingConfig.of(channels=1, filters=(3, 1, 3), widths=(4, 2)))
 
 
 def test_a_run_is_read_as_it_was_made(run):
-    assert Run(run.path).settings == run.settings
+    assert Run(run.path).config == run.config
 
 
 def test_an_existing_run_is_never_overwritten(run):
     before = (run.path / "config.json").read_bytes()
     with pytest.raises(InputError, match="exists already"):
-        Run.create(run.path, Settings())
+        Run.create(run.path, TrainingConfig())
     assert (run.path / "config.json").read_bytes() == before
 
 
 def test_a_file_where_the_run_should_be_is_refused(tmp_path):
     (tmp_path / "run").write_text("mine")
     with pytest.raises(InputError, match="exists already"):
-        Run.create(tmp_path / "run", Settings())
+        Run.create(tmp_path / "run", TrainingConfig())
 
 
 def test_a_folder_that_is_no_run_says_so(tmp_path):
@@ -43,7 +43,9 @@ def test_a_folder_that_is_no_run_says_so(tmp_path):
         Run(tmp_path)
 
 
-@pytest.mark.parametrize("config", ["", "{", "[]", '{"settings": {"bogus": 1}}', '{"settings": {"scale": "x"}}'])
+@pytest.mark.parametrize(
+    "config", ["", "{", "[]", '{"training_config": {"bogus": 1}}', '{"training_config": {"scale": "x"}}']
+)
 def test_a_damaged_config_is_one_line(tmp_path, config):
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(InputError) as error:
@@ -62,7 +64,9 @@ def test_snapshots_come_in_the_order_of_their_steps(run):
 def test_the_best_snapshot_is_the_one_with_the_highest_test_psnr(run):
     for step in (10, 20, 30):
         run.write_snapshot(a_model(step), step, step // 10)
-    run.write_history([{"step": step, "test_psnr_y": psnr} for step, psnr in ((10, 30.0), (20, 32.0), (30, 31.0))])
+    run.write_history(
+        [{"step": step, "validation_psnr_y": psnr} for step, psnr in ((10, 30.0), (20, 32.0), (30, 31.0))]
+    )
     assert run.snapshot("best").step == 20
     assert run.snapshot("newest").step == 30
 
@@ -74,8 +78,8 @@ def test_a_missing_snapshot_is_answered_with_those_there_are(run):
 
 
 def test_infinity_becomes_null_in_the_history(run):
-    run.write_history([{"step": 1, "test_psnr_y": float("inf")}])
-    assert json.loads((run.path / "history.jsonl").read_text()) == {"step": 1, "test_psnr_y": None}
+    run.write_history([{"step": 1, "validation_psnr_y": float("inf")}])
+    assert json.loads((run.path / "history.jsonl").read_text()) == {"step": 1, "validation_psnr_y": None}
 
 
 def test_the_last_checkpoints_and_the_best_are_kept(run):

@@ -19,14 +19,14 @@ import pytorch_optimizer  # noqa: F401 so that no process has to
 import torch
 import torch.utils.tensorboard
 
-from srcnn_lib.commands import main
-from srcnn_lib.config import Settings
+from srcnn_lib.commands import main as command_line
+from srcnn_lib.config import TrainingConfig
 from srcnn_lib.data import training_data
 from srcnn_lib.model import SRCNN
-from srcnn_lib.run import Run, weights_sum
+from srcnn_lib.run import Run, weights_digest
 from srcnn_lib.runtime import console, distributed
 from srcnn_lib.training import launch, trainer
-from srcnn_lib.training.control import Steering
+from srcnn_lib.training.control import TrainingControl
 
 PORT = "29500"
 TRAININGS = {  # what differs from `settings_for`
@@ -34,12 +34,12 @@ TRAININGS = {  # what differs from `settings_for`
 }  # fmt: skip
 
 
-def settings_for(photographs: Path, **changes) -> Settings:
+def config_for(photographs: Path, **changes) -> TrainingConfig:
     given = dict(
         data=(str(photographs),), test=("0.3",), channels=1, filters=(5, 1, 3), widths=(8, 4), batch=8, steps=20,
-        warmup=4, test_patches=5, limit=2, crops="ten", arithmetic="float32", device="cpu", optimiser="adam",
+        warmup=4, validation_patches=5, limit=2, crops="ten", arithmetic="float32", device="cpu", optimizer="adam",
     )  # fmt: skip
-    return Settings.of(**{**given, **changes})
+    return TrainingConfig.of(**{**given, **changes})
 
 
 def pair(work, *given, folder: Path) -> list[dict]:
@@ -90,10 +90,10 @@ def weights(run: Run) -> dict:
 def command(*arguments):
     """`srcnn` with these arguments."""
     sys.argv, console.PATIENCE = ["srcnn", *map(str, arguments)], 0.1
-    main.main()
+    command_line.main()
 
 
-def followed(settings: Settings, path: Path) -> dict:
+def followed(config: TrainingConfig, path: Path) -> dict:
     """A training; of this rank: the crops that it took, the files that it opened to write, and where it got to."""
     written, taken = [], []
 
@@ -103,12 +103,12 @@ def followed(settings: Settings, path: Path) -> dict:
             written.append(str(given[0]))
 
     group = distributed.join()
-    data = trainer.read(settings, group)
+    data = trainer.read(config, group)
     batch = data.train.batch
     data.train.batch = lambda *place: taken.append(place) or batch(*place)
-    run = group.told(lambda: Run.create(path, settings))
+    run = group.told(lambda: Run.create(path, config))
     sys.addaudithook(audit)
-    records = list(trainer.fit(settings, run, data))
+    records = list(trainer.fit(config, run, data))
     return {
         "written": [name for name in written if not name.startswith("/dev/")],
         "taken": taken,
@@ -118,7 +118,7 @@ def followed(settings: Settings, path: Path) -> dict:
     }
 
 
-def with_soap(settings: Settings, rounding: float) -> list[float]:
+def with_soap(config: TrainingConfig, rounding: float) -> list[float]:
     """The losses of a training whose second rank's arithmetic differs a little, as another kind of processor's does."""
     follow = trainer.State._follow
 
@@ -129,38 +129,40 @@ def with_soap(settings: Settings, rounding: float) -> list[float]:
         follow(state)
 
     trainer.State._follow = after_another_rounding
-    return [float(record.loss) for record in trainer.fit(dataclasses.replace(settings, optimiser="soap"))]
+    return [float(record.loss) for record in trainer.fit(dataclasses.replace(config, optimizer="soap"))]
 
 
-def measured(settings: Settings) -> tuple[dict, dict]:
+def measured(config: TrainingConfig) -> tuple[dict, dict]:
     """What both ranks measure together, and this one alone."""
-    data = training_data.load(settings)
+    data = training_data.load_training_data(config)
     torch.manual_seed(0)
-    model = SRCNN(settings.channels, settings.filters, settings.widths)
-    return trainer.measure(model, data.test_patches, distributed.join()), trainer.measure(model, data.test_patches)
+    model = SRCNN(config.channels, config.filters, config.widths)
+    return trainer.measure(model, data.validation_patches, distributed.join()), trainer.measure(
+        model, data.validation_patches
+    )
 
 
-def left_by_one(settings: Settings, path: Path, rank: int, end) -> list[int]:
+def left_by_one(config: TrainingConfig, path: Path, rank: int, end) -> list[int]:
     """A training that one of the ranks ends, in the way of `end`; the steps of this one."""
     group, steps = distributed.join(), []
-    run = group.told(lambda: launch._opened(path, settings, "here"))
-    for record in trainer.fit(settings, run):
+    run = group.told(lambda: launch._opened(path, config, "here"))
+    for record in trainer.fit(config, run):
         steps.append(record.step)
         if record.step == 9 and group.rank == rank and end():
             break
     return steps
 
 
-def steered(settings: Settings) -> list[tuple]:
+def steered(config: TrainingConfig) -> list[tuple]:
     """A training that the main rank steers: (step, rate, steps in all, paused) after each step, and the weights."""
-    group, steering, told = distributed.join(), Steering(), []
-    for record in trainer.fit(settings, steering=steering):
+    group, control, told = distributed.join(), TrainingControl(), []
+    for record in trainer.fit(config, control=control):
         told.append((record.step, record.rate, record.steps, record.paused))
         if not group.main:
             continue
         if record.step == 5:
             for word in ("pause", "halve", "epoch") if not record.paused else ("resume",):
-                steering.send(word)
+                control.send(word)
     return told
 
 
@@ -177,7 +179,7 @@ def full_disk(photographs: Path, path: Path) -> None:
 
 def flags(photographs: Path) -> list[str]:
     """The settings of `settings_for`, as flags."""
-    changed = {name: value for name, value in settings_for(photographs).to_dict().items() if name != "recipe"}
+    changed = {name: value for name, value in config_for(photographs).to_dict().items() if name != "recipe"}
     text = {name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in changed.items()}
     return [part for name, value in text.items() if value for part in (f"--{name.replace('_', '-')}", str(value))]
 
@@ -188,31 +190,31 @@ def only_here(photographs: Path) -> None:
     command("train", "--data", photographs.name, "--out", "never", "--steps", 3, "--device", "cpu")
 
 
-def in_a_notebook(settings: Settings, path: Path) -> None:
+def in_a_notebook(config: TrainingConfig, path: Path) -> None:
     """From a process that has used several threads, as notebooks have when they come to the training."""
     torch.set_num_threads(2)
     torch.nn.functional.conv2d(torch.ones(8, 16, 128, 128), torch.ones(16, 16, 5, 5))
-    accelerate.notebook_launcher(launch.train, (settings, path, True), num_processes=2, use_port=PORT)
+    accelerate.notebook_launcher(launch.train, (config, path, True), num_processes=2, use_port=PORT)
 
 
 def main(folder: Path, photographs: Path) -> None:
-    settings, found = settings_for(photographs), {}
+    config, found = config_for(photographs), {}
 
     def scene(name, work, *given):
         found[name] = pair(work, *given, folder=folder / name)
 
     for name, changes in TRAININGS.items():
         path = folder / name / "run"
-        scene(name, followed, dataclasses.replace(settings, **changes), path)
+        scene(name, followed, dataclasses.replace(config, **changes), path)
         found[name][0]["weights"] = weights(Run(path))
     for channels in (1, 3):
-        scene(f"measured {channels}", measured, dataclasses.replace(settings, channels=channels))
-    scene("soap", with_soap, settings, 0.0)
-    scene("soap on two processors", with_soap, settings, 1e-6)
-    scene("steered", steered, settings)
-    scene("minutes", launch.train, dataclasses.replace(settings, steps=0, minutes=0.01), folder / "minutes" / "run")
+        scene(f"measured {channels}", measured, dataclasses.replace(config, channels=channels))
+    scene("soap", with_soap, config, 0.0)
+    scene("soap on two processors", with_soap, config, 1e-6)
+    scene("steered", steered, config)
+    scene("minutes", launch.train, dataclasses.replace(config, steps=0, minutes=0.01), folder / "minutes" / "run")
 
-    whole = weights_sum(Run(folder / "even" / "run"))[1]
+    whole = weights_digest(Run(folder / "even" / "run"))[1]
     ends = {
         "break": (0, lambda: True),
         "signal": (1, lambda: signal.raise_signal(signal.SIGINT)),
@@ -220,9 +222,9 @@ def main(folder: Path, photographs: Path) -> None:
     }
     for name, (rank, end) in ends.items():
         path = folder / name / "run"
-        scene(name, left_by_one, settings, path, rank, end)
-        scene(f"{name}, resumed", left_by_one, settings, path, rank, lambda: False)
-        found[name][0]["same"] = weights_sum(Run(path))[1] == whole
+        scene(name, left_by_one, config, path, rank, end)
+        scene(f"{name}, resumed", left_by_one, config, path, rank, lambda: False)
+        found[name][0]["same"] = weights_digest(Run(path))[1] == whole
 
     scene("refused setting", command, "train", "--filters", "9,4,5")
     scene("refused run", command, "train", "--out", folder / "even" / "run")
@@ -236,8 +238,8 @@ def main(folder: Path, photographs: Path) -> None:
     scene("upscale, collision", command, "upscale", pictures, photographs, "--weights", small, "--out", folder / "none")
 
     with contextlib.redirect_stdout(None):
-        in_a_notebook(settings, folder / "notebook" / "run")
-    found["notebook"] = weights_sum(Run(folder / "notebook" / "run"))[1] == whole
+        in_a_notebook(config, folder / "notebook" / "run")
+    found["notebook"] = weights_digest(Run(folder / "notebook" / "run"))[1] == whole
     (folder / "found.pickle").write_bytes(pickle.dumps(found))
 
 

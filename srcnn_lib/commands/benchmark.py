@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..config import Settings
+from ..config import TrainingConfig
 from ..data import training_data
 from ..data.augmentation import TILE, TenCrops, tile_places
 from ..data.color import luminance
 from ..data.degradation import degrade
-from ..data.sources import photographs
+from ..data.sources import load_photographs
 from ..evaluation.quality import evaluate, score
 from ..inference import upscaling
 from ..model import SRCNN, start_from_identity
@@ -200,7 +200,7 @@ def _counted(work: Callable[[], object]) -> float:
 def benchmark_strides(model: SRCNN, source: str = "set5", strides: Sequence[int] = (16, 8, 4, 1)) -> list[str]:
     """Time and quality of the ways to run a network over a set of photographs; only the network is timed."""
     place = model.layer_1.weight.device
-    degraded = [degrade(photograph.pixels, model.scale) for photograph in photographs(source)]
+    degraded = [degrade(photograph.pixels, model.scale) for photograph in load_photographs(source)]
     given = [luminance(low) if model.channels == 1 else low.expand(3, -1, -1) for low, _ in degraded]
     originals = [luminance(original) for _, original in degraded]
     ways = {"whole": {}, "non-overlapping": {"mode": "non-overlapping"}}
@@ -221,7 +221,7 @@ def benchmark_strides(model: SRCNN, source: str = "set5", strides: Sequence[int]
     ]
     for name in ways:
         scores = [
-            score({"y": y, "rgb": y}, {"y": original, "rgb": original}, model.scale)  # in colour it is not shown
+            score({"y": y, "rgb": y}, {"y": original, "rgb": original}, model.scale)  # in color it is not shown
             for y, original in zip(map(luminance, made[name]), originals, strict=True)
         ]
         psnr, ssim = (statistics.mean(one[figure] for one in scores) for figure in ("psnr_y", "ssim_y"))
@@ -231,7 +231,7 @@ def benchmark_strides(model: SRCNN, source: str = "set5", strides: Sequence[int]
 
 def _picture(size: int, channels: int) -> Tensor:
     """A square of the astronaut, (channels, size, size): repeated where it is larger than the photograph."""
-    image = photographs("samples:astronaut")[0].pixels
+    image = load_photographs("samples:astronaut")[0].pixels
     times = -(-size // min(image.shape[-2:]))
     image = image.repeat(1, times, times)[:, :size, :size]
     return luminance(image) if channels == 1 else image.contiguous()
@@ -271,21 +271,21 @@ def benchmark_train(
         _step(learning)  # warms up
         ours = lambda learning=learning: sum(_step(learning) for _ in range(steps))  # noqa: E731
         speeds[f"ours, {arithmetic}", arithmetic] = _crops_a_second(ours)
-    needed = multiply_adds(learning.model, 1, learning.settings.patch)
+    needed = multiply_adds(learning.model, 1, learning.config.patch)
     for (name, arithmetic), speed in speeds.items():
         share = needed * speed / _ceiling(rates, arithmetic)
         lines.append(f"{name:34} {speed:8.1f} {speed / plain:8.2f} {share:19.0%}")
 
-    settings = Settings.of(data=("samples",), channels=channels, widths=tuple(widths), steps=10**6, device=device)
-    learning = trainer.State(settings, training_data.load(settings))
+    config = TrainingConfig.of(data=("samples",), channels=channels, widths=tuple(widths), steps=10**6, device=device)
+    learning = trainer.State(config, training_data.load_training_data(config))
     taken, prepared = _median_seconds(learning, best_steps)
-    needed = multiply_adds(learning.model, settings.batch, settings.patch)
+    needed = multiply_adds(learning.model, config.batch_size, config.patch)
     rate = _ceiling(rates, learning.arithmetic)
     return [
         *lines,
         "",
-        f"recipe best, {'Y' if channels == 1 else 'RGB'}, 9-5-5, {widths[0]}-{widths[1]}, {settings.batch} crops a "
-        f"step, {learning.arithmetic}: {settings.batch / taken:.0f} crops/s, {taken * 1000:.1f} ms a step,",
+        f"recipe best, {'Y' if channels == 1 else 'RGB'}, 9-5-5, {widths[0]}-{widths[1]}, {config.batch_size} crops a "
+        f"step, {learning.arithmetic}: {config.batch_size / taken:.0f} crops/s, {taken * 1000:.1f} ms a step,",
         f"  of it {prepared / taken:.1%} for preparing the crops; {needed / 1e9:.2f} G multiply-adds a step are "
         f"{needed / taken / rate:.0%} of the matrix rate",
         f"start-up: {_start_up(device):.1f} s for a new interpreter to import the library and take one step on "
@@ -323,7 +323,7 @@ class PlainWay:
             for inputs, outputs, size in zip((3, *widths), (*widths, 3), (9, 5, 5), strict=True)
         ]
         self.model = torch.nn.Sequential(zeros[0], torch.nn.ReLU(), zeros[1], torch.nn.ReLU(), zeros[2])
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=1e-4)
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-4)
         # One worker each, forked: spawning would time the imports.
         context = "fork" if os.name == "posix" else None
         options = {"batch_size": per_step, "num_workers": 1, "multiprocessing_context": context}
@@ -341,9 +341,9 @@ class PlainWay:
     def learn(self, low: Tensor, high: Tensor) -> int:
         """One step on these crops, (B, 3, 33, 33) each; returns how many they are."""
         loss = torch.nn.functional.mse_loss(self.model(low), high)
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
-        self.optimiser.step()
+        self.optimizer.step()
         loss.item()
         return len(low)
 
@@ -371,7 +371,7 @@ class PlainTiles(torch.utils.data.Dataset):
 def _tiles(count: int) -> Tensor:
     """(count, 3, 96, 96): tiles of the sample photographs, again and again."""
     tiles = []
-    for picture in photographs("samples"):
+    for picture in load_photographs("samples"):
         for top, left in tile_places(*picture.pixels.shape[-2:]):
             tiles.append(picture.pixels[:, top : top + TILE, left : left + TILE])
     return torch.stack([tiles[index % len(tiles)] for index in range(count)])
@@ -379,9 +379,9 @@ def _tiles(count: int) -> Tensor:
 
 def _state(tiles: Tensor, **given) -> trainer.State:
     """Ours, about to train with the original's recipe on the tiles."""
-    settings = Settings.of("original", steps=10**6, **given)
-    crops = TenCrops([torch.cat(degrade(tile, 2)) for tile in tiles], settings.crop, 0, 0)
-    return trainer.State(settings, training_data.Data(crops, None, None, None, {}))
+    config = TrainingConfig.of("original", steps=10**6, **given)
+    crops = TenCrops([torch.cat(degrade(tile, 2)) for tile in tiles], config.crop, 0, 0)
+    return trainer.State(config, training_data.TrainingData(crops, None, None, None, {}))
 
 
 def _step(learning: trainer.State) -> int:
@@ -416,28 +416,28 @@ class Learned:
     model: SRCNN
 
 
-def train_against_time(settings: Settings, data: training_data.Data, bar=None) -> Learned:
+def train_against_time(config: TrainingConfig, data: training_data.TrainingData, progress=None) -> Learned:
     """Train for `settings.minutes`, and measure on the way at times that grow by a quarter, the clock stopped."""
     began = time.perf_counter()
-    learning = trainer.State(settings, data)
-    learning.steps = trainer.steps_in(learning, 60 * settings.minutes)
+    learning = trainer.State(config, data)
+    learning.steps = trainer.steps_in(learning, 60 * config.minutes)
     points, spent, due = [], time.perf_counter() - began, 4.0
     while learning.step < learning.steps:
         began = time.perf_counter()
         learning.take_step(*data.train.batch(*learning.place())).item()
         spent += time.perf_counter() - began
         if spent >= due or learning.step == learning.steps:
-            decibels = trainer.measure(learning.averaged, data.test_patches)["psnr_y"]
+            decibels = trainer.measure(learning.averaged, data.validation_patches)["psnr_y"]
             weights = {name: tensor.clone() for name, tensor in learning.averaged.state_dict().items()}
             points.append((spent, decibels, weights))
             due = max(due, spent) * 1.25
-        if bar:
-            bar(learning.step, learning.steps)
-    return Learned(settings.recipe, points, learning.averaged)
+        if progress:
+            progress(learning.step, learning.steps)
+    return Learned(config.recipe, points, learning.averaged)
 
 
 def benchmark_quality(
-    minutes: float = 12, recipes: Sequence[str] = ("best", "original"), out: str | Path | None = None, bar=None,
+    minutes: float = 12, recipes: Sequence[str] = ("best", "original"), out: str | Path | None = None, progress=None,
     **given,
 ) -> list[str]:  # fmt: skip
     """The lines of the benchmark of quality against time, and its plot into `out`.
@@ -449,13 +449,13 @@ def benchmark_quality(
     place = devices.device_of(given.get("device", "auto"))
     lines, learned = _heading(place, matrix_rates(place)), []
     for recipe in recipes:
-        settings = Settings.of(recipe, **{**usual, "minutes": minutes, **given})
-        data = training_data.load(settings)
-        told = (lambda done, total, recipe=recipe: bar(f"recipe {recipe}", done, total)) if bar else None
-        learned.append(train_against_time(settings, data, told))
+        config = TrainingConfig.of(recipe, **{**usual, "minutes": minutes, **given})
+        data = training_data.load_training_data(config)
+        told = (lambda done, total, recipe=recipe: progress(f"recipe {recipe}", done, total)) if progress else None
+        learned.append(train_against_time(config, data, told))
         lines += ["", f"recipe {recipe}: {'minutes':>8} {'validation':>11}   PSNR on Y in dB, ×2"]
         lines += [f"{'':{len(recipe) + 8}} {at / 60:8.2f} {decibels:11.2f}" for at, decibels, _ in learned[-1].points]
-    set5 = photographs("set5")
+    set5 = load_photographs("set5")
     # The plot wants all points; what is printed is the last one, whatever the others reached.
     curves = {one.recipe: _on_set5(one, one.points if out else one.points[-1:], set5) for one in learned}
     lines += ["", "Set5, measured after all training, of the last weights of each recipe; it chose nothing:"]

@@ -3,9 +3,9 @@
 import time
 from pathlib import Path
 
-from ..config import Settings
+from ..config import TrainingConfig
 from ..data import named_sets, regions, sources, training_data
-from ..data.images import write
+from ..data.images import write_image
 from ..errors import InputError
 from ..evaluation import quality
 from ..inference.upscaling import upscale
@@ -25,23 +25,23 @@ def demonstrate(out: Path, minutes: float = 1.5) -> None:
         InputError: where `out` holds a run already.
     """
     began = time.monotonic()
-    settings = Settings.of(
+    config = TrainingConfig.of(
         data=("samples",),
-        test=(f"samples:{KEPT_OUT}",),
+        validation=(f"samples:{KEPT_OUT}",),
         channels=1,
         widths=(64, 32),
         minutes=minutes,
-        test_patches=128,
+        validation_patches=128,
     )
     path = unused(out / "run")
     names = [name for name in named_sets.SAMPLES if name != KEPT_OUT]
-    print(f"A 9-5-5 network of 64-32 channels learns to enlarge photographs (luminance, ×{settings.scale:g}).")
+    print(f"A 9-5-5 network of 64-32 channels learns to enlarge photographs (luminance, ×{config.scale:g}).")
     print(f"It trains on {', '.join(names)}; {KEPT_OUT} is kept out to measure it on.\n")
-    data = training_data.load(settings)
-    run = Run.create(path, settings)
-    follow(trainer.fit(settings, run, data), run)
+    data = training_data.load_training_data(config)
+    run = Run.create(path, config)
+    follow(trainer.fit(config, run, data), run)
 
-    model, photograph = run.model(), sources.photographs(f"samples:{KEPT_OUT}")
+    model, photograph = run.model(), sources.load_photographs(f"samples:{KEPT_OUT}")
     print(f"\n{KEPT_OUT}, which it never saw: reduced to a half, and brought back")
     table = quality.evaluate(model, photograph, photograph.names)
     print_table(table)
@@ -56,7 +56,7 @@ def demonstrate(out: Path, minutes: float = 1.5) -> None:
         "the network learning, from step 0": out / "learning.gif",
     }
     _, enlarged, compared, learning = written.values()
-    write(enlarged, upscale(original, model))
+    write_image(enlarged, upscale(original, model))
     figures.save(figures.comparison(original, bicubic, srcnn, scores=scores), compared)
     frames = animation.reconstruction(run.snapshots(), _telling_part(original, bicubic))
     animation.write_clip(learning, frames, fps=5)
@@ -85,7 +85,7 @@ def released_line(photograph, table: dict) -> str:
 
 def _telling_part(original, bicubic, side: int = 192):
     """The square in which bicubic loses most: (C, side, side) of the original."""
-    top, left, tall, wide = regions.most_lost(original, bicubic, (side, side))
+    top, left, tall, wide = regions.largest_error_region(original, bicubic, (side, side))
     return original[:, top : top + tall, left : left + wide]
 
 

@@ -11,9 +11,9 @@ from typing import Annotated
 
 import typer
 
-from ..config import ENDS, FREE, Settings
+from ..config import ENDS, FREE, TrainingConfig
 from ..errors import InputError
-from ..runtime.console import Bar, guarded, print_table
+from ..runtime.console import ProgressBar, guarded, print_table
 
 app = typer.Typer(
     help="Train SRCNN, watch it learn, look into it, use it. Start with: srcnn demo",
@@ -41,11 +41,11 @@ def main() -> None:
     guarded(app)
 
 
-def _settings_flags(command):
+def _config_flags(command):
     """Give a command a flag for every field of Settings, so that the two can't drift apart."""
     own = [p for p in inspect.signature(command).parameters.values() if p.kind is not p.VAR_KEYWORD]
     flags = []
-    for setting in dataclasses.fields(Settings):
+    for setting in dataclasses.fields(TrainingConfig):
         kind = list[str] if setting.type == tuple[str, ...] else str if setting.type in NUMBERS else setting.type
         default = ",".join(map(str, setting.default)) if isinstance(setting.default, tuple) else setting.default
         option = typer.Option(help=setting.metadata["help"], show_default=str(default), rich_help_panel="Settings")
@@ -62,7 +62,7 @@ def _settings_flags(command):
 def _given(flags: dict) -> dict:
     """The settings that were named on the command line, in their own types."""
     given = {}
-    for setting in dataclasses.fields(Settings):
+    for setting in dataclasses.fields(TrainingConfig):
         value = flags[setting.name]
         if value is None or value == []:
             continue
@@ -77,7 +77,7 @@ def _given(flags: dict) -> dict:
 
 
 @app.command()
-@_settings_flags
+@_config_flags
 def train(
     out: Annotated[
         Path | None, typer.Option(help="The run's folder; without it, runs/ and a name made of the date.")
@@ -101,24 +101,24 @@ def train(
 
     given = _given(flags)
     group = distributed.join()
-    settings, path = group.told(lambda: _asked_for(given, out, resume))
-    if launch.train(settings, path, quiet):
+    config, path = group.told(lambda: _asked_for(given, out, resume))
+    if launch.train(config, path, quiet):
         print(f"next: srcnn evaluate {path} set5 · srcnn upscale PICTURE --weights {path}")
         print(f"      tensorboard --logdir {path}")
     group.leave()
 
 
-def _asked_for(given: dict, out: Path | None, resume: bool) -> tuple[Settings, Path]:
+def _asked_for(given: dict, out: Path | None, resume: bool) -> tuple[TrainingConfig, Path]:
     """What is to be trained, and the run's folder; it is looked at before the photographs are read."""
     from ..run import Run
 
     if resume and not (out and out.is_dir() and Run.is_empty(out)):  # its training was killed before the first file
         path = out or newest_run()
-        return resumed_settings(Run(path).settings, given, path), path
-    settings = Settings.of(**given)
-    path = out or named_run(settings)
+        return resumed_config(Run(path).config, given, path), path
+    config = TrainingConfig.of(**given)
+    path = out or named_run(config)
     Run.check_new(path)
-    return settings, path
+    return config, path
 
 
 def newest_run(folder: Path = Path("runs")) -> Path:
@@ -129,15 +129,15 @@ def newest_run(folder: Path = Path("runs")) -> Path:
     return max(runs, key=lambda run: (run / "config.json").stat().st_mtime)
 
 
-def named_run(settings: Settings) -> Path:
+def named_run(config: TrainingConfig) -> Path:
     """A new folder under `runs/`, named by the date and the settings."""
-    colour = "y" if settings.channels == 1 else "rgb"
-    widths = "-".join(map(str, settings.widths))
-    name = f"{datetime.now():%Y-%m-%d-%H%M%S}-{colour}-{widths}-x{settings.scale:g}-{settings.recipe}"
+    color = "y" if config.channels == 1 else "rgb"
+    widths = "-".join(map(str, config.widths))
+    name = f"{datetime.now():%Y-%m-%d-%H%M%S}-{color}-{widths}-x{config.scale:g}-{config.recipe}"
     return Path("runs") / name
 
 
-def resumed_settings(before: Settings, given: dict, path: Path) -> Settings:
+def resumed_config(before: TrainingConfig, given: dict, path: Path) -> TrainingConfig:
     """The run's settings, with a new end where one was given; any other difference is refused.
 
     Raises:
@@ -201,7 +201,7 @@ def evaluate(
     named = bool(words) and holds_weights(words[0])
     if not words[named:]:
         raise InputError("name what to measure, and before it a file of weights or a run: srcnn evaluate RUN set5")
-    from ..data.sources import photographs
+    from ..data.sources import load_photographs
     from ..evaluation.quality import evaluate as measured
     from ..pretrained import open_weights, released_for
     from ..runtime.devices import device_of
@@ -216,9 +216,9 @@ def evaluate(
     how = {"mode": mode, "patch": patch, "stride": stride, "arithmetic": arithmetic, "ensemble": ensemble}
     published_results = {}
     for source, label in zip(sources, labels(sources), strict=True):
-        found = photographs(source, limit)
-        with Bar(label, quiet=as_json) as bar:
-            published_results[label] = measured(model, found, found.names, scale, bar, **how)
+        found = load_photographs(source, limit)
+        with ProgressBar(label, quiet=as_json) as progress:
+            published_results[label] = measured(model, found, found.names, scale, progress, **how)
     if as_json:
         print(json.dumps(_without_infinity(published_results), indent=2))
         return
@@ -243,8 +243,8 @@ def _comparison(words: list[str], as_json: bool, device: str, **how) -> None:
     files = named or [saved_folder() / names[0] for names in RELEASED.values()]
     networks = [open_weights(file) for file in files if file in named or file.exists()]
     networks = [(model.to(device_of(device)), path) for model, path in networks]
-    with Bar("measuring", quiet=as_json) as bar:
-        rows = published_results.rows(networks, sources, lambda name, done, total: bar(done, total), **how)
+    with ProgressBar("measuring", quiet=as_json) as progress:
+        rows = published_results.rows(networks, sources, lambda name, done, total: progress(done, total), **how)
     if as_json:
         print(json.dumps([_without_infinity(row) for row in rows], indent=2))
         return
@@ -315,14 +315,14 @@ def upscale(
         note = f"the picture is enlarged ×{scale:g}; the network was trained for ×{model.scale:g}"
     scale = model.scale if scale is None else scale
     jobs, missing = group.told(lambda: plan(images, out))
-    with Bar("upscaling", quiet=not group.main) as bar:
+    with ProgressBar("upscaling", quiet=not group.main) as progress:
         if group.main:
             for line in filter(None, (group.note, note)):
                 print(line)
             for source in missing:
-                bar.tell(source)
+                progress.tell(source)
         failed = upscale_files(
-            jobs[group.rank :: group.size], model, scale, bar.tell, mode, bar,
+            jobs[group.rank :: group.size], model, scale, progress.tell, mode, progress,
             patch=patch, stride=stride, arithmetic=arithmetic, ensemble=ensemble,
         )  # fmt: skip
     _end(group, len(missing) + sum(group.gathered(len(failed))))
@@ -376,10 +376,10 @@ def animate(
     """Make a film of a training: the picture, the channels, the kernels, or the patches at work."""
     from ..visualization.animation import animate as animated
 
-    with Bar("frames") as bar:
+    with ProgressBar("frames") as progress:
         path, notes = animated(
             run, what, image or (), layer=layer, channel=channel, before_relu=before_relu, mode=mode, stride=stride,
-            crop=crop, frames=frames, fps=fps, hold=hold, max_mb=max_mb, theme=theme, out=out, bar=bar,
+            crop=crop, frames=frames, fps=fps, hold=hold, max_mb=max_mb, theme=theme, out=out, progress=progress,
         )  # fmt: skip
     print(path)
     for note in notes:
@@ -402,8 +402,8 @@ def player(
     from ..visualization.html.page import write_page
     from ..visualization.html.player import player as page
 
-    with Bar("snapshots") as bar:
-        write_page(page(Run(run), image, crop=crop, frames=frames, max_mb=max_mb, bar=bar), out)
+    with ProgressBar("snapshots") as progress:
+        write_page(page(Run(run), image, crop=crop, frames=frames, max_mb=max_mb, progress=progress), out)
     print(f"{out}  {out.stat().st_size / 1e6:.1f} MB")
 
 
@@ -442,8 +442,8 @@ def release(
     from ..run import Run
 
     _check_choice("which", which, ("newest", "best"))
-    with Bar("measuring") as bar:
-        card = released(Run(run), out, on or ("set5", "set14"), which, lambda name, done, total: bar(done, total))
+    with ProgressBar("measuring") as progress:
+        card = released(Run(run), out, on or ("set5", "set14"), which, lambda name, done, total: progress(done, total))
     print(f"{out}\n  SHA-256 {card['sha256']}")
     for name, result in card["results"].items():
         made, low = result["srcnn"], result["bicubic"]
@@ -457,11 +457,11 @@ def info(source: Annotated[str, typer.Argument(help="A file of weights, or a run
     from ..run import Run
 
     model, path = open_weights(source)
-    colour = "Y" if model.channels == 1 else "RGB"
-    print(f"{path}: {colour} network, filters {'-'.join(map(str, model.filters))}, widths "
+    color = "Y" if model.channels == 1 else "RGB"
+    print(f"{path}: {color} network, filters {'-'.join(map(str, model.filters))}, widths "
           f"{'-'.join(map(str, model.widths))}, ×{model.scale:g}, {sum(p.numel() for p in model.parameters()):,} "
           f"parameters, padding {model.padding_mode}")  # fmt: skip
-    facts = Run(source).config if Path(source).is_dir() else model.metadata
+    facts = Run(source).metadata if Path(source).is_dir() else model.metadata
     print(json.dumps(facts, indent=2, ensure_ascii=False))
 
 
@@ -482,7 +482,7 @@ def benchmark(
 
     _check_choice("what", what, ("overlap", "strides", "train", "quality"))
     channels = channels or (3 if what == "overlap" else 1)
-    nothing = dict.fromkeys(field.name for field in dataclasses.fields(Settings))
+    nothing = dict.fromkeys(field.name for field in dataclasses.fields(TrainingConfig))
     usual = "128,64" if what == "overlap" else "64,32"
     wide = _given({**nothing, "widths": widths or usual})["widths"]
     if what == "overlap":
@@ -496,9 +496,9 @@ def benchmark(
     elif what == "train":
         lines = timing.benchmark_train(steps, device, channels, wide)
     else:
-        with Bar("training") as bar:
+        with ProgressBar("training") as progress:
             lines = timing.benchmark_quality(
-                minutes, out=out, bar=lambda name, done, total: bar(done, total), channels=channels, widths=wide,
+                minutes, out=out, progress=lambda name, done, total: progress(done, total), channels=channels, widths=wide,
                 device=device,
             )  # fmt: skip
     print("\n".join(lines))

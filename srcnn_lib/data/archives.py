@@ -66,7 +66,7 @@ class Member:
         """The picture, decoded."""
         data = self.data()
         try:
-            return images.read(data, name=self.file_name)
+            return images.read_image(data, name=self.file_name)
         except InputError as error:
             raise InputError(f"{self} can't be used: {error}") from error
 

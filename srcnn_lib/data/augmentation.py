@@ -37,7 +37,7 @@ def _places(length: int, side: int) -> list[int]:
 def ten_crops(tiles: Tensor, side: int) -> Tensor:
     """(N, C, H, W) → (10·N, C, side, side): torchvision's TenCrop, ten crops of a tile after one another.
 
-    Four corners and the centre, then the same of the mirrored tile. Channels that belong together (a pair stacked
+    Four corners and the center, then the same of the mirrored tile. Channels that belong together (a pair stacked
     along C) are cropped alike.
     """
     crops = torch.stack(v2.TenCrop(side)(tiles), dim=1)  # (N, 10, C, side, side)

@@ -21,13 +21,13 @@ def rgb_to_ycbcr(image: Tensor) -> Tensor:
 
 
 def ycbcr_to_rgb(image: Tensor) -> Tensor:
-    """(…, 3, H, W) YCbCr as `rgb_to_ycbcr` gives it → RGB; not clamped: not every YCbCr is a colour."""
+    """(…, 3, H, W) YCbCr as `rgb_to_ycbcr` gives it → RGB; not clamped: not every YCbCr is a color."""
     matrix = np.linalg.inv(np.array(TO_YCBCR) / 255)
     return _mixed(image, matrix, -matrix @ np.array(OFFSET) / 255)
 
 
 def with_luminance(image: Tensor, y: Tensor) -> Tensor:
-    """(…, 3, H, W) with `y` (…, 1, H, W) for its luminance: what a Y network makes, in bicubic's colours."""
+    """(…, 3, H, W) with `y` (…, 1, H, W) for its luminance: what a Y network makes, in bicubic's colors."""
     return ycbcr_to_rgb(torch.cat([y, rgb_to_ycbcr(image)[..., 1:, :, :]], dim=-3))
 
 

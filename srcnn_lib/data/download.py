@@ -42,7 +42,7 @@ def download(
     path: str | Path,
     *,
     limit: int = 2**40,
-    bar: Callable[[int, int | None], object] | None = None,
+    progress: Callable[[int, int | None], object] | None = None,
     **sums: str,
 ) -> Path:
     """Store what an http(s) address answers with at `path`, whole or not at all.
@@ -51,7 +51,7 @@ def download(
         address: where it comes from.
         path: where it goes; its folder is made.
         limit: bytes after which it is given up.
-        bar: called with the bytes of each piece and the total (None where the server doesn't say).
+        progress: called with the bytes of each piece and the total (None where the server doesn't say).
         sums: md5="…" or sha256="…", hexadecimal digits.
 
     Raises:
@@ -61,7 +61,7 @@ def download(
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_whole(path) as temporary:
-        with _answer(address, limit, bar) as chunks, open(temporary, "wb") as file:
+        with _answer(address, limit, progress) as chunks, open(temporary, "wb") as file:
             for chunk in chunks:
                 file.write(chunk)
         for kind, expected in sums.items():
@@ -97,7 +97,7 @@ def _request(address: str) -> urllib.request.Request:
 
 
 @contextlib.contextmanager
-def _answer(address: str, limit: int, bar=None) -> Iterator[Iterator[bytes]]:
+def _answer(address: str, limit: int, progress=None) -> Iterator[Iterator[bytes]]:
     """The pieces of what an address answers with."""
     with _explained(address):
         answer = urllib.request.build_opener(_StayOnTheWeb).open(_request(address), timeout=TIMEOUT)
@@ -108,10 +108,10 @@ def _answer(address: str, limit: int, bar=None) -> Iterator[Iterator[bytes]]:
         total = int(length) if length.isdecimal() else None
         if total is not None and total > limit:
             raise _too_long(address, total, limit)
-        yield _pieces(address, answer, total, limit, bar)
+        yield _pieces(address, answer, total, limit, progress)
 
 
-def _pieces(address: str, answer, total: int | None, limit: int, bar) -> Iterator[bytes]:
+def _pieces(address: str, answer, total: int | None, limit: int, progress) -> Iterator[bytes]:
     received = 0
     while True:
         with _explained(address):
@@ -121,8 +121,8 @@ def _pieces(address: str, answer, total: int | None, limit: int, bar) -> Iterato
         received += len(chunk)
         if received > limit:
             raise _too_long(address, received, limit)
-        if bar:
-            bar(len(chunk), total)
+        if progress:
+            progress(len(chunk), total)
         yield chunk
     if total is not None and received != total:
         raise InputError(f"{shown(address)}: the connection was cut after {received:,} of {total:,} bytes; try again")

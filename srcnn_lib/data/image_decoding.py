@@ -1,4 +1,4 @@
-"""From picture files to samples, and from their colour profiles to sRGB: what Pillow and tifffile do in reading."""
+"""From picture files to samples, and from their color profiles to sRGB: what Pillow and tifffile do in reading."""
 
 import io
 import threading
@@ -17,7 +17,7 @@ BYTES_A_PIXEL = 20  # what reading takes: Pillow's 4, NumPy's 3, and 12 as three
 # Only these decoders are offered a stranger's file; Pillow has others, one of which starts Ghostscript.
 READABLE = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 
-# What Pillow decodes to → what its colours are taken on as. 16 bits, 32 bits and floats (I;16…, I, F) go another way.
+# What Pillow decodes to → what its colors are taken on as. 16 bits, 32 bits and floats (I;16…, I, F) go another way.
 MODES = {
     "1": "L", "L": "L", "LA": "LA", "La": "LA",
     "RGB": "RGB", "RGBX": "RGB", "RGBA": "RGBA", "RGBa": "RGBA", "P": "RGB", "PA": "RGBA", "YCbCr": "RGB", "HSV": "RGB",
@@ -27,9 +27,9 @@ MODES = {
 
 @dataclass
 class Decoded:
-    """A decoded picture whose colours are still those of its profile."""
+    """A decoded picture whose colors are still those of its profile."""
 
-    colour: Image.Image | np.ndarray  # L, RGB, CMYK or LAB; or (H, W[, 3]) float32 in [0, 1]: more than 8 bits
+    color: Image.Image | np.ndarray  # L, RGB, CMYK or LAB; or (H, W[, 3]) float32 in [0, 1]: more than 8 bits
     alpha: Image.Image | np.ndarray | None
     profile: bytes | None
     notes: list[str]
@@ -132,15 +132,13 @@ def _by_pillow(file: BinaryIO, label: str, limit: int) -> Decoded:
         if image.mode not in MODES:
             return Decoded(*_deep(image, label, stored), profile, notes)
         if ";16" in stored:
-            notes.append(
-                "16 bits were read as 8: they are kept of grey PNG and of TIFF, LZW-compressed colour excepted"
-            )
+            notes.append("16 bits were read as 8: they are kept of grey PNG and of TIFF, LZW-compressed color excepted")
             _transparency_to_8_bits(image)
         return Decoded(*_shallow(image, "LA" if "LA;16B" in stored else MODES[image.mode]), profile, notes)
 
 
 def _shallow(image: Image.Image, mode: str) -> tuple[Image.Image, Image.Image | None]:
-    """Colour (L, RGB, CMYK or LAB) and alpha, apart."""
+    """Color (L, RGB, CMYK or LAB) and alpha, apart."""
     if image.has_transparency_data and mode in ("L", "RGB"):
         mode += "A"
     if image.mode != mode:
@@ -151,7 +149,7 @@ def _shallow(image: Image.Image, mode: str) -> tuple[Image.Image, Image.Image | 
 
 
 def _transparency_to_8_bits(image: Image.Image) -> None:
-    """Pillow keeps the 16 bits of a PNG's one transparent colour while it reduces the pixels to 8."""
+    """Pillow keeps the 16 bits of a PNG's one transparent color while it reduces the pixels to 8."""
     transparent = image.info.get("transparency")
     if isinstance(transparent, tuple):
         image.info["transparency"] = tuple(value >> 8 for value in transparent)
@@ -177,7 +175,7 @@ def _unit(array: np.ndarray, label: str, top: int = 65535) -> np.ndarray:
 
 
 def _deep_tiff(file: BinaryIO, label: str, limit: int) -> Decoded | None:
-    """A TIFF of more than 8 bits a sample, whose colour Pillow would cut to 8; None for whatever Pillow does well."""
+    """A TIFF of more than 8 bits a sample, whose color Pillow would cut to 8; None for whatever Pillow does well."""
     file.seek(0)
     magic = file.read(4)
     file.seek(0)
@@ -185,8 +183,8 @@ def _deep_tiff(file: BinaryIO, label: str, limit: int) -> Decoded | None:
         return None
     with tifffile.TiffFile(file) as tiff:
         page = tiff.pages[0]
-        colours = {0: 1, 1: 1, 2: 3}.get(int(page.photometric), 0)  # white is zero, black is zero, RGB
-        plain = colours and colours <= page.samplesperpixel <= 8 and page.imagedepth == 1
+        colors = {0: 1, 1: 1, 2: 3}.get(int(page.photometric), 0)  # white is zero, black is zero, RGB
+        plain = colors and colors <= page.samplesperpixel <= 8 and page.imagedepth == 1
         if page.bitspersample <= 8 or not plain:
             return None
         _check_size(label, page.imagewidth, page.imagelength, limit)
@@ -200,15 +198,15 @@ def _deep_tiff(file: BinaryIO, label: str, limit: int) -> Decoded | None:
         if page.axes.startswith("S"):  # (C, H, W): each channel stored for itself
             array = np.moveaxis(array, 0, -1)
         array = _upright(np.atleast_3d(_unit(array, label)), page.tags.valueof(274, 1))  # (H, W, samples)
-        colour, alpha = array[..., :colours], None
+        color, alpha = array[..., :colors], None
         if int(page.photometric) == 0:
-            colour = 1 - colour
+            color = 1 - color
         if page.extrasamples and int(page.extrasamples[0]) in (1, 2):
-            alpha = array[..., colours]
-            if int(page.extrasamples[0]) == 1:  # colours are stored multiplied by alpha
-                colour = np.divide(colour, alpha[..., None], out=np.zeros_like(colour), where=alpha[..., None] > 0)
-        colour = colour.clip(0, 1).squeeze(-1) if colours == 1 else colour.clip(0, 1)
-        return Decoded(colour, alpha, page.iccprofile, notes)
+            alpha = array[..., colors]
+            if int(page.extrasamples[0]) == 1:  # colors are stored multiplied by alpha
+                color = np.divide(color, alpha[..., None], out=np.zeros_like(color), where=alpha[..., None] > 0)
+        color = color.clip(0, 1).squeeze(-1) if colors == 1 else color.clip(0, 1)
+        return Decoded(color, alpha, page.iccprofile, notes)
 
 
 def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
@@ -220,24 +218,24 @@ def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
     return array[::rows, ::columns]
 
 
-def in_srgb(colour: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
+def in_srgb(color: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
     """L or RGB by the profile; the very image where it is in sRGB already, or where nothing says that it isn't."""
-    mode = "L" if colour.mode == "L" else "RGB"
+    mode = "L" if color.mode == "L" else "RGB"
     try:
-        if colour.mode == "LAB":  # says what its colours are without a profile
+        if color.mode == "LAB":  # says what its colors are without a profile
             source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         else:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else None
         if source:
-            # Grey pictures with a profile for colours are common, and mean its grey axis.
-            given = "RGB" if source.profile.xcolor_space == "RGB " else colour.mode
+            # Grey pictures with a profile for colors are common, and mean its grey axis.
+            given = "RGB" if source.profile.xcolor_space == "RGB " else color.mode
             transform = _to_srgb(source, given)
             if not _changes_nothing(transform, given):
-                converted = ImageCms.applyTransform(colour.convert(given), transform)
+                converted = ImageCms.applyTransform(color.convert(given), transform)
                 return converted.getchannel("G") if mode == "L" else converted
     except (ImageCms.PyCMSError, OSError, ValueError):
-        notes.append("its colour profile is damaged or of another kind of picture; its colours were taken as sRGB")
-    return colour if colour.mode == mode else colour.convert(mode)
+        notes.append("its color profile is damaged or of another kind of picture; its colors were taken as sRGB")
+    return color if color.mode == mode else color.convert(mode)
 
 
 def _to_srgb(source: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:

@@ -1,4 +1,4 @@
-"""Pictures from files, addresses and bytes to pixels and back, whatever their mode, depth or colour profile."""
+"""Pictures from files, addresses and bytes to pixels and back, whatever their mode, depth or color profile."""
 
 import contextlib
 import io
@@ -56,19 +56,19 @@ class Picture:
     """The pixels of a picture, and what they alone can't say."""
 
     pixels: Tensor  # (C, H, W) float32 in [0, 1], C = 1 grey or 3 RGB (sRGB)
-    alpha: Tensor | None = None  # (1, H, W) in [0, 1]; the colours are not multiplied by it
+    alpha: Tensor | None = None  # (1, H, W) in [0, 1]; the colors are not multiplied by it
     bits: int = 8  # 8 or 16 a channel in the file
     name: str = "picture"  # of the file, without its folder
     notes: tuple[str, ...] = ()  # what was lost in reading, a line each
 
 
-def read(
+def read_image(
     source: str | Path | bytes,
     name: str | None = None,
     pixel_limit: int = PIXEL_LIMIT,
     admit: Callable[[Announced], object] | None = None,
 ) -> Picture:
-    """Read a picture: upright by its EXIF orientation, in sRGB by its colour profile.
+    """Read a picture: upright by its EXIF orientation, in sRGB by its color profile.
 
     Args:
         source: a path, an http(s) address, or the bytes of a file.
@@ -123,19 +123,19 @@ def _name_in(source: str | bytes) -> str:
 
 
 def _picture(found: Decoded, name: str) -> Picture:
-    """The last step of reading: colours into sRGB, arrays into tensors."""
-    colour, bits = found.colour, 8
-    if isinstance(colour, Image.Image):
-        colour = in_srgb(colour, found.profile, found.notes)
+    """The last step of reading: colors into sRGB, arrays into tensors."""
+    color, bits = found.color, 8
+    if isinstance(color, Image.Image):
+        color = in_srgb(color, found.profile, found.notes)
     else:
         bits = 16
         if found.profile:
-            eight = Image.fromarray((colour * 255).round().astype(np.uint8))
+            eight = Image.fromarray((color * 255).round().astype(np.uint8))
             if (converted := in_srgb(eight, found.profile, found.notes)) is not eight:
-                colour, bits = converted, 8
-                found.notes.append("16 bits were reduced to 8: its colour profile can only be applied to 8")
+                color, bits = converted, 8
+                found.notes.append("16 bits were reduced to 8: its color profile can only be applied to 8")
     alpha = None if found.alpha is None else _tensor(found.alpha)
-    return Picture(_tensor(colour), alpha, bits, name, tuple(found.notes))
+    return Picture(_tensor(color), alpha, bits, name, tuple(found.notes))
 
 
 def _tensor(image: Image.Image | np.ndarray) -> Tensor:
@@ -146,7 +146,7 @@ def _tensor(image: Image.Image | np.ndarray) -> Tensor:
     return pixels if array.dtype == np.float32 else pixels.div_(255)
 
 
-def write(path: str | Path, picture: Picture | Tensor) -> tuple[str, ...]:
+def write_image(path: str | Path, picture: Picture | Tensor) -> tuple[str, ...]:
     """Write a picture whole or not at all, in the format that the extension names; values are clamped to [0, 1].
 
     Args:
@@ -219,7 +219,7 @@ class Canvas:
             # Not straight into the file: there Pillow overlooks that a full disk took only half of what it gave.
             encoded = io.BytesIO()
             array, self.array = (self.array[..., 0] if self.array.shape[-1] == 1 else self.array), None
-            if self.kind is TIFF:  # Pillow would not write 16-bit colour, nor more than 4 GB
+            if self.kind is TIFF:  # Pillow would not write 16-bit color, nor more than 4 GB
                 _save_tiff(encoded, array)
             else:
                 image = Image.fromarray(array)

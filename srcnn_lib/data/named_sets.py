@@ -17,7 +17,7 @@ from ..errors import InputError
 from ..runtime import files
 from . import archives, download
 
-Bar = Callable[[int, int | None], None]  # the bytes of a piece, and the total where the server says it
+ProgressBar = Callable[[int, int | None], None]  # the bytes of a piece, and the total where the server says it
 
 STL10_SPLITS = ("train", "test", "unlabeled")
 
@@ -30,7 +30,7 @@ class Sample(NamedTuple):
     licence: str
 
 
-# Colour photographs of scenes with a stated licence. Left out: the retina and the stained tissue, which teach nothing
+# Color photographs of scenes with a stated licence. Left out: the retina and the stained tissue, which teach nothing
 # about scenes, and the motorcycle, whose licence scikit-image does not state.
 SAMPLES = {
     "astronaut": Sample("astronaut.png", "NASA, portrait of Eileen Collins", "public domain"),
@@ -129,7 +129,7 @@ def samples() -> dict[str, Path]:
     return found
 
 
-def stl10(split: str, bar: Bar | None = None) -> Path:
+def stl10(split: str, progress: ProgressBar | None = None) -> Path:
     """The .npy of one of STL-10's splits, (N, 3, 96, 96) uint8, rows before columns; fetched and written where absent.
 
     Raises:
@@ -140,7 +140,9 @@ def stl10(split: str, bar: Bar | None = None) -> Path:
     cached = data_folder() / "stl10" / f"{split}.npy"
     if not cached.exists():
         cached.parent.mkdir(parents=True, exist_ok=True)
-        pixels = _stl10_pixels(split, cached.parent, bar)  # (N, 3, 96, 96), gigabytes, a transposed view of the file
+        pixels = _stl10_pixels(
+            split, cached.parent, progress
+        )  # (N, 3, 96, 96), gigabytes, a transposed view of the file
         with files.write_whole(cached) as temporary, open(temporary, "wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": pixels.shape}
             np.lib.format.write_array_header_1_0(file, header)
@@ -149,7 +151,7 @@ def stl10(split: str, bar: Bar | None = None) -> Path:
     return cached
 
 
-def _stl10_pixels(split: str, folder: Path, bar: Bar | None) -> np.ndarray:
+def _stl10_pixels(split: str, folder: Path, progress: ProgressBar | None) -> np.ndarray:
     """What torchvision's class reads, checks and unpacks; it sums three gigabytes each time."""
     from torchvision.datasets import STL10  # slow to import, and needed once
 
@@ -159,7 +161,7 @@ def _stl10_pixels(split: str, folder: Path, bar: Bar | None) -> np.ndarray:
             return STL10(folder, split).data
         # The class's own download waits for ever on a host that stalls, and leaves half an archive where it is cut.
         if not (archive.is_file() and files.digest(archive, "md5") == STL10.tgz_md5):
-            download.download(STL10.url, archive, bar=bar, md5=STL10.tgz_md5)
+            download.download(STL10.url, archive, progress=progress, md5=STL10.tgz_md5)
         try:
             STL10(folder, split, download=True)  # unpacks, whatever comes out
             pixels = STL10(folder, split).data
@@ -171,14 +173,14 @@ def _stl10_pixels(split: str, folder: Path, bar: Bar | None) -> np.ndarray:
     return pixels
 
 
-def folder_of(name: str, bar: Bar | None = None) -> Path:
+def folder_of(name: str, progress: ProgressBar | None = None) -> Path:
     """The folder of one of NAMED_SETS; fetched, checked and kept where there is none yet.
 
     Raises:
         InputError: it can't be fetched, or isn't what it should be; nothing is left behind then.
         OSError: the disk is full, or not to be written; likewise.
     """
-    return _kept(NAMED_SETS[name]) or _fetched(NAMED_SETS[name], bar)
+    return _kept(NAMED_SETS[name]) or _fetched(NAMED_SETS[name], progress)
 
 
 def _kept(named: NamedSet) -> Path | None:
@@ -188,7 +190,7 @@ def _kept(named: NamedSet) -> Path | None:
     return next((folders[name.lower()] for name in (named.folder, *named.also) if name.lower() in folders), None)
 
 
-def _fetched(named: NamedSet, bar: Bar | None) -> Path:
+def _fetched(named: NamedSet, progress: ProgressBar | None) -> Path:
     """The set's folder, made whole or not at all."""
     folder = data_folder() / named.folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -197,7 +199,9 @@ def _fetched(named: NamedSet, bar: Bar | None) -> Path:
             unpacked = Path(scratch) / named.folder
             unpacked.mkdir()
             for address, sums in named.archives:
-                archive = download.download(address, Path(scratch) / address.rpartition("/")[2], bar=bar, **sums)
+                archive = download.download(
+                    address, Path(scratch) / address.rpartition("/")[2], progress=progress, **sums
+                )
                 _unpack(archive, named.members, unpacked)
                 archive.unlink()
             _check(named, unpacked)

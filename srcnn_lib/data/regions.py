@@ -6,7 +6,7 @@ from torch.nn import functional as F
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 
-def most_lost(original: Tensor, upsampled: Tensor, size: tuple[int, int]) -> Box:
+def largest_error_region(original: Tensor, upsampled: Tensor, size: tuple[int, int]) -> Box:
     """The box of `size` (height, width) in which the squared error of `upsampled` is largest: the richest in detail.
 
     It looks at the bicubic picture only, so that a figure's zoom does not depend on what the network did.

@@ -17,9 +17,9 @@ import torch
 from ..errors import InputError
 from ..runtime.files import shown
 from . import archives, download, images, named_sets
-from .named_sets import NAMED_SETS, SAMPLES, STL10_SPLITS, Bar, data_folder
+from .named_sets import NAMED_SETS, SAMPLES, STL10_SPLITS, ProgressBar, data_folder
 
-__all__ = ["NAMED_SETS", "SAMPLES", "Photographs", "data_folder", "photographs", "split"]
+__all__ = ["NAMED_SETS", "SAMPLES", "Photographs", "data_folder", "load_photographs", "split_photographs"]
 
 STL10_SHAPE = (3, 96, 96)
 STL10_TEST = 512  # photographs: more would be measured longer than trained on
@@ -32,7 +32,7 @@ class File:
     path: Path
 
     def read(self) -> images.Picture:
-        return images.read(self.path)
+        return images.read_image(self.path)
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Photographs(Sequence):
         return Photographs(self.source, names, places)
 
 
-def photographs(source: str, limit: int = 0, bar: Bar | None = None) -> Photographs:
+def load_photographs(source: str, limit: int = 0, progress: ProgressBar | None = None) -> Photographs:
     """Find the photographs that a source names; a set that isn't there yet is fetched, checked and kept.
 
     Args:
@@ -85,7 +85,7 @@ def photographs(source: str, limit: int = 0, bar: Bar | None = None) -> Photogra
             named set (NAMED_SETS), in any case; bsds500:validation, twenty of that set; or the path of a folder, an
             image, a zip or tar, or a glob. A folder called like a set is written "./set5".
         limit: take the first so many by name; 0 for all.
-        bar: called with the bytes of each piece of a download and the total (None where the server doesn't say).
+        progress: called with the bytes of each piece of a download and the total (None where the server doesn't say).
 
     Raises:
         InputError: no such source, one without pictures, a damaged archive, or a set that can't be fetched.
@@ -94,13 +94,13 @@ def photographs(source: str, limit: int = 0, bar: Bar | None = None) -> Photogra
     source = str(source)
     if limit < 0:
         raise InputError(f"limit is {limit}, expected 0 (all) or more")
-    found = _known(source, bar) or _at_path(source)  # name → place
+    found = _known(source, progress) or _at_path(source)  # name → place
     names = sorted(found)[: limit or None]
     return Photographs(source, tuple(names), tuple(found[name] for name in names))
 
 
-def split(
-    data: Sequence[str], test: Sequence[str], seed: int, limit: int = 0, bar: Bar | None = None
+def split_photographs(
+    data: Sequence[str], test: Sequence[str], seed: int, limit: int = 0, progress: ProgressBar | None = None
 ) -> tuple[Photographs, Photographs]:
     """The photographs to train on and those to measure on; none is in both.
 
@@ -111,17 +111,17 @@ def split(
             and unlabeled pictures at most 512 of those are taken instead.
         seed: decides which.
         limit: at most so many of each source, the first by name; 0 for all.
-        bar: as for `photographs`.
+        progress: as for `photographs`.
 
     Raises:
         InputError: as `photographs`; a fraction that isn't between 0 and 1; nothing left to train or to measure on.
     """
     fraction = _fraction(test)
-    training = [photographs(source, limit, bar) for source in data]
+    training = [load_photographs(source, limit, progress) for source in data]
     if fraction is None:
-        testing = [photographs(source, limit, bar) for source in test]
+        testing = [load_photographs(source, limit, progress) for source in test]
     else:
-        testing = _kept_out(training, fraction, seed, limit, bar)
+        testing = _kept_out(training, fraction, seed, limit, progress)
     kept_out = {place for part in testing for place in part.places}
     together = _joined(training + testing)  # so that names are unique over both
     sides = [], []
@@ -150,13 +150,13 @@ def _fraction(test: Sequence[str]) -> float | None:
 
 
 def _kept_out(
-    training: list[Photographs], fraction: float, seed: int, limit: int, bar: Bar | None
+    training: list[Photographs], fraction: float, seed: int, limit: int, progress: ProgressBar | None
 ) -> list[Photographs]:
     """The photographs to measure on where nothing but a fraction was said."""
     rest = [part for part in training if part.source.lower() not in ("stl10", "stl10:train", "stl10:unlabeled")]
     testing = []
     if len(rest) < len(training):
-        testing.append(_drawn(photographs("stl10:test", limit, bar), STL10_TEST, seed))
+        testing.append(_drawn(load_photographs("stl10:test", limit, progress), STL10_TEST, seed))
     if rest:
         pool = _joined(rest)
         if len(pool) == 1 and not testing:
@@ -187,7 +187,7 @@ def _joined(parts: list[Photographs]) -> Photographs:
     return Photographs(", ".join(part.source for part in parts), names, tuple(found))
 
 
-def _known(source: str, bar: Bar | None) -> dict[str, Place] | None:
+def _known(source: str, progress: ProgressBar | None) -> dict[str, Place] | None:
     """The photographs of a source that goes by a name, {name: place}; None where it is no such name."""
     source = source.lower()
     family, _, part = source.partition(":")
@@ -197,15 +197,15 @@ def _known(source: str, bar: Bar | None) -> dict[str, Place] | None:
             raise InputError(f"there is no sample {shown(part)}; the samples are {', '.join(samples)}")
         return {part: samples[part]} if part else samples
     if family == "stl10":
-        path = named_sets.stl10(part or "train", bar)
+        path = named_sets.stl10(part or "train", progress)
         pixels = np.load(path, mmap_mode="r")  # (N, 3, 96, 96); of which only the header is read
         offsets = range(pixels.offset, pixels.offset + pixels.nbytes, math.prod(STL10_SHAPE))
         tiles = [Tile(path, f"{path.stem}-{index:05d}", offset) for index, offset in enumerate(offsets)]
         return {tile.name: tile for tile in tiles}
     if source in NAMED_SETS:
-        return _in_folder(named_sets.folder_of(source, bar), NAMED_SETS[source].never)
+        return _in_folder(named_sets.folder_of(source, progress), NAMED_SETS[source].never)
     if part == "validation" and family in NAMED_SETS and (stems := NAMED_SETS[family].validation):
-        found = _in_folder(named_sets.folder_of(family, bar), NAMED_SETS[family].never)
+        found = _in_folder(named_sets.folder_of(family, progress), NAMED_SETS[family].never)
         found = {name: place for name, place in found.items() if Path(name).stem in stems}
         if len(found) < len(stems):
             raise InputError(f"{family} holds {len(found)} of its {len(stems)} validation photographs; fetch it anew")

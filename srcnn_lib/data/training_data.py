@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from ..config import Settings
+from ..config import TrainingConfig
 from ..errors import InputError
 from . import sources
 from .augmentation import TILE, Crops, RandomCrops, TenCrops, epoch_generator, inner, tile_places
@@ -36,49 +36,49 @@ class Patches:
 
 
 @dataclass
-class Data:
+class TrainingData:
     """What a training needs of its photographs."""
 
     train: Crops
     train_patches: Patches
-    test_patches: Patches
+    validation_patches: Patches
     probe: tuple[Tensor, Tensor]  # (upsampled, original), (4, 3, 96, 96) each
     description: dict  # for the run's config: photographs, test photographs by name, fingerprint
     notes: list[str] = field(default_factory=list)  # what a person should know, a line each
 
 
-def load(settings: Settings, bar: Callable[[int, int], None] | None = None) -> Data:
+def load_training_data(config: TrainingConfig, progress: Callable[[int, int], None] | None = None) -> TrainingData:
     """Read, degrade and cut the photographs that `settings` name.
 
-    The test photographs come first; a photograph with the same pixels is then left out of the training.
+    The validation_photographs come first; a photograph with the same pixels is then left out of the training.
 
     Args:
-        bar: called with the photographs done and their number.
+        progress: called with the photographs done and their number.
 
     Raises:
         InputError: a source that can't be read, or nothing large enough to cut a crop from.
     """
-    train, test = sources.split(settings.data, settings.test, settings.seed, settings.limit)
+    train, test = sources.split_photographs(config.data, config.validation, config.seed, config.limit)
     total, notes = len(train) + len(test), []
 
-    test_cutter, probe_tiles, test_sums = _PatchCutter(settings, len(test), 1), [], []
+    test_cutter, probe_tiles, test_sums = _PatchCutter(config, len(test), 1), [], []
     for done, (picture, total_sum) in enumerate(_pictures(test)):
-        upsampled, original = degrade(picture.pixels, settings.scale)
+        upsampled, original = degrade(picture.pixels, config.scale)
         test_cutter.cut(upsampled, original)
         probe_tiles += _telling_tiles(upsampled, original)
         test_sums.append(total_sum)
-        if bar:
-            bar(done + 1, total)
+        if progress:
+            progress(done + 1, total)
 
-    store, train_cutter = _Store(), _PatchCutter(settings, len(train), 2)
+    store, train_cutter = _Store(), _PatchCutter(config, len(train), 2)
     pairs, tiles, train_sums, seen, small = [], 0, [], set(test_sums), 0
-    needed = TILE if settings.crops == "ten" else settings.crop
+    needed = TILE if config.crops == "ten" else config.crop
     for done, (picture, total_sum) in enumerate(_pictures(train), len(test)):
-        if bar:
-            bar(done + 1, total)
+        if progress:
+            progress(done + 1, total)
         if total_sum in seen:
             continue
-        degraded = [degrade(pixels, settings.scale) for pixels in _sizes(picture.pixels, settings.shrink)]
+        degraded = [degrade(pixels, config.scale) for pixels in _sizes(picture.pixels, config.scale_augmentation)]
         degraded = [pair for pair in degraded if min(pair[1].shape[-2:]) >= needed]
         if not degraded:
             small += 1
@@ -88,41 +88,43 @@ def load(settings: Settings, bar: Callable[[int, int], None] | None = None) -> D
         for images in degraded:
             places = tile_places(*images[1].shape[-2:])
             tiles += max(1, len(places))
-            pair = torch.cat([_as_channels(image, settings.channels) for image in images])
-            if settings.crops == "ten":
+            pair = torch.cat([_as_channels(image, config.channels) for image in images])
+            if config.crops == "ten":
                 pairs += [store.keep(pair[:, top : top + TILE, left : left + TILE]) for top, left in places]
             else:
                 pairs.append(store.keep(pair))
 
     if shared := len(train) - small - len(train_sums):
-        notes.append(f"{_counted(shared)} left out of the training: in the test photographs too")
+        notes.append(f"{_counted(shared)} left out of the training: in the validation_photographs too")
     if small:
         notes.append(f"{_counted(small)} left out of the training: smaller than {needed}×{needed} pixels")
     if not pairs and not small:
-        raise InputError(f"{', '.join(settings.data)}: every photograph is in the test photographs too; name others")
+        raise InputError(
+            f"{', '.join(config.data)}: every photograph is in the validation_photographs too; name others"
+        )
     if not pairs:
-        raise InputError(f"{', '.join(settings.data)}: no photograph of {needed}×{needed} pixels or more to train on")
+        raise InputError(f"{', '.join(config.data)}: no photograph of {needed}×{needed} pixels or more to train on")
     if not len(test_cutter):
         raise InputError(
-            f"{', '.join(settings.test)}: no test photograph is as large as a crop ({settings.crop} pixels)"
+            f"{', '.join(config.validation)}: no test photograph is as large as a crop ({config.crop} pixels)"
         )
 
     crops: Crops
-    if settings.crops == "ten":
-        crops = TenCrops(pairs, settings.crop, _halo(settings), settings.seed)
+    if config.crops == "ten":
+        crops = TenCrops(pairs, config.crop, _halo(config), config.seed)
     else:
-        crops = RandomCrops(pairs, settings.crop, _halo(settings), settings.seed, 10 * tiles)
+        crops = RandomCrops(pairs, config.crop, _halo(config), config.seed, 10 * tiles)
     description = {
         "photographs": len(train_sums),
-        "crops an epoch": crops.per_epoch,
-        "test photographs": len(test),
-        "test names": list(test.names),
+        "crops_per_epoch": crops.per_epoch,
+        "validation_photographs": len(test),
+        "validation_names": list(test.names),
         "fingerprint": hashlib.sha256("".join([*train_sums, "|", *test_sums]).encode()).hexdigest(),
     }
-    test_patches, train_patches = (
-        cutter.patches(settings.test_patches) for cutter in (test_cutter, train_cutter)
+    validation_patches, train_patches = (
+        cutter.patches(config.validation_patches) for cutter in (test_cutter, train_cutter)
     )  # fmt: skip
-    return Data(crops, train_patches, test_patches, _probe(probe_tiles), description, notes)
+    return TrainingData(crops, train_patches, validation_patches, _probe(probe_tiles), description, notes)
 
 
 def _pictures(photographs):
@@ -155,8 +157,8 @@ def _sizes(pixels: Tensor, factors: Sequence[float]) -> Iterator[Tensor]:
         yield resize(pixels, (height, width)).clamp(0, 1)
 
 
-def _halo(settings: Settings) -> int:
-    return (settings.crop - settings.patch) // 2
+def _halo(config: TrainingConfig) -> int:
+    return (config.crop - config.patch) // 2
 
 
 def _as_channels(image: Tensor, channels: int) -> Tensor:
@@ -198,19 +200,19 @@ class _Store:
 class _PatchCutter:
     """Cuts patches at random places: a few of each photograph, or one of each of as many as `test_patches` needs."""
 
-    def __init__(self, settings: Settings, photographs: int, stream: int):
-        self.settings = settings
-        self.each = -(-settings.test_patches // max(photographs, 1))
-        self.generator = epoch_generator(settings.seed, -stream)
+    def __init__(self, config: TrainingConfig, photographs: int, stream: int):
+        self.config = config
+        self.each = -(-config.validation_patches // max(photographs, 1))
+        self.generator = epoch_generator(config.seed, -stream)
         order = torch.randperm(max(photographs, 1), generator=self.generator)
-        self.chosen, self.seen = set(order[: settings.test_patches].tolist()), 0
+        self.chosen, self.seen = set(order[: config.validation_patches].tolist()), 0
         self.cuts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
 
     def __len__(self) -> int:
         return len(self.cuts)
 
     def cut(self, upsampled: Tensor, original: Tensor) -> None:
-        crop = self.settings.crop
+        crop = self.config.crop
         height, width = original.shape[-2:]
         self.seen += 1
         if min(height, width) < crop or self.seen - 1 not in self.chosen:
@@ -226,7 +228,7 @@ class _PatchCutter:
     def patches(self, most: int) -> Patches:
         order = torch.randperm(len(self.cuts), generator=self.generator)[:most].sort().values
         rgb_in, rgb_out, y_in, y_out = (torch.stack(part) for part in zip(*(self.cuts[i] for i in order), strict=True))
-        halo = _halo(self.settings)
+        halo = _halo(self.config)
         return Patches((rgb_in, inner(rgb_out, halo).contiguous()), (y_in, inner(y_out, halo).contiguous()))
 
 

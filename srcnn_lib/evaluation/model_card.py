@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .. import weights
-from ..config import RECIPES, Settings
-from ..data.sources import photographs
+from ..config import RECIPES, TrainingConfig
+from ..data.sources import load_photographs
 from ..errors import InputError
 from ..model import SRCNN
 from ..run import Run
@@ -28,14 +28,14 @@ PROTOCOL = (
 
 def release(
     run: Run, out: str | Path, sets: Sequence[str] = ("set5", "set14"), which: str = "newest",
-    bar: Callable[[str, int, int], None] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> dict:  # fmt: skip
     """Write a run's network to `out` (.safetensors or .pth), and its card beside it as .json; returns the card.
 
     Args:
         sets: what it is measured on, for the card.
         which: the newest snapshot, or the best by test PSNR on Y.
-        bar: called with the set, how many of its photographs are measured, and of how many.
+        progress: called with the set, how many of its photographs are measured, and of how many.
 
     Raises:
         InputError: a run without snapshots, another extension, a set that isn't there.
@@ -44,7 +44,7 @@ def release(
     if out.suffix not in (".safetensors", ".pth"):
         raise InputError(f"{out}: weights are written as .safetensors or .pth")
     model = run.model(which)
-    facts = facts_of(run, model, run.snapshot(which).step, sets, bar)
+    facts = facts_of(run, model, run.snapshot(which).step, sets, progress)
     weights.save(model, out, facts)
     card = {**facts, "file": out.name, "sha256": digest(out, "sha256")}
     with write_whole(out.with_suffix(".json")) as temporary:
@@ -52,15 +52,15 @@ def release(
     return card
 
 
-def facts_of(run: Run, model: SRCNN, step: int, sets: Sequence[str], bar=None) -> dict:
+def facts_of(run: Run, model: SRCNN, step: int, sets: Sequence[str], progress=None) -> dict:
     """All that a card says but for the file's own name and sum."""
-    settings, config = run.settings, run.config
+    config, metadata = run.config, run.metadata
     record = next((record for record in run.history() if record["step"] == step), {})
     results = {}
     for source in sets:
-        pictures = photographs(source)
-        told = (lambda done, total, source=source: bar(source, done, total)) if bar else None
-        results[source] = _rounded(evaluate(model, pictures, pictures.names, bar=told))
+        pictures = load_photographs(source)
+        told = (lambda done, total, source=source: progress(source, done, total)) if progress else None
+        results[source] = _rounded(evaluate(model, pictures, pictures.names, progress=told))
     return {
         "network": {
             "channels": model.channels,
@@ -70,26 +70,26 @@ def facts_of(run: Run, model: SRCNN, step: int, sets: Sequence[str], bar=None) -
             "padding_mode": model.padding_mode,
             "scale": model.scale,
         },
-        "command": command_of(settings, f"runs/{run.name}") + _continued(run),
-        "settings": settings.to_dict(),
-        "data": config.get("data", {}),
+        "command": command_of(config, f"runs/{run.name}") + _continued(run),
+        "training_config": config.to_dict(),
+        "data": metadata.get("data", {}),
         "steps": step,
         "seconds": record.get("seconds"),
-        "validation_psnr_y": record.get("test_psnr_y"),
-        "machine": config.get("machine"),
-        "resolved": config.get("resolved", {}),
+        "validation_psnr_y": record.get("validation_psnr_y"),
+        "machine": metadata.get("machine"),
+        "resolved": metadata.get("resolved", {}),
         "protocol": PROTOCOL,
         "results": results,
     }
 
 
-def command_of(settings: Settings, out: str) -> str:
+def command_of(config: TrainingConfig, out: str) -> str:
     """The command line that trains with these settings: what departs from the recipe, and the run's folder."""
     parts = ["srcnn", "train"]
-    usual = Settings.of(settings.recipe) if settings.recipe in RECIPES else Settings()
-    for field in dataclasses.fields(Settings):
-        value = getattr(settings, field.name)
-        if value == (Settings().recipe if field.name == "recipe" else getattr(usual, field.name)):
+    usual = TrainingConfig.of(config.recipe) if config.recipe in RECIPES else TrainingConfig()
+    for field in dataclasses.fields(TrainingConfig):
+        value = getattr(config, field.name)
+        if value == (TrainingConfig().recipe if field.name == "recipe" else getattr(usual, field.name)):
             continue
         flag = "--" + field.name.replace("_", "-")
         if field.type == tuple[str, ...]:
@@ -104,8 +104,8 @@ def command_of(settings: Settings, out: str) -> str:
 
 def _continued(run: Run) -> str:
     """The second command of a run that was asked for more steps than at first."""
-    steps = run.config.get("resolved", {}).get("steps", 0)
-    asked = run.settings.steps
+    steps = run.metadata.get("resolved", {}).get("steps", 0)
+    asked = run.config.steps
     return f" && srcnn train --out runs/{run.name} --resume --steps {steps}" if asked and steps > asked else ""
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..data.sources import photographs
+from ..data.sources import load_photographs
 from ..errors import InputError
 from ..model import SRCNN
 from .quality import evaluate
@@ -40,7 +40,7 @@ PUBLISHED = {
 
 
 def rows(
-    networks: Sequence[tuple[SRCNN, Path]], sources: Sequence[str], bar: Callable[[str, int, int], None] | None = None,
+    networks: Sequence[tuple[SRCNN, Path]], sources: Sequence[str], progress: Callable[[str, int, int], None] | None = None,
     **how,
 ) -> list[dict]:  # fmt: skip
     """Measure each network on each set at its own scale.
@@ -48,7 +48,7 @@ def rows(
     Args:
         networks: with the file each came from.
         sources: as for `datasets.photographs`.
-        bar: called with what is measured, how many photographs of it are done, and of how many.
+        progress: called with what is measured, how many photographs of it are done, and of how many.
         how: as for `evaluation.evaluate`.
 
     Returns:
@@ -57,10 +57,14 @@ def rows(
     """
     found = []
     for source in sources:
-        pictures = photographs(source)
+        pictures = load_photographs(source)
         for model, path in networks:
-            told = (lambda done, total, name=f"{source} ×{model.scale:g}": bar(name, done, total)) if bar else None
-            measured = evaluate(model, pictures, pictures.names, bar=told, **how)
+            told = (
+                (lambda done, total, name=f"{source} ×{model.scale:g}": progress(name, done, total))
+                if progress
+                else None
+            )
+            measured = evaluate(model, pictures, pictures.names, progress=told, **how)
             paper, why = published(source, model.scale, measured["bicubic"]["psnr_y"], measured["images"])
             figures = {method: measured[method] for method in ("bicubic", "srcnn")}
             found.append(

@@ -23,7 +23,7 @@ def evaluate(
     photographs: Sequence[Picture],
     names: Sequence[str],
     scale: float | None = None,
-    bar: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] | None = None,
     **how,
 ) -> dict:
     """Degrade each photograph, bring it back by bicubic and by the network, and compare both with it.
@@ -32,7 +32,7 @@ def evaluate(
         photographs: what is measured, in [0, 1]; read one by one.
         names: one for each.
         scale: None for the network's own.
-        bar: called with how many are done, and of how many.
+        progress: called with how many are done, and of how many.
         how: mode, patch, stride … as in `inference.reconstruct`. For each of ensemble and arithmetic that is not as
             plain as it could be, all is measured once more.
 
@@ -57,8 +57,8 @@ def evaluate(
         per_image[name] = compare(model, photograph, scale, **how)
         for option, other in without.items():
             plainer[option].append(compare(model, photograph, scale, **other)["srcnn"])
-        if bar:
-            bar(done + 1, len(names))
+        if progress:
+            progress(done + 1, len(names))
     means = {method: _means([scores[method] for scores in per_image.values()]) for method in ("bicubic", "srcnn")}
     table = {"scale": scale, "images": len(names), **means, "per_image": per_image}
     if options:

@@ -16,7 +16,7 @@ from ..model import SRCNN
 PIXELS = 1920 * 1080  # of a photograph, whose feature maps are held whole
 
 
-class Scene:
+class Sample:
     """A photograph (C, H, W) in [0, 1], RGB or grey, for any network of a run.
 
     seen: (C, H, W), the bicubic picture with the network's channels: Y for one, RGB (or three greys) for three.
@@ -34,15 +34,15 @@ class Scene:
         self.upsampled, original = degrade(original, model.scale)
         y = luminance(self.upsampled)
         self.seen = y if model.channels == 1 else self.upsampled.expand(3, -1, -1)
-        self._colour = rgb_to_ycbcr(self.upsampled)[1:] if len(original) > model.channels else None
+        self._color = rgb_to_ycbcr(self.upsampled)[1:] if len(original) > model.channels else None
         self._truth = luminance(original)
         self._shave = shave_of(model.scale) if min(y.shape[-2:]) > 2 * shave_of(model.scale) else 0
         self._bicubic = self._psnr(y)
 
     def pixels(self, made: Tensor) -> np.ndarray:
-        """What a network made of `seen` → (H, W, 3) uint8; of a Y network with the colour of bicubic."""
-        if self._colour is not None:
-            made = ycbcr_to_rgb(torch.cat([made, self._colour]))
+        """What a network made of `seen` → (H, W, 3) uint8; of a Y network with the color of bicubic."""
+        if self._color is not None:
+            made = ycbcr_to_rgb(torch.cat([made, self._color]))
         return (self._plain(made) * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).numpy()
 
     def decibels(self, made: Tensor) -> str:

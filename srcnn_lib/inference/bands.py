@@ -9,7 +9,7 @@ from ..data.images import Picture
 OVERSHOOT = 0.28  # how far a bicubic enlargement can leave the range of its input, in both dimensions together
 
 
-class Enlargement:
+class BicubicEnlargement:
     """A picture's bicubic enlargement, of which any rows can be had. On the CPU, not clamped.
 
     size: (H, W) of it, in pixels.
@@ -25,9 +25,9 @@ class Enlargement:
         self.size = upscaled_size(*self.pixels.shape[-2:], check_scale(scale))
 
     def rows(self, top: int, bottom: int) -> tuple[Tensor, Tensor | None]:
-        """(C, bottom − top, W) colour and (1, bottom − top, W) alpha, if there is any.
+        """(C, bottom − top, W) color and (1, bottom − top, W) alpha, if there is any.
 
-        Colour under alpha is enlarged premultiplied: what an invisible pixel is painted with must not leak over the
+        Color under alpha is enlarged premultiplied: what an invisible pixel is painted with must not leak over the
         edge.
         """
         plain = self._enlarged(top, bottom, lambda first, last: self.pixels[:, first:last])
@@ -38,8 +38,8 @@ class Enlargement:
             top, bottom, lambda first, last: self.pixels[:, first:last] * self.alpha[:, first:last]
         )
         # Near zero the quotient is noise, which the network would spread over its halo.
-        colour = (premultiplied / alpha).clamp(-OVERSHOOT, 1 + OVERSHOOT)
-        return torch.where(alpha > 1 / 255, colour, plain), alpha
+        color = (premultiplied / alpha).clamp(-OVERSHOOT, 1 + OVERSHOOT)
+        return torch.where(alpha > 1 / 255, color, plain), alpha
 
     def _enlarged(self, top: int, bottom: int, given) -> Tensor:
         """Rows of what `degradation.resize` makes of the picture whose rows `given(first, last)` gives: the same bits.

@@ -113,7 +113,7 @@ def applies(model: SRCNN, height: int, width: int, patch: int) -> bool:
 @torch.no_grad()  # not inference_mode: what it makes could not be used in training
 def overlapping(
     model: SRCNN, image: Tensor, patch: int = 33, stride: int = 1, batch: int | None = None,
-    bar: Callable[[int, int], object] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Tensor:  # fmt: skip
     """The mean over all patches, each run alone through `model.forward`.
 
@@ -125,7 +125,7 @@ def overlapping(
         patch: side of a patch in pixels; an image smaller than it is one patch in that dimension.
         stride: pixels from one patch to the next, from 1 to `patch`; the last one of a row or column is moved inside.
         batch: patches at a time where they are run; None for as many as take some 64 MB.
-        bar: called with how many blocks, or patches, are done, and of how many.
+        progress: called with how many blocks, or patches, are done, and of how many.
 
     Returns:
         (C, H, W) in the network's precision, on its device, not clamped: what running every patch gives, but for
@@ -139,17 +139,17 @@ def overlapping(
     if not 1 <= stride <= patch:
         raise InputError(f"stride is {stride}, expected from 1 to the patch's {patch}: pixels would be left out")
     if stride > 1 or not applies(model, *image.shape[1:], patch):
-        return patches.overlapping(image, model, patch, stride, batch, bar).to(model.layer_1.weight)
+        return patches.overlapping(image, model, patch, stride, batch, progress).to(model.layer_1.weight)
     image = image.to(model.layer_1.weight)
     sizes = [(length, min(patch, length)) for length in image.shape[1:]]
     # Under autocast the products would lose the digits that an exact method is for.
     with torch.autocast(image.device.type, enabled=False):
-        total = _sum_over_patches(model, image, sizes, bar)  # (C, H, W)
+        total = _sum_over_patches(model, image, sizes, progress)  # (C, H, W)
     down, across = (_patches_around(0, *size).to(total) for size in sizes)
     return total / (down[:, None] * across) + model.layer_3.bias[:, None, None]
 
 
-def _sum_over_patches(model: SRCNN, image: Tensor, sizes: list[tuple[int, int]], bar) -> Tensor:
+def _sum_over_patches(model: SRCNN, image: Tensor, sizes: list[tuple[int, int]], progress) -> Tensor:
     """(C, H, W) the sum of all that each pixel got, but for the last layer's bias."""
     filtering = _minimal_filtering(model.filters[1])
     filtering = replace(filtering, result=filtering.result.to(image), data=filtering.data.to(image))
@@ -170,8 +170,8 @@ def _sum_over_patches(model: SRCNN, image: Tensor, sizes: list[tuple[int, int]],
         sums = F.pad(torch.zeros_like(padded), [margin, 0] * 2)
         for _ in _piece(model, mirrored, padded, filtering, rows, columns, sums, memory):
             done += 1
-            if bar:
-                bar(done, blocks)
+            if progress:
+                progress(done, blocks)
         total += sums[:, margin : margin + sizes[0][0], margin : margin + sizes[1][0]].flip(mirrored)
     return total
 

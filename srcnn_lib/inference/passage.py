@@ -13,13 +13,13 @@ from ..data.image_decoding import Announced
 from ..errors import InputError
 from ..model import SRCNN
 from ..runtime import memory
-from .bands import Enlargement
+from .bands import BicubicEnlargement
 from .tiling import LONGEST, Tiles
 from .upscaling import bands
 
 # A value, measured.
 OVERLAPPING_BYTES = 32  # where the whole enlargement is in memory: 25 (RGB) to 29 (RGBA)
-BAND_BYTES = 40  # of a band, in float32: its enlargement, its colours, its result
+BAND_BYTES = 40  # of a band, in float32: its enlargement, its colors, its result
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ class Passage:
         """
         with self._clock():
             check_writable(self.job.target)
-            picture = images.read(self.job.source, admit=lambda announced: self._admit(announced, beside))
+            picture = images.read_image(self.job.source, admit=lambda announced: self._admit(announced, beside))
             channels, *size = picture.pixels.shape
             alpha = picture.alpha is not None
             self._admit(Announced(*size, channels + alpha, picture.bits), beside)
             self.notes += picture.notes
-            self.enlargement = Enlargement(picture, self.scale)
+            self.enlargement = BicubicEnlargement(picture, self.scale)
             self.canvas = images.Canvas(self.job.target, self.enlargement.size, channels, alpha, picture.bits)
 
     def enlarge(self, model: SRCNN, tiles: Tiles, **how) -> None:

@@ -23,20 +23,22 @@ def positions(length: int, patch: int, stride: int) -> list[int]:
     return [*range(0, last, stride), last]
 
 
-def non_overlapping(upsampled: Tensor, model: SRCNN, patch: int, batch: int | None = None, bar=None) -> Tensor:
+def non_overlapping(upsampled: Tensor, model: SRCNN, patch: int, batch: int | None = None, progress=None) -> Tensor:
     """(C, H, W) of patches run alone; where two cover a pixel, the later one overwrites."""
     result = torch.empty(upsampled.shape)
-    for top, left, pixels in _patches(upsampled, model, patch, patch, batch, bar):
+    for top, left, pixels in _patches(upsampled, model, patch, patch, batch, progress):
         height, width = pixels.shape[-2:]
         result[:, top : top + height, left : left + width] = pixels
     return result
 
 
-def overlapping(upsampled: Tensor, model: SRCNN, patch: int, stride: int, batch: int | None = None, bar=None) -> Tensor:
+def overlapping(
+    upsampled: Tensor, model: SRCNN, patch: int, stride: int, batch: int | None = None, progress=None
+) -> Tensor:
     """(C, H, W) float64 on the CPU, of patches run alone: each pixel is the mean of all values it got."""
     # A thousand values a pixel: their sum in float32 would lose two of its seven digits.
     total = torch.zeros(upsampled.shape, dtype=torch.float64)
-    for top, left, pixels in _patches(upsampled, model, patch, stride, batch, bar):
+    for top, left, pixels in _patches(upsampled, model, patch, stride, batch, progress):
         height, width = pixels.shape[-2:]
         total[:, top : top + height, left : left + width] += pixels
     down, across = (_coverage(length, patch, stride) for length in upsampled.shape[-2:])
@@ -52,7 +54,7 @@ def _coverage(length: int, patch: int, stride: int) -> Tensor:
 
 
 def _patches(
-    upsampled: Tensor, model: SRCNN, patch: int, stride: int, batch: int | None, bar
+    upsampled: Tensor, model: SRCNN, patch: int, stride: int, batch: int | None, progress
 ) -> Iterator[tuple[int, int, Tensor]]:
     """(top, left, (C, patch, patch)) of every patch run alone, row by row, computed in batches."""
     height, width = (min(patch, length) for length in upsampled.shape[-2:])
@@ -73,8 +75,8 @@ def _patches(
             continue
         yield from zip(top.tolist(), left.tolist(), results, strict=True)
         first += len(results)
-        if bar:
-            bar(first, total)
+        if progress:
+            progress(first, total)
 
 
 def _halved(batch: int) -> int:

@@ -62,7 +62,7 @@ def spans(length: int, tile: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(ends))
 
 
-def whole(upsampled: Tensor, model: SRCNN, tiles: Tiles, rows: tuple[int, int] | None = None, bar=None) -> Tensor:
+def whole(upsampled: Tensor, model: SRCNN, tiles: Tiles, rows: tuple[int, int] | None = None, progress=None) -> Tensor:
     """(C, rows, W) of one pass over `upsampled` (C, H, W); rows that are not wanted are looked at as a surround."""
     channels, height, width = upsampled.shape
     top, bottom = rows or (0, height)
@@ -70,8 +70,8 @@ def whole(upsampled: Tensor, model: SRCNN, tiles: Tiles, rows: tuple[int, int] |
     parts = list(itertools.product(spans(bottom - top, tiles.side), spans(width, tiles.side)))
     for done, (down, across) in enumerate(parts, start=1):
         _fill(result[:, slice(*down), slice(*across)], upsampled, model, tiles, top + down[0], across[0])
-        if bar:
-            bar(done, len(parts))
+        if progress:
+            progress(done, len(parts))
     return result
 
 

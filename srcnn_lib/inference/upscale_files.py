@@ -150,7 +150,7 @@ def upscale_files(
     scale: float,
     tell: Callable[[Done | tuple[Job, Exception]], None],
     mode: str = "whole",
-    bar: Callable[[int, int], object] | None = None,
+    progress: Callable[[int, int], object] | None = None,
     **how,
 ) -> list[tuple[Job, Exception]]:
     """Every job in turn; a bad one does not stop the rest. Returns those that failed, with why.
@@ -159,7 +159,7 @@ def upscale_files(
 
     Args:
         tell: called for each job, in their order, with what became of it.
-        bar: called with how many rows of a picture are done, and of how many.
+        progress: called with how many rows of a picture are done, and of how many.
         how: as in `inference.bands`, but for `tile`.
     """
     check_scale(scale)
@@ -169,8 +169,8 @@ def upscale_files(
 
     def moved(done: int, total: int) -> None:
         outcomes.settle()
-        if bar:
-            bar(done, total)
+        if progress:
+            progress(done, total)
 
     try:
         while coming:
@@ -183,7 +183,7 @@ def upscale_files(
                     beside = [passage, behind] if outcomes.open else [passage]
                     reading = _in_thread(lambda following=coming[0], beside=beside: following.read(beside), daemon=True)
                 tiles.say = passage.notes.append
-                passage.enlarge(model, tiles, bar=moved, **how)
+                passage.enlarge(model, tiles, progress=moved, **how)
                 outcomes.settle(wait=True)  # one at a time is written
                 outcomes.add(passage.job, _in_thread(passage.write))
             except EXPECTED as error:

@@ -12,7 +12,7 @@ from ..data.images import Picture
 from ..errors import InputError
 from ..model import SRCNN
 from . import overlap, patches
-from .bands import Enlargement
+from .bands import BicubicEnlargement
 from .patches import positions
 from .self_ensemble import eight
 from .tiling import Tiles, spans, tile_for, whole
@@ -30,7 +30,7 @@ def upscale(image: Tensor, model: SRCNN, scale: float | None = None, mode: str =
         image: (C, H, W) in [0, 1], 1 (grey) or 3 channels (RGB), whatever the network was trained on (see `apply`).
         model: the network, on any device.
         scale: from 1.1 to 8; None for the network's own.
-        mode, **how: as in `reconstruct`; `bar` is told rows.
+        mode, **how: as in `reconstruct`; `progress` is told rows.
 
     Returns:
         (C, round(H·scale), round(W·scale)) on the CPU, clamped to [0, 1].
@@ -44,7 +44,7 @@ def upscale(image: Tensor, model: SRCNN, scale: float | None = None, mode: str =
 def upscale_picture(picture: Picture, model: SRCNN, scale: float | None = None, mode: str = "whole", **how) -> Picture:
     """`upscale` for a picture with all that a tensor can't say: alpha is enlarged by bicubic, bits and name stay."""
     _check_image(picture.pixels)
-    enlarged = Enlargement(picture, model.scale if scale is None else scale)
+    enlarged = BicubicEnlargement(picture, model.scale if scale is None else scale)
     pixels = torch.empty(len(picture.pixels), *enlarged.size)
     alpha = None if picture.alpha is None else torch.empty(1, *enlarged.size)
     for top, rows, alpha_rows in bands(enlarged, model, mode, **how):
@@ -55,13 +55,13 @@ def upscale_picture(picture: Picture, model: SRCNN, scale: float | None = None, 
 
 
 def bands(
-    enlarged: Enlargement,
+    enlarged: BicubicEnlargement,
     model: SRCNN,
     mode: str = "whole",
     *,
     patch: int = 33,
     tile: int | Tiles | None = None,
-    bar: Callable[[int, int], object] | None = None,
+    progress: Callable[[int, int], object] | None = None,
     **how,
 ) -> Iterator[tuple[int, Tensor, Tensor | None]]:
     """What the network makes of an enlargement, from top to bottom in bands of rows, so that no picture is ever whole.
@@ -69,7 +69,7 @@ def bands(
     Args:
         enlarged: of a picture of 1 (grey) or 3 channels (RGB).
         model, mode, patch, tile, **how: as in `reconstruct`. Overlapping patches are run over all rows at once.
-        bar: called with how many rows are done, and of how many.
+        progress: called with how many rows are done, and of how many.
 
     Yields:
         (top, (C, rows, W), (1, rows, W) or None): the row where the band begins, its pixels and its alpha, clamped to
@@ -84,10 +84,10 @@ def bands(
     for top, bottom in _parts(height, mode, patch, tiles.side):
         halo = model.halo if mode == "whole" else 0
         first, last = max(0, top - halo), min(height, bottom + halo)
-        colour, alpha = enlarged.rows(first, last)
+        color, alpha = enlarged.rows(first, last)
         rows = (top - first, bottom - first)
-        told = _told(bar, top, bottom, height)
-        pixels = apply(colour, model, mode, rows=rows, patch=patch, tile=tiles, bar=told, **how)
+        told = _told(progress, top, bottom, height)
+        pixels = apply(color, model, mode, rows=rows, patch=patch, tile=tiles, progress=told, **how)
         yield top, pixels, None if alpha is None else alpha[:, slice(*rows)].clamp(0, 1)
 
 
@@ -102,9 +102,9 @@ def _parts(height: int, mode: str, patch: int, tile: int) -> list[tuple[int, int
     return list(zip(tops, [*tops[1:], height], strict=True))
 
 
-def _told(bar: Callable | None, top: int, bottom: int, height: int) -> Callable | None:
+def _told(progress: Callable | None, top: int, bottom: int, height: int) -> Callable | None:
     """A bar for a part of the rows."""
-    return bar and (lambda done, total: bar(top + (bottom - top) * done // total, height))
+    return progress and (lambda done, total: progress(top + (bottom - top) * done // total, height))
 
 
 def apply(
@@ -151,7 +151,7 @@ def reconstruct(
     rows: tuple[int, int] | None = None,
     arithmetic: str = "float32",
     ensemble: bool = False,
-    bar: Callable[[int, int], object] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Tensor:
     """The network's reconstruction of a bicubic picture.
 
@@ -172,7 +172,7 @@ def reconstruct(
         arithmetic: "float32", or "bfloat16" for the first two layers.
         ensemble: the mean of what the network makes of the eight flips and rotations (of each patch, where patches
             are run alone), at eight times the work.
-        bar: called with how many tiles or patches are done, and of how many.
+        progress: called with how many tiles or patches are done, and of how many.
 
     Returns:
         (C, H, W) float32 on the CPU, not clamped.
@@ -193,21 +193,21 @@ def reconstruct(
     if exact and arithmetic != "float32":
         raise InputError("overlapping patches at stride 1 are run in float32 only; take it, another mode or stride")
 
-    def once(network: SRCNN, bar) -> Tensor:
+    def once(network: SRCNN, progress) -> Tensor:
         if mode == "whole":
-            return whole(upsampled, network, tiles, rows, bar)
+            return whole(upsampled, network, tiles, rows, progress)
         if mode == "non-overlapping":
-            return _rows(patches.non_overlapping(upsampled, network, patch, batch, bar), rows)
-        return _rows(overlap.overlapping(network, upsampled, patch, stride, batch, bar).float().cpu(), rows)
+            return _rows(patches.non_overlapping(upsampled, network, patch, batch, progress), rows)
+        return _rows(overlap.overlapping(network, upsampled, patch, stride, batch, progress).float().cpu(), rows)
 
     with _computing_in(arithmetic, model):
-        return _mean_of_eight(once, model, bar) if ensemble else once(model, bar)
+        return _mean_of_eight(once, model, progress) if ensemble else once(model, progress)
 
 
-def _mean_of_eight(once: Callable[[SRCNN, Callable | None], Tensor], model: SRCNN, bar) -> Tensor:
+def _mean_of_eight(once: Callable[[SRCNN, Callable | None], Tensor], model: SRCNN, progress) -> Tensor:
     total = 0
     for number, network in enumerate(eight(model)):
-        share = bar and (lambda done, of, before=number: bar(before * of + done, 8 * of))
+        share = progress and (lambda done, of, before=number: progress(before * of + done, 8 * of))
         total = total + once(network, share)
     return total / 8
 

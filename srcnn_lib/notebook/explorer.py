@@ -16,7 +16,7 @@ from ..model import LAYERS
 from ..pretrained import saved_folder
 from ..run import Run
 from ..visualization import activations, figures
-from ..visualization.inspector import Lens
+from ..visualization.inspector import Inspector
 from . import explorer_views
 
 # What can be saved, and the Lens's method for it.
@@ -62,7 +62,7 @@ class Explorer(ipywidgets.VBox):
         if first is None:
             raise InputError(f"there is nothing to look at: {runs} holds no run, and no network is released; train one")
         self.out = Path(out)
-        self.lens: Lens | None = None
+        self.lens: Inspector | None = None
         self._lock = threading.RLock()  # in JupyterLab callbacks may run in a thread of their own
         self._settling = False
         self._pictures = {_name(picture): picture} | {f"samples:{name}": f"samples:{name}" for name in SAMPLES}
@@ -161,7 +161,7 @@ class Explorer(ipywidgets.VBox):
         """Another network or picture. Where it can't be used, the menus go back to what is shown."""
         name = self.picture.value
         try:
-            lens = Lens(self.network.value, self._pictures[name])
+            lens = Inspector(self.network.value, self._pictures[name])
         except InputError:
             if self.lens:
                 self._settle(self.network, value=str(self.lens.source))
@@ -181,7 +181,7 @@ class Explorer(ipywidgets.VBox):
 
     def _take_upload(self) -> None:
         for name, content in uploaded(self.upload.value):
-            self._add(name, images.read(content, name))
+            self._add(name, images.read_image(content, name))
 
     def _take_typed(self) -> None:
         if name := self.typed.value.strip():

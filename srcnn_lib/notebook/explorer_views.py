@@ -13,7 +13,7 @@ from ..model import LAYERS
 from ..visualization import activations
 from ..visualization.figures import limit_of
 from ..visualization.frames import DARK, GAP, caption, join, mosaic, outline, tint
-from ..visualization.inspector import Lens
+from ..visualization.inspector import Inspector
 
 LARGE, SHEET, TILE = 512, 640, 160  # pixels: a channel's longer side, a sheet's width, a tile's at most
 LINE = 3  # pixels between two tiles
@@ -22,7 +22,7 @@ LINE = 3  # pixels between two tiles
 class Views:
     """A Lens's channels and sheets, drawn quickly; what two of them share is drawn once."""
 
-    def __init__(self, lens: Lens):
+    def __init__(self, lens: Inspector):
         self.lens = lens
         self.sheet = functools.lru_cache(maxsize=64)(self._sheet)
         self._bicubic = functools.lru_cache(maxsize=1)(self._bicubic)
@@ -36,8 +36,8 @@ class Views:
         large = _repeated(large, max(1, LARGE // max(large.shape[:2])))
         width = (large.shape[1] - 2 * GAP) // 3
         kernel = activations.kernels(lens.model(step), layer)[number]
-        colours = layer == LAYERS[0] and len(kernel) == 3
-        beside = caption(_kernel(kernel, width, colours)[None], "Kernel", f"±{limit_of(kernel, 1):.2g}")
+        colors = layer == LAYERS[0] and len(kernel) == 3
+        beside = caption(_kernel(kernel, width, colors)[None], "Kernel", f"±{limit_of(kernel, 1):.2g}")
         large = caption(large[None], address, f"±{limit:.2g}" if signed else f"0 to {limit:.2g}")
         below = join([self._bicubic(width), self._srcnn(step, width), beside])
         whole = np.empty((large.shape[1] + GAP + below.shape[1], large.shape[2], 3), np.uint8)
@@ -56,7 +56,7 @@ class Views:
         return caption(_fitted(scene.pixels(made), width)[None], "SRCNN", scene.decibels(made))
 
     def _sheet(self, layer: str, step: int | None = None, before_relu: bool = False) -> np.ndarray:
-        """All channels of a layer, each above its number; one range for all, colours over its square root."""
+        """All channels of a layer, each above its number; one range for all, colors over its square root."""
         maps = self.lens.maps(layer, step, before_relu)  # (channels, H, W)
         columns = _columns(len(maps))
         width = min(SHEET // columns, TILE)
@@ -101,10 +101,10 @@ def _fitted(pixels: np.ndarray, width: int) -> np.ndarray:
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
-def _kernel(weight: Tensor, width: int, colours: bool) -> np.ndarray:
-    """(inputs, k, k) → (width, width, 3): three inputs in their colours, with zero as grey, or all inputs in rows."""
+def _kernel(weight: Tensor, width: int, colors: bool) -> np.ndarray:
+    """(inputs, k, k) → (width, width, 3): three inputs in their colors, with zero as grey, or all inputs in rows."""
     limit = limit_of(weight, 1)
-    if colours:
+    if colors:
         pixels = ((0.5 + weight / (2 * limit)).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
     else:
         tiles = tint(weight, limit, signed=True)  # (inputs, k, k, 3)

@@ -12,14 +12,14 @@ from pathlib import Path
 from ..errors import InputError
 from ..runtime.files import shown, write_whole
 from .drive import GONE, IDENTITY, DamagedError
-from .shelf import Shelf
+from .shelf import DriveStorage
 
 FIRST_WAIT, LONGEST_WAIT = 5.0, 120.0  # seconds between two tries
 UNASKED = 30.0  # seconds after which it looks for what is new without a push: an epoch may last an hour
 STALL_SECONDS = 20.0  # without an answer, after which Drive counts as gone
 
 
-class Mirror:
+class DriveBackup:
     """Keeps a copy of a run on Drive: its snapshots, checkpoints, history, config, probe and event files.
 
     Training goes on whatever Drive does; what could not be copied is copied once Drive is back. Which checkpoints are
@@ -47,7 +47,7 @@ class Mirror:
         self._busy, self._beaten = False, time.monotonic()
         self._thread = None
         if self.drive:
-            self._shelf = Shelf(self.drive, self.run.resolve().name, identity(self.run), self._beat)
+            self._shelf = DriveStorage(self.drive, self.run.resolve().name, identity(self.run), self._beat)
             self._signatures: dict[str, tuple] = {}  # of the files whose pieces are on Drive
             self._thread = threading.Thread(target=self._work, name="mirror", daemon=True)
             self._thread.start()

@@ -1,6 +1,6 @@
-"""What the live panel draws: a training as it stands, in HTML that takes on the colours of the page around it.
+"""What the live panel draws: a training as it stands, in HTML that takes on the colors of the page around it.
 
-Text and lines have the page's own colour; the curves' two colours can be told apart on light and on dark ground. Orange
+Text and lines have the page's own color; the curves' two colors can be told apart on light and on dark ground. Orange
 is the training set and blue the test set, as in figures. Nothing here knows of notebooks: text goes in, text comes out.
 """
 
@@ -121,8 +121,8 @@ def chart(train: Points, test: Points, bicubic: float | None, loss: Points) -> s
                 f'<path d="M{LEFT} {y:.1f}H{RIGHT}" stroke="currentColor" stroke-width="1.5" stroke-dasharray="5 4"/>'
             )
         parts += [
-            _curve(points, last, low, high, f'stroke="{colour}" stroke-width="2.5"')
-            for points, colour in ((train, TRAIN), (test, TEST))
+            _curve(points, last, low, high, f'stroke="{color}" stroke-width="2.5"')
+            for points, color in ((train, TRAIN), (test, TEST))
         ]
     else:
         middle = (LEFT + RIGHT) / 2
@@ -141,9 +141,7 @@ def _legend(train: Points, test: Points, bicubic: float | None, loss: Points) ->
         ("key thin", "currentColor", "loss", scientific(loss[-1][1], 2) if loss else ""),
     ]
     shown = [
-        f'<span class="{kind}" style="--c:{colour}">{name} {value}</span>'
-        for kind, colour, name, value in keys
-        if value
+        f'<span class="{kind}" style="--c:{color}">{name} {value}</span>' for kind, color, name, value in keys if value
     ]
     return f'<div class="row legend">{"".join(shown)}</div>'
 
@@ -151,8 +149,8 @@ def _legend(train: Points, test: Points, bicubic: float | None, loss: Points) ->
 def _curve(points: Points, last: float, low: float, high: float, look: str) -> str:
     places = [(_x(step, last), _y(max(value, low), low, high)) for step, value in points]
     if len(places) == 1:
-        (x, y), colour = places[0], look.split()[0].replace("stroke", "fill")
-        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" {colour}/>'
+        (x, y), color = places[0], look.split()[0].replace("stroke", "fill")
+        return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" {color}/>'
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
     return f'<path d="M{path}" stroke-linejoin="round" {look}/>' if places else ""
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..config import Settings
+from ..config import TrainingConfig
 from ..run import Run
 from ..runtime.console import follow
 from ..training.trainer import fit
@@ -18,7 +18,7 @@ SHORT = {
 }
 
 
-def run_or_practice(path: str | Path, name: str = "practice", **settings) -> Run:
+def run_or_practice(path: str | Path, name: str = "practice", **config) -> Run:
     """The run at `path`; where there is none to look at, a short one beside it, which is trained now if need be.
 
     Args:
@@ -33,13 +33,13 @@ def run_or_practice(path: str | Path, name: str = "practice", **settings) -> Run
     path = Path(path)
     if (path / "config.json").exists() and (run := Run(path)).snapshots():
         return run
-    practice = path.with_name(name)
-    if not (practice / "config.json").exists():
-        Run.create(practice, Settings.of(**{**SHORT, **settings}))
-    run = Run(practice)
+    quickstart = path.with_name(name)
+    if not (quickstart / "config.json").exists():
+        Run.create(quickstart, TrainingConfig.of(**{**SHORT, **config}))
+    run = Run(quickstart)
     print(
-        f"There is no run at {path} yet; {practice} is looked at instead, trained for {run.settings.steps} steps only."
+        f"There is no run at {path} yet; {quickstart} is looked at instead, trained for {run.config.steps} steps only."
     )
     if not run.snapshots():
-        follow(fit(run.settings, run), run)
+        follow(fit(run.config, run), run)
     return run

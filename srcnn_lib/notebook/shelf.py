@@ -14,7 +14,7 @@ from .drive import DamagedError, Listing, Piece, listings, read_piece, remove_pi
 KEEP = 3  # listings, with all that they name
 
 
-class Shelf:
+class DriveStorage:
     """Puts files there as pieces, then a listing of them, then removes what no kept listing names.
 
     Where another run lies under the same name it is left alone, and this one goes to NAME-2.

@@ -9,10 +9,10 @@ import torch
 from IPython import get_ipython
 from IPython.display import HTML, display
 
-from ..config import Settings
+from ..config import TrainingConfig
 from ..errors import InputError
 from ..run import Run, Snapshot
-from ..training.control import Steering
+from ..training.control import TrainingControl
 from ..training.tensorboard import reconstruct_probe
 from ..training.trainer import Record
 from . import panel_html
@@ -33,18 +33,18 @@ LABELS = {
 }
 
 
-def open_run(path: str | Path, settings: Settings) -> Run:
+def open_run(path: str | Path, config: TrainingConfig) -> Run:
     """The run at `path`: a new one, or the one that is there, for `fit` to go on with.
 
     Raises:
         InputError: it was made with other settings, with the list of what differs; another end is no difference.
     """
     if not (Path(path) / "config.json").exists():
-        return Run.create(path, settings)
+        return Run.create(path, config)
     run = Run(path)
-    if differing := run.settings.differences(settings):
+    if differing := run.config.differences(config):
         raise InputError(f"{path} was made with other settings: {'; '.join(differing)}; give the run another name")
-    if settings.minutes and settings.minutes != run.settings.minutes and run.checkpoints():
+    if config.minutes and config.minutes != run.config.minutes and run.checkpoints():
         print("The run's end stays where it is: give epochs to move it, or another name for a new run.")
     return run
 
@@ -65,9 +65,9 @@ class Panel:
         drive: gives a line on how Drive is; asked whenever the panel is drawn.
     """
 
-    def __init__(self, run: Run, steering: Steering | None = None, drive: Callable[[], str] | None = None):
-        self.run, self.steering, self.drive = run, steering, drive
-        self.channel = "y" if run.settings.channels == 1 else "rgb"
+    def __init__(self, run: Run, control: TrainingControl | None = None, drive: Callable[[], str] | None = None):
+        self.run, self.control, self.drive = run, control, drive
+        self.channel = "y" if run.config.channels == 1 else "rgb"
         self.losses: list[tuple[float, float]] = []  # (step, mean loss since the point before)
         self.spent = 0.0  # seconds in here
         self._since: list[torch.Tensor] = []  # losses since the last point
@@ -85,7 +85,7 @@ class Panel:
 
     def __enter__(self) -> "Panel":
         if getattr(get_ipython(), "kernel", None):
-            if self.steering:
+            if self.control:
                 self._buttons = buttons(self._press)
             self._handle = display(self, display_id=True)
         return self
@@ -106,7 +106,7 @@ class Panel:
 
     def _last(self) -> Record | None:
         """Where a run stands in whose training no step was left to take."""
-        history, steps = self.run.history(), (self.run.config.get("resolved") or {}).get("steps")
+        history, steps = self.run.history(), (self.run.metadata.get("resolved") or {}).get("steps")
         if not history or not steps:
             return None
         line = history[-1]
@@ -153,7 +153,7 @@ class Panel:
 
     def _press(self, command: str) -> None:
         """What a button does, in whichever thread it is told; what came of it is shown soon."""
-        self.steering.send(command)
+        self.control.send(command)
         self._pressed = time.monotonic()
 
     def _draw(self) -> None:
@@ -172,8 +172,8 @@ class Panel:
             name: [(line["step"], line[key]) for line in history if line.get(key) is not None]
             for name, key in {
                 "train": f"train_psnr_{self.channel}",
-                "test": f"test_psnr_{self.channel}",
-                "bicubic": f"test_bicubic_psnr_{self.channel}",
+                "test": f"validation_psnr_{self.channel}",
+                "bicubic": f"validation_bicubic_psnr_{self.channel}",
             }.items()
         }
         bicubic = curves.pop("bicubic")
@@ -193,13 +193,13 @@ class Panel:
                 str(self.run.path),
                 *self._notes,
                 self.drive() if self.drive else "",
-                "its file “control” steers it as well: echo pause > control" if self.steering else "",
+                "its file “control” steers it as well: echo pause > control" if self.control else "",
             ],
         )
 
     def __repr__(self) -> str:
         history = self.run.history()
-        measured = f", test {history[-1][f'test_psnr_{self.channel}']:.2f} dB" if history else ""
+        measured = f", test {history[-1][f'validation_psnr_{self.channel}']:.2f} dB" if history else ""
         return f"{self._state}: {self._place()}{measured} ({self.run.path})"
 
     def _place(self) -> str:
@@ -211,7 +211,7 @@ class Panel:
 
     @property
     def _epochs(self) -> int:
-        per_epoch = self.run.config.get("resolved", {}).get("steps an epoch") or self._record.steps
+        per_epoch = self.run.metadata.get("resolved", {}).get("steps_per_epoch") or self._record.steps
         return -(-self._record.steps // per_epoch)
 
     def _figures(self, test: list, bicubic: float | None) -> list[tuple[str, str]]:

@@ -39,21 +39,26 @@ def follow(records, run, quiet: bool = False):
     """Take a training to its end with a progress bar, and a line an epoch; returns its last record, if there is any."""
     from tqdm import tqdm
 
-    channel = "y" if run.settings.channels == 1 else "rgb"
-    columns = ("train_loss", f"train_psnr_{channel}", f"test_psnr_{channel}", f"test_bicubic_psnr_{channel}")
+    channel = "y" if run.config.channels == 1 else "rgb"
+    columns = (
+        "train_loss",
+        f"train_psnr_{channel}",
+        f"validation_psnr_{channel}",
+        f"validation_bicubic_psnr_{channel}",
+    )
     print(f"PSNR on {channel.upper()} of patches, in dB")
     print(f"{'epoch':>7} {'step':>8} {'loss':>10} {'train':>9} {'test':>9} {'bicubic':>9}")
     record = None
-    with tqdm(unit="step", disable=quiet or None, leave=False, mininterval=0.5) as bar:
-        say = print if bar.disable else bar.write  # where there is no standard output, tqdm's write fails
+    with tqdm(unit="step", disable=quiet or None, leave=False, mininterval=0.5) as progress:
+        say = print if progress.disable else progress.write  # where there is no standard output, tqdm's write fails
         for record in records:
-            bar.total = record.steps
-            bar.update(record.step - bar.n)
+            progress.total = record.steps
+            progress.update(record.step - progress.n)
             for note in record.notes:
                 say(note)
             if record.epoch_ends:
                 loss, *decibels = (record.metrics[column] for column in columns)
-                bar.set_postfix_str(f"{record.crops_per_second:.0f} crops/s")
+                progress.set_postfix_str(f"{record.crops_per_second:.0f} crops/s")
                 line = f"{record.metrics['epoch']:>7g} {record.step:>8} {loss:>10.6f}"
                 say(line + "".join(f"{value:>10.2f}" for value in decibels))
     return record
@@ -79,21 +84,21 @@ def print_table(table: dict) -> None:
         print(f"SRCNN with {name}: {changed:+.3f} dB on Y against {other}, mean of {plain['psnr_y']:.3f}")
 
 
-class Bar:
+class ProgressBar:
     """A progress bar on standard error, where that is a terminal; called with what is done and of how much."""
 
     def __init__(self, label: str, quiet: bool = False):
         from tqdm import tqdm
 
-        self.bar = tqdm(desc=label, disable=quiet or None, leave=False, delay=1)
+        self.progress = tqdm(desc=label, disable=quiet or None, leave=False, delay=1)
 
     def __call__(self, done: int, total: int) -> None:
-        self.bar.total = total
-        self.bar.update(done - self.bar.n)
+        self.progress.total = total
+        self.progress.update(done - self.progress.n)
 
     def tell(self, became) -> None:
         """One line for what became of a picture."""
-        self.bar.clear()
+        self.progress.clear()
         if isinstance(became, tuple):
             job, error = became
             reason = error if isinstance(error, InputError) else f"{job.source}: {error_text(error)}"
@@ -108,7 +113,7 @@ class Bar:
         return self
 
     def __exit__(self, *error) -> None:
-        self.bar.close()
+        self.progress.close()
 
 
 def error_text(error: Exception) -> str:

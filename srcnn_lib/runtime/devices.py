@@ -39,12 +39,12 @@ def device_of(name: str) -> torch.device:
     gpu = _gpu_there()
     mps = torch.backends.mps.is_available() and not distributed.launched()  # it can't be shared
     if name == "auto":
-        name = "cuda" if gpu and not distributed.cpu_wanted() else "mps" if mps else "cpu"
+        name = "cuda" if gpu and not distributed.cpu_requested() else "mps" if mps else "cpu"
     if (name == "cuda" and not gpu) or (name == "mps" and not mps):
         raise InputError(f"device is {name}, which this machine does not have; use auto or cpu")
-    if name == "cuda" and distributed.neighbours() > torch.cuda.device_count():
+    if name == "cuda" and distributed.processes_on_this_machine() > torch.cuda.device_count():
         raise InputError(
-            f"{distributed.neighbours()} processes were started for {torch.cuda.device_count()} GPUs; start one for each "
+            f"{distributed.processes_on_this_machine()} processes were started for {torch.cuda.device_count()} GPUs; start one for each "
             "(--num_processes), or use --device cpu"
         )
     return torch.device(name)

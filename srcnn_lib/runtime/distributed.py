@@ -21,7 +21,7 @@ COMMANDS = ("epoch", "halve", "snapshot")  # of steering, that change what is tr
 Value = TypeVar("Value")
 
 
-class Ranks:
+class ProcessGroup:
     """One process on its own."""
 
     rank = 0  # this one's number
@@ -71,7 +71,7 @@ class Ranks:
         """Take leave of the others, at the end of all work."""
 
 
-class Several(Ranks):
+class DistributedGroup(ProcessGroup):
     """One of several processes. Each method is one message, which waits until all have sent theirs.
 
     What a person can mend is exchanged and raised on every rank. A process that ends in any other way closes its
@@ -124,7 +124,7 @@ class Several(Ranks):
             self.state.destroy_process_group()
 
 
-def join() -> Ranks:
+def join() -> ProcessGroup:
     """The ranks that this process is one of, connected; called again, the same.
 
     Accelerate's own choice of the connection is NCCL alone on GPUs and none on CPUs unless it is told.
@@ -138,7 +138,7 @@ def join() -> Ranks:
 
     if on_one_machine() and sys.platform == "linux":
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # found by the host's name without, which may lead nowhere
-    gpus = torch.cuda.is_available() and not cpu_wanted()
+    gpus = torch.cuda.is_available() and not cpu_requested()
     # Gloo beside NCCL: what is said between two steps must not wait for what the GPUs have still to do.
     backend = {"backend": "cuda:nccl,cpu:gloo"} if gpus else {}
     try:
@@ -148,11 +148,11 @@ def join() -> Ranks:
     if type(multiprocessing.current_process()).__name__ == "ForkProcess":
         # `notebook_launcher` forks: GNU's OpenMP would wait for ever for threads that only the notebook's process has.
         torch.set_num_threads(1)
-    return Several(state)
+    return DistributedGroup(state)
 
 
-def _one() -> Ranks:
-    group = Ranks()
+def _one() -> ProcessGroup:
+    group = ProcessGroup()
     # These two without a size: accelerate was asked for several processes and, in silence, started one.
     if {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR"} <= os.environ.keys():
         group.note = "accelerate has started one process only; for several on CPUs it wants --multi_gpu, and no --cpu"
@@ -169,16 +169,16 @@ def first() -> bool:
     return not launched() or _told(RANKS, 0) == 0
 
 
-def neighbours() -> int:
+def processes_on_this_machine() -> int:
     """How many processes share this machine, this one among them."""
     return _told(NEIGHBOURS, 1) if launched() else 1
 
 
 def on_one_machine() -> bool:
-    return neighbours() == _told(SIZES, 1)
+    return processes_on_this_machine() == _told(SIZES, 1)
 
 
-def cpu_wanted() -> bool:
+def cpu_requested() -> bool:
     """Whether the launcher was told --cpu."""
     return os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes", "on")
 

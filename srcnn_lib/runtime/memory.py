@@ -11,7 +11,7 @@ SHARE = 0.9  # of what is free that one piece of work may take
 def available() -> int | None:
     """Bytes that can be had without swapping, where the system tells; ranks on one machine share them."""
     found = _of_the_machine()
-    return found and found // distributed.neighbours()
+    return found and found // distributed.processes_on_this_machine()
 
 
 def fits(needed: float) -> bool:

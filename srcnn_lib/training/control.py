@@ -9,7 +9,7 @@ COMMANDS = ("pause", "resume", "epoch", "halve", "snapshot", "stop")
 POLL_SECONDS = 0.25
 
 
-class Steering:
+class TrainingControl:
     """Takes commands from any thread; `fit` asks for them between two steps.
 
     pause and resume; epoch: one more than was asked for; halve: the learning rate; snapshot: now; stop. From outside

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from ..config import Settings
-from ..run import Run, weights_sum
+from ..config import TrainingConfig
+from ..run import Run, weights_digest
 from ..runtime import distributed
-from ..runtime.console import Bar, follow
+from ..runtime.console import ProgressBar, follow
 from ..runtime.devices import describe, device_of
 from .trainer import fit, read
 
 
-def train(settings: Settings, path: str | Path, quiet: bool = False) -> Run | None:
+def train(config: TrainingConfig, path: str | Path, quiet: bool = False) -> Run | None:
     """Train to the end: a new run at `path`, or the one that is there.
 
     On several GPUs, from a notebook that has not used one yet:
@@ -18,7 +18,7 @@ def train(settings: Settings, path: str | Path, quiet: bool = False) -> Run | No
         accelerate.notebook_launcher(launch.train, (settings, "runs/mine"), num_processes=2)
 
     Args:
-        settings: what to train; `settings.batch` is divided among the processes.
+        settings: what to train; `settings.batch_size` is divided among the processes.
         path: the run's folder, on the main process's disk.
         quiet: no progress bars.
 
@@ -29,11 +29,11 @@ def train(settings: Settings, path: str | Path, quiet: bool = False) -> Run | No
         InputError: as `fit`, and where `path` holds anything but a run; in every process alike.
     """
     group, path = distributed.join(), Path(path)
-    device = group.together(lambda: device_of(settings.device))
-    with Bar("photographs", quiet=quiet or not group.main) as bar:
-        data = read(settings, group, bar)
-    run = group.told(lambda: _opened(path, settings, describe(device)))
-    records = fit(settings, run, data)
+    device = group.together(lambda: device_of(config.device))
+    with ProgressBar("photographs", quiet=quiet or not group.main) as progress:
+        data = read(config, group, progress)
+    run = group.told(lambda: _opened(path, config, describe(device)))
+    records = fit(config, run, data)
     if not group.main:
         for _ in records:
             pass
@@ -46,13 +46,13 @@ def train(settings: Settings, path: str | Path, quiet: bool = False) -> Run | No
     if not run.snapshots():  # stopped while it was getting ready
         print(f"{run.path} has not begun; --resume begins it")
         return run
-    weights, total = weights_sum(run)
+    weights, total = weights_digest(run)
     print(f"\n{run.path}: the run")
     print(f"{weights}\n  SHA-256 {total}")
     return run
 
 
-def _opened(path: Path, settings: Settings, machine: str) -> Run:
+def _opened(path: Path, config: TrainingConfig, machine: str) -> Run:
     if (path / "config.json").exists():
         return Run(path)
-    return Run.create(path, settings, machine=machine)
+    return Run.create(path, config, machine=machine)

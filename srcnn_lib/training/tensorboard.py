@@ -13,7 +13,7 @@ from ..model import LAYERS, SRCNN
 CHANNELS = 8  # of each hidden layer are shown
 
 
-class Events:
+class TensorBoardWriter:
     """Writes the curves, the probe's strips, some channels and the weights' histograms into a run's event files.
 
     Args:
@@ -46,12 +46,12 @@ class Events:
         channel = "y" if model.channels == 1 else "rgb"
         scalars = {
             "mse/train": record["train_mse"],
-            "mse/test": record["test_mse"],
+            "mse/test": record["validation_mse"],
             "psnr/train": record[f"train_psnr_{channel}"],
-            "psnr/test": record[f"test_psnr_{channel}"],
-            "psnr/bicubic": record[f"test_bicubic_psnr_{channel}"],
+            "psnr/test": record[f"validation_psnr_{channel}"],
+            "psnr/bicubic": record[f"validation_bicubic_psnr_{channel}"],
             "psnr of bicubic/train": record[f"train_bicubic_psnr_{channel}"],
-            "psnr of bicubic/test": record[f"test_bicubic_psnr_{channel}"],
+            "psnr of bicubic/test": record[f"validation_bicubic_psnr_{channel}"],
             "learning rate": record["learning_rate"],
         }
         for tag, value in scalars.items():

@@ -14,19 +14,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from .. import metrics
-from ..config import Settings
+from ..config import TrainingConfig
 from ..data import sources, training_data
 from ..data.augmentation import inner
 from ..data.color import luminance, with_luminance
-from ..data.training_data import Data, Patches
+from ..data.training_data import Patches, TrainingData
 from ..errors import InputError
 from ..model import SRCNN, start_from_identity
 from ..run import Run
 from ..runtime import distributed
 from ..runtime.devices import arithmetic_of, describe, device_of, repeatable, versions
-from ..runtime.distributed import Ranks
-from .control import Steering
-from .tensorboard import Events
+from ..runtime.distributed import ProcessGroup
+from .control import TrainingControl
+from .tensorboard import TensorBoardWriter
 
 TINY = 1e-6  # added to a crop's mean squared error (60 dB) before its root, whose slope at zero has no end
 CACHED = 32  # crops at a time on a CPU, whose caches hold their maps: 1 280 a step go up to a quarter faster
@@ -54,7 +54,10 @@ class Record:
 
 
 def fit(
-    settings: Settings, run: Run | None = None, data: Data | None = None, steering: Steering | None = None
+    config: TrainingConfig,
+    run: Run | None = None,
+    data: TrainingData | None = None,
+    control: TrainingControl | None = None,
 ) -> Iterator[Record]:
     """Train, a step each time the next record is asked for.
 
@@ -78,34 +81,39 @@ def fit(
     """
     group = distributed.join()
     run = run if group.main else None
-    data = data or read(settings, group)
-    state = State(settings, data, group)
-    keeper = Keeper(run, state, data)
-    steering = steering or Steering()
-    with interruptible() as interrupted, repeatable(settings.deterministic), contextlib.closing(keeper), left(group):
-        if not keeper.resume(interrupted):
+    data = data or read(config, group)
+    state = State(config, data, group)
+    checkpointer = Checkpointer(run, state, data)
+    control = control or TrainingControl()
+    with (
+        interruptible() as interrupted,
+        repeatable(config.deterministic),
+        contextlib.closing(checkpointer),
+        left(group),
+    ):
+        if not checkpointer.resume(interrupted):
             return
         clock = Clock(state)
         while True:
-            wanted = steering.commands(run), steering.stopped or interrupted(), steering.paused
+            wanted = control.commands(run), control.stopped or interrupted(), control.paused
             commands, stop, paused = group.agreed(*wanted)
             for command in commands:
-                keeper.obey(command)
+                checkpointer.obey(command)
             if stop or state.step >= state.steps:
                 break
             if paused:
                 time.sleep(0.05)
                 yield clock.record(state, paused=True)
                 continue
-            with keeper.whole_step():
+            with checkpointer.whole_step():
                 loss = state.take_step(*state.batch())
                 measured = state.end_epoch() if state.epoch_ended else None
-                keeper.keep(measured)
-            yield clock.record(state, loss, measured, keeper.told())
+                checkpointer.keep(measured)
+            yield clock.record(state, loss, measured, checkpointer.told())
 
 
 @contextlib.contextmanager
-def left(group: Ranks):
+def left(group: ProcessGroup):
     """One rank whose caller leaves the loop takes the others along; they would wait for its next step for ever."""
     try:
         yield
@@ -115,7 +123,9 @@ def left(group: Ranks):
         raise
 
 
-def read(settings: Settings, group: Ranks, bar: Callable[[int, int], None] | None = None) -> Data:
+def read(
+    config: TrainingConfig, group: ProcessGroup, progress: Callable[[int, int], None] | None = None
+) -> TrainingData:
     """The photographs made ready on every rank.
 
     Raises:
@@ -123,11 +133,11 @@ def read(settings: Settings, group: Ranks, bar: Callable[[int, int], None] | Non
     """
     if group.size > 1:  # one of each machine finds them first, and fetches what isn't there yet
         group.together(
-            lambda: group.local or sources.split(settings.data, settings.test, settings.seed, settings.limit)
+            lambda: group.local or sources.split_photographs(config.data, config.validation, config.seed, config.limit)
         )
-    data = group.together(lambda: training_data.load(settings, bar))
+    data = group.together(lambda: training_data.load_training_data(config, progress))
     if len(set(group.gathered(data.description["fingerprint"]))) > 1:
-        raise InputError(f"{', '.join(settings.data)}: the machines hold different photographs; make them the same")
+        raise InputError(f"{', '.join(config.data)}: the machines hold different photographs; make them the same")
     return data
 
 
@@ -137,23 +147,23 @@ class State:
     The same on all ranks: each begins from the seed or the main one's checkpoint and takes the same steps.
     """
 
-    def __init__(self, settings: Settings, data: Data, group: Ranks | None = None):
-        self.settings, self.data, self.group = settings, data, group or Ranks()
-        self.device = device_of(settings.device)
-        self.arithmetic = self.group.told(lambda: arithmetic_of(settings.arithmetic, self.device))  # perhaps timed
-        torch.manual_seed(settings.seed)
-        self.model = new_model(settings).to(self.device, memory_format=torch.channels_last)
+    def __init__(self, config: TrainingConfig, data: TrainingData, group: ProcessGroup | None = None):
+        self.config, self.data, self.group = config, data, group or ProcessGroup()
+        self.device = device_of(config.device)
+        self.arithmetic = self.group.told(lambda: arithmetic_of(config.arithmetic, self.device))  # perhaps timed
+        torch.manual_seed(config.seed)
+        self.model = new_model(config).to(self.device, memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
-        self.optimiser = optimiser_of(settings, self.model)
+        self.optimizer = make_optimizer(config, self.model)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.arithmetic == "float16")
-        self.per_epoch = -(-data.train.per_epoch // settings.batch)
+        self.per_epoch = -(-data.train.per_epoch // config.batch_size)
         self.step = self.epoch = 0
         self.rate_factor = 1.0  # halved by steering
         self.history: list[dict] = []
         self.seconds = 0.0
         self.crops = 0  # since the epoch began
         self.loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)  # over them
-        self.steps = self.asked = settings.steps or settings.epochs * self.per_epoch  # steering may add to the first
+        self.steps = self.asked = config.steps or config.epochs * self.per_epoch  # steering may add to the first
 
     @property
     def epoch_ended(self) -> bool:
@@ -162,8 +172,8 @@ class State:
     def place(self) -> tuple[int, int, int]:
         """Which samples the next step takes: epoch, first, one behind the last."""
         epoch, step = divmod(self.step, self.per_epoch)
-        start = step * self.settings.batch
-        return epoch, start, min(start + self.settings.batch, self.data.train.per_epoch)
+        start = step * self.config.batch_size
+        return epoch, start, min(start + self.config.batch_size, self.data.train.per_epoch)
 
     def batch(self) -> tuple[Tensor, Tensor]:
         """This rank's crops of the next step, as `Crops.batch` gives them; none where there are fewer than ranks."""
@@ -175,12 +185,12 @@ class State:
     def rate(self) -> float:
         """The learning rate of the next step: warm-up, then the schedule, halved as steering asked."""
         factor = self.rate_factor
-        warmup = min(self.settings.warmup, self.steps // 10)  # a short training must not end in its warm-up
+        warmup = min(self.config.warmup, self.steps // 10)  # a short training must not end in its warm-up
         if self.step < warmup:
             factor *= (self.step + 1) / warmup
-        if self.settings.schedule == "cosine":
+        if self.config.schedule == "cosine":
             factor *= 0.5 * (1 + math.cos(math.pi * min(self.step / max(self.steps, 1), 1)))
-        return self.settings.rate * factor
+        return self.config.learning_rate * factor
 
     def take_step(self, upsampled: Tensor, original: Tensor) -> Tensor:
         """One step on a batch of crops, or on each rank's part of it.
@@ -191,27 +201,27 @@ class State:
         crops = len(upsampled) if self.group.size == 1 else stop - start
         upsampled = upsampled.to(self.device, memory_format=torch.channels_last, non_blocking=True)
         original = original.to(self.device, non_blocking=True)
-        for group in self.optimiser.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = self.rate() * group["share"]
-        self.optimiser.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         loss = torch.zeros((), device=self.device)
         at_once = CACHED if self.device.type == "cpu" else max(len(original), 1)
         for given, wanted in zip(upsampled.split(at_once), original.split(at_once), strict=True):
             with self.autocast():
                 reconstructed = predict(self.model, given)  # (b, C, patch, patch)
             squared = (reconstructed.float() - wanted).square().mean((1, 2, 3))  # (b,) mean squared error of each crop
-            errors = squared if self.settings.objective == "mse" else (squared + TINY).sqrt()
+            errors = squared if self.config.loss == "mse" else (squared + TINY).sqrt()
             self.scaler.scale(errors.sum() / crops).backward()  # their part of the mean over the batch
             loss += squared.detach().sum() / crops
         if self.group.size > 1:
             self._sum_up(loss)
-        with self._centred() if self.settings.centre else contextlib.nullcontext():
-            self.scaler.step(self.optimiser)
+        with self._centered() if self.config.input_center else contextlib.nullcontext():
+            self.scaler.step(self.optimizer)
         self.scaler.update()
         self.step += 1
-        every = self.settings.recycle
+        every = self.config.reinit_dead_every
         if every and self.step % every == 0 and self.step <= RECYCLED * self.steps:
-            self._recycle()
+            self._reinitialize_dead()
         if self.group.size > 1:
             self._follow()
         self._average()
@@ -238,20 +248,20 @@ class State:
             unpack(self.group.followed(pack(parameters)), parameters)
 
     @contextlib.contextmanager
-    def _centred(self):
-        """Takes the optimiser's step on the same network written as w · (x − centre) + b′, with b′ = b + centre · Σw.
+    def _centered(self):
+        """Takes the optimizer's step on the same network written as w · (x − center) + b′, with b′ = b + center · Σw.
 
         A change of Σw then lifts bright areas and sinks dark ones; written as w · x + b it sinks all of them at once,
         below where ReLU lets anything through.
         """
-        layer, centre = self.model.layer_1, self.settings.centre
-        layer.weight.grad -= centre * layer.bias.grad[:, None, None, None]
+        layer, center = self.model.layer_1, self.config.input_center
+        layer.weight.grad -= center * layer.bias.grad[:, None, None, None]
         before = layer.weight.detach().sum((1, 2, 3))  # (C₁,) as all sums here
         yield
-        layer.bias.detach().sub_(centre * (layer.weight.detach().sum((1, 2, 3)) - before))
+        layer.bias.detach().sub_(center * (layer.weight.detach().sum((1, 2, 3)) - before))
 
     @torch.no_grad()
-    def _recycle(self) -> None:
+    def _reinitialize_dead(self) -> None:
         """Channels that are active nowhere in patches of the training photographs begin anew.
 
         No gradient ever reaches them again. They get new kernels, without an answer to even areas; what the next layer
@@ -260,8 +270,8 @@ class State:
         Reference: Sokar et al., The Dormant Neuron Phenomenon, arXiv 2302.12902.
         """
         patches = self.data.train_patches
-        maps = (patches.y if self.settings.channels == 1 else patches.rgb)[0][:JUDGES].to(self.device)
-        random = torch.Generator().manual_seed(self.settings.seed + self.step)
+        maps = (patches.y if self.config.channels == 1 else patches.rgb)[0][:JUDGES].to(self.device)
+        random = torch.Generator().manual_seed(self.config.seed + self.step)
         for number, layer in enumerate(self.model.layers()[:2]):
             # A new channel counts for nothing in the next layer, so what that one sees is what it saw before.
             maps = F.relu(layer(maps))
@@ -276,12 +286,12 @@ class State:
 
     def autocast(self):
         dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}.get(self.arithmetic)
-        finishing = self.step >= (1 - self.settings.finish) * self.steps
+        finishing = self.step >= (1 - self.config.float32_fraction) * self.steps
         return torch.autocast(self.device.type, dtype=dtype, enabled=dtype is not None and not finishing)
 
     def _average(self) -> None:
         """Exponential moving average of the weights: a wide window only once there is something to average."""
-        decay = min(self.settings.ema, (1 + self.step) / (10 + self.step))
+        decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         with torch.no_grad():
             torch._foreach_lerp_(list(self.averaged.parameters()), list(self.model.parameters()), 1 - decay)
 
@@ -289,23 +299,23 @@ class State:
         """Measure, and close the epoch: its line of the history."""
         self.epoch, rest = divmod(self.step, self.per_epoch)
         train = measure(self.averaged, self.data.train_patches, self.group)
-        test = measure(self.averaged, self.data.test_patches, self.group)
+        test = measure(self.averaged, self.data.validation_patches, self.group)
         if not math.isfinite(test["loss"]):
             raise InputError(
                 f"step {self.step}: the error is no number any more; "
-                f"start a new run with a smaller rate than {self.settings.rate:g}"
+                f"start a new run with a smaller rate than {self.config.learning_rate:g}"
             )
         record = {
             "step": self.step,
             "epoch": round(self.step / self.per_epoch, 4),
-            "patches": self.epoch * self.data.train.per_epoch + rest * self.settings.batch,
+            "patches": self.epoch * self.data.train.per_epoch + rest * self.config.batch_size,
             "seconds": round(self.seconds, 3),
-            "learning_rate": self.optimiser.param_groups[0]["lr"],
+            "learning_rate": self.optimizer.param_groups[0]["lr"],
             "train_loss": (self.loss_sum / self.crops).item(),
-            "test_loss": test["loss"],
+            "validation_loss": test["loss"],
         }
         for name in ("mse", "psnr_rgb", "psnr_y", "bicubic_psnr_rgb", "bicubic_psnr_y"):
-            record |= {f"train_{name}": train[name], f"test_{name}": test[name]}
+            record |= {f"train_{name}": train[name], f"validation_{name}": test[name]}
         self.loss_sum.zero_()
         self.crops = 0
         self.history.append(record)
@@ -315,7 +325,7 @@ class State:
         return {
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "step": self.step,
             "steps": self.steps,
@@ -333,7 +343,7 @@ class State:
     def load_state_dict(self, state: dict) -> None:
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        self.optimizer.load_state_dict(state["optimizer"])
         self.arithmetic = state["arithmetic"]
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.arithmetic == "float16")
         if state["scaler"]:
@@ -345,24 +355,24 @@ class State:
         torch.set_rng_state(state["random"])
 
 
-def new_model(settings: Settings) -> SRCNN:
+def new_model(config: TrainingConfig) -> SRCNN:
     """An untrained network as the settings describe it."""
-    model = SRCNN(settings.channels, settings.filters, settings.widths, settings.padding_mode, settings.scale)
-    return start_from_identity(model) if settings.init == "identity" else model
+    model = SRCNN(config.channels, config.filters, config.widths, config.padding_mode, config.scale)
+    return start_from_identity(model) if config.init == "identity" else model
 
 
-def optimiser_of(settings: Settings, model: SRCNN) -> torch.optim.Optimizer:
+def make_optimizer(config: TrainingConfig, model: SRCNN) -> torch.optim.Optimizer:
     """Adam, or Adam in the eigenbasis of Shampoo's preconditioners; some parts at a share of the rate.
 
     Reference: Vyas et al., SOAP, arXiv 2409.11321.
     """
     groups = []
     for layer in model.layers():
-        share = settings.last_layer_rate if layer is model.layer_3 else 1.0
-        bias = FIRST_BIAS if settings.centre and layer is model.layer_1 else share
+        share = config.last_layer_learning_rate if layer is model.layer_3 else 1.0
+        bias = FIRST_BIAS if config.input_center and layer is model.layer_1 else share
         for part, of_rate in ((layer.weight, share), (layer.bias, bias)):
-            groups.append({"params": [part], "lr": settings.rate, "share": of_rate})
-    if settings.optimiser == "adam":
+            groups.append({"params": [part], "lr": config.learning_rate, "share": of_rate})
+    if config.optimizer == "adam":
         return torch.optim.Adam(groups)
     from pytorch_optimizer import SOAP  # a second to import, which only a training should take
 
@@ -391,7 +401,7 @@ def predict(model: SRCNN, crops: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def measure(model: SRCNN, patches: Patches, group: Ranks | None = None, batch: int = 64) -> dict:
+def measure(model: SRCNN, patches: Patches, group: ProcessGroup | None = None, batch: int = 64) -> dict:
     """Mean over the patches of each one's dB, in float32 arithmetic.
 
     Several ranks measure different patches, each once, and add up: nothing is padded.
@@ -400,7 +410,7 @@ def measure(model: SRCNN, patches: Patches, group: Ranks | None = None, batch: i
         "loss" and "mse" (of 0 … 255, on what the network works on), "psnr_rgb", "psnr_y" and the same of bicubic. A
         Y network's RGB figures use bicubic's Cb and Cr.
     """
-    group, device = group or Ranks(), next(model.parameters()).device
+    group, device = group or ProcessGroup(), next(model.parameters()).device
     sums = dict.fromkeys(("loss", "psnr_rgb", "psnr_y", "bicubic_psnr_rgb", "bicubic_psnr_y"), 0.0)
     first, last = group.share(0, len(patches))
     for start in range(first, last, batch):
@@ -433,12 +443,12 @@ def measure(model: SRCNN, patches: Patches, group: Ranks | None = None, batch: i
     return {**means, "mse": means["loss"] * 255**2}
 
 
-class Keeper:
+class Checkpointer:
     """Writes what `fit` makes into the run, and takes it up again; does nothing without a run."""
 
-    def __init__(self, run: Run | None, state: State, data: Data):
+    def __init__(self, run: Run | None, state: State, data: TrainingData):
         self.run, self.state, self.data = run, state, data
-        self.events: Events | None = None
+        self.events: TensorBoardWriter | None = None
         self.saved_at, self.saved_step = time.monotonic(), -1
         self.notes: list[str] = []
         self.clean = False  # between two steps; what an error left in the middle of one is not saved
@@ -473,7 +483,7 @@ class Keeper:
             if asked and asked != state.asked:
                 self._end_at(asked)
         elif not state.steps:
-            state.steps = steps_in(state, 60 * (state.settings.minutes or 10), interrupted)
+            state.steps = steps_in(state, 60 * (state.config.minutes or 10), interrupted)
             if not state.steps:
                 return False
         group.together(lambda: self._begin(new=stored is None))
@@ -501,11 +511,11 @@ class Keeper:
             return
         self.run.forget_after(self.state.step)
         self.run.write_history(self.state.history)
-        self.events = Events(self.run.path, self.state.step)
-        size, before = self.state.group.size, (self.run.config.get("resolved") or {}).get("processes")
+        self.events = TensorBoardWriter(self.run.path, self.state.step)
+        size, before = self.state.group.size, (self.run.metadata.get("resolved") or {}).get("processes")
         if before and before != size:
             self.notes.append(f"so far {before} processes, now {size}: as good, but not the same to the last bit")
-        self.run.update_config(resolved=self._facts(), data=self.data.description)
+        self.run.update_metadata(resolved=self._facts(), data=self.data.description)
         try:
             self.run.probe()
         except InputError:  # not there yet, or damaged: it follows from the settings and the photographs
@@ -521,14 +531,14 @@ class Keeper:
         state.asked, state.steps = steps, max(steps, state.step)
         if steps < state.step:
             self.notes.append(f"step {steps} is long behind it: it stays at step {state.step}")
-        elif state.settings.schedule == "cosine":
+        elif state.config.schedule == "cosine":
             after = state.rate()
             self.notes.append(f"the cosine now ends at step {steps}: the rate goes from {before:.2g} to {after:.2g}")
 
     def _check_same(self) -> None:
-        if differing := self.run.settings.differences(self.state.settings):
+        if differing := self.run.config.differences(self.state.config):
             raise InputError(f"{self.run.path} was made with other settings: {'; '.join(differing)}; start a new run")
-        before = (self.run.config.get("data") or {}).get("fingerprint")
+        before = (self.run.metadata.get("data") or {}).get("fingerprint")
         if before and before != self.data.description["fingerprint"]:
             raise InputError(f"{self.run.path} was trained on other photographs than are there now; start a new run")
 
@@ -536,7 +546,7 @@ class Keeper:
         state = self.state
         return {
             "steps": state.steps,
-            "steps an epoch": state.per_epoch,
+            "steps_per_epoch": state.per_epoch,
             "arithmetic": state.arithmetic,
             "device": describe(state.device),
             "processes": state.group.size,
@@ -564,9 +574,11 @@ class Keeper:
 
     def checkpoint(self) -> None:
         if self.run and self.saved_step != self.state.step and self._finite():
-            records = [record for record in self.state.history if record["test_psnr_y"] is not None]
-            best = max(records, key=lambda record: record["test_psnr_y"])["step"] if records else None
-            self.run.write_checkpoint(self.state.state_dict(), self.state.step, best, self.state.settings.keep)
+            records = [record for record in self.state.history if record["validation_psnr_y"] is not None]
+            best = max(records, key=lambda record: record["validation_psnr_y"])["step"] if records else None
+            self.run.write_checkpoint(
+                self.state.state_dict(), self.state.step, best, self.state.config.keep_checkpoints
+            )
             self.saved_at, self.saved_step = time.monotonic(), self.state.step
 
     def _finite(self) -> bool:
@@ -581,7 +593,7 @@ class Keeper:
         elif command == "epoch":
             state.steps += state.per_epoch
             if self.run:
-                self.run.update_config(resolved=self._facts())
+                self.run.update_metadata(resolved=self._facts())
         elif command == "snapshot" and self.run:
             self._snapshot()
         self.saved_step = -1
@@ -611,7 +623,7 @@ class Clock:
         return Record(
             state.step, state.steps, state.epoch,
             loss if loss is not None else torch.tensor(math.nan),
-            state.optimiser.param_groups[0]["lr"], state.settings.batch / pace, (state.steps - state.step) * pace,
+            state.optimizer.param_groups[0]["lr"], state.config.batch_size / pace, (state.steps - state.step) * pace,
             measured is not None, measured, paused, notes,
         )  # fmt: skip
 
@@ -624,7 +636,7 @@ def steps_in(state: State, seconds: float, interrupted: Callable[[], bool] = lam
     where any of them is interrupted.
     """
     began, group = time.monotonic(), state.group
-    copied = State(state.settings, state.data, group)
+    copied = State(state.config, state.data, group)
     copied.steps = 10**9
     warm, times = 2, []
 
@@ -642,12 +654,12 @@ def steps_in(state: State, seconds: float, interrupted: Callable[[], bool] = lam
     if group.agreed([], stop=interrupted(), paused=False)[1]:
         return 0
     a_step = sum(times[warm:]) / len(times[warm:])
-    if (finish := state.settings.finish) and state.arithmetic != "float32":
+    if (finish := state.config.float32_fraction) and state.arithmetic != "float32":
         copied.steps = copied.step  # at its end, where it is float32's turn
         last = [one() for _ in range(warm + 3)][warm:]
         a_step += finish * (sum(last) / len(last) - a_step)
     start = time.monotonic()
-    measure(copied.averaged, state.data.test_patches, group)
+    measure(copied.averaged, state.data.validation_patches, group)
     measure(copied.averaged, state.data.train_patches, group)
     at_epoch_end = time.monotonic() - start
     a_step += at_epoch_end / state.per_epoch

@@ -96,8 +96,8 @@ def kernels(model: SRCNN, layer: str) -> Tensor:
     return _layer(model, layer).weight.detach().float().cpu().clone()
 
 
-def in_colours(model: SRCNN, layer: str) -> bool:
-    """Whether a layer's kernels are small pictures in RGB: the first of an RGB network answers to colours, its last
+def in_color(model: SRCNN, layer: str) -> bool:
+    """Whether a layer's kernels are small pictures in RGB: the first of an RGB network answers to colors, its last
     paints them. Three inputs alone say nothing: the layer before may be three channels wide."""
     return model.channels == 3 and layer != LAYERS[1]
 
@@ -114,12 +114,12 @@ def _layer(model: SRCNN, name: str) -> torch.nn.Conv2d:
     return getattr(model, name)
 
 
-def kernel_orientation(weight: Tensor, colours: bool | None = None) -> tuple[Tensor, Tensor, Tensor]:
+def kernel_orientation(weight: Tensor, colors: bool | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """What filters answer to in a photograph, whose power spectrum falls with the square of the frequency.
 
     Args:
         weight: (outputs, inputs, k, k).
-        colours: whether three inputs are the colours of one picture, which are added up; without, any three are.
+        colors: whether three inputs are the colors of one picture, which are added up; without, any three are.
 
     Returns:
         orientation (outputs,) of the edges or lines they answer to, in degrees [0, 180);
@@ -129,8 +129,8 @@ def kernel_orientation(weight: Tensor, colours: bool | None = None) -> tuple[Ten
     Reference: the inertia tensor of Bigün and Granlund, Optimal Orientation Detection of Linear Symmetry, ICCV 1987;
         Field, Relations between the statistics of natural images …, JOSA A 4 (1987), for the spectrum.
     """
-    colours = weight.shape[1] == 3 if colours is None else colours
-    weight = weight.double().sum(1, keepdim=True) if colours else weight.double()
+    colors = weight.shape[1] == 3 if colors is None else colors
+    weight = weight.double().sum(1, keepdim=True) if colors else weight.double()
     across = torch.fft.fftfreq(64, dtype=torch.float64)[None, :]
     up = -across.T  # rows run downwards
     frequency = across.hypot(up)
@@ -272,7 +272,7 @@ def edge_following(maps: Sequence[Tensor], images: Sequence[Tensor]) -> tuple[Te
     The luminance's derivative (Gaussian, σ = 1) is steered in steps of 15°; each direction's positive half (dark to
     light), each orientation's absolute value and the gradient's magnitude are correlated (Pearson) with the map over
     all pixels. The best is taken, of nearly equal ones that with the largest covariance. Map and edges are blurred (σ =
-    1.5) before, so that a kernel a pixel or two off its centre still counts; ten pixels at each border are left out
+    1.5) before, so that a kernel a pixel or two off its center still counts; ten pixels at each border are left out
     where there are enough.
 
     Args:

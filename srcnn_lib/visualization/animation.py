@@ -1,7 +1,7 @@
 """Clips of a run: what its snapshots make of a picture, step by step, as frames (T, H, W, 3) uint8.
 
 Photographs are (C, H, W) in [0, 1], RGB or grey; they are reduced by the network's scale and brought back, as in
-training. The range of values that the colours stand for is fixed over all frames of a clip, and said in it.
+training. The range of values that the colors stand for is fixed over all frames of a clip, and said in it.
 """
 
 import math
@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..data.degradation import degrade
-from ..data.regions import most_lost
+from ..data.regions import largest_error_region
 from ..errors import InputError
-from ..evaluation.sample import Scene
+from ..evaluation.sample import Sample
 from ..inference import patches, upscaling
 from ..model import LAYERS, SRCNN
 from ..run import Run, Snapshot
@@ -30,7 +30,7 @@ WHAT = ("reconstruction", "channel", "kernels", "scan")
 WIDEST = 1920  # pixels of a sheet of channels: where the maps are wider they are reduced
 SHEET = 480  # pixels that the kernels of a layer are wide at least
 
-Bar = Callable[[int, int], object]
+ProgressBar = Callable[[int, int], object]
 
 
 def reconstruction(
@@ -39,7 +39,7 @@ def reconstruction(
     *,
     frames: int = 20,
     theme: str = "dark",
-    bar: Bar | None = None,
+    progress: ProgressBar | None = None,
 ) -> np.ndarray:
     """What each snapshot makes of a photograph, with its step, its PSNR on Y, and what that gains over bicubic.
 
@@ -48,11 +48,11 @@ def reconstruction(
         originals: (C, H, W), or several, which go side by side in step.
         frames: how many, evenly spread over the snapshots, the first and the last among them.
         theme: "dark" or "light", the ground of the captions; zero is dark in both.
-        bar: called with how many frames are done, and of how many.
+        progress: called with how many frames are done, and of how many.
 
     Returns:
         (T, H, W, 3) uint8 with the caption below; small pictures are enlarged in whole steps. A Y network's pictures
-        have the colour of bicubic.
+        have the color of bicubic.
 
     Raises:
         InputError: no snapshots, fewer than one frame, no picture, one of more than 1920·1080 pixels, or no such theme.
@@ -60,7 +60,7 @@ def reconstruction(
     look, chosen = look_of(theme), choose(snapshots, frames)
     scenes = _scenes(originals, chosen[0].load())
     strips, labels = [[] for _ in scenes], [[] for _ in scenes]
-    for model in _networks(chosen, bar):
+    for model in _networks(chosen, progress):
         for scene, strip, label in zip(scenes, strips, labels, strict=True):
             made = upscaling.reconstruct(scene.seen, model)
             strip.append(scene.pixels(made))
@@ -78,12 +78,12 @@ def channels(
     limits: dict[str, float] | None = None,
     frames: int = 20,
     theme: str = "dark",
-    bar: Bar | None = None,
+    progress: ProgressBar | None = None,
 ) -> np.ndarray:
     """What channels see in a photograph, snapshot by snapshot: several side by side in step, a row for each picture.
 
     After its ReLU a channel is drawn from a dark zero to orange; before it, and after layer 3, which has none, from
-    blue over a dark zero to orange. Several share one range for each layer, and their colours run over its square
+    blue over a dark zero to orange. Several share one range for each layer, and their colors run over its square
     root, so that weak ones are seen beside strong ones; the caption says so.
 
     Args:
@@ -107,13 +107,13 @@ def channels(
     columns = len(wanted) if len(wanted) <= 4 else 4 if len(wanted) <= 16 else 8 if len(wanted) <= 64 else 16
     # 1. The maps of all frames: only then their range is known.
     strips = [[] for _ in range(len(scenes) * len(wanted))]
-    for model in _networks(chosen, bar):
+    for model in _networks(chosen, progress):
         seen = [activations.feature_maps(model, scene.seen, layers, before_relu) for scene in scenes]
         drawn = [maps[layer][0, channel] for maps in seen for layer, channel in wanted]
         for strip, values in zip(strips, drawn, strict=True):
             strip.append(_reduced(values, WIDEST // columns))
     strips = [torch.stack(strip) for strip in strips]  # (T, H, W) each
-    # 2. The range of each layer, the colours.
+    # 2. The range of each layer, the colors.
     of_strip = [layer for layer, _ in wanted] * len(scenes)
     limits = {layer: _limit(strips, of_strip, layer) for layer in layers} | (limits or {})
     signed = {layer: before_relu or layer == LAYERS[-1] for layer in layers}
@@ -138,11 +138,11 @@ def kernels(
     only: Sequence[int] | None = None,
     frames: int = 20,
     theme: str = "dark",
-    bar: Bar | None = None,
+    progress: ProgressBar | None = None,
 ) -> np.ndarray:
     """The kernels of a layer, snapshot by snapshot, in the order of their channels, row by row.
 
-    A kernel of an RGB network's first layer is drawn in the colours it answers to, with zero as grey; one of a later
+    A kernel of an RGB network's first layer is drawn in the colors it answers to, with zero as grey; one of a later
     layer is a mosaic of its inputs. Layer 3 is drawn the other way round: what each channel of layer 2 paints.
 
     Args:
@@ -156,15 +156,15 @@ def kernels(
         InputError: as `reconstruction`, or an unknown layer.
     """
     look, chosen = look_of(theme), choose(snapshots, frames)
-    colours = activations.in_colours(chosen[0].load(), layer)
-    weights = torch.stack([activations.kernels(model, layer) for model in _networks(chosen, bar)])
+    colors = activations.in_color(chosen[0].load(), layer)
+    weights = torch.stack([activations.kernels(model, layer) for model in _networks(chosen, progress)])
     if layer == LAYERS[-1]:
         weights = weights.transpose(1, 2)
     whole = weights.shape[1]
     weights = weights if only is None else weights[:, list(only)]
     outputs, inputs = weights.shape[1:3]  # weights: (T, outputs, inputs, size, size)
     limit = limit_of(weights, 0.995)
-    if colours:
+    if colors:
         levels = (0.5 + weights / (2 * limit)).clamp(0, 1) * 255
         tiles = levels.round().byte().movedim(2, -1).numpy()  # (T, outputs, size, size, 3)
     else:
@@ -187,7 +187,7 @@ def scan(
     stride: int = 11,
     frames: int = 60,
     theme: str = "dark",
-    bar: Bar | None = None,
+    progress: ProgressBar | None = None,
 ) -> np.ndarray:
     """One network at work over a photograph, patch by patch from top to bottom; the patch that is next is outlined.
 
@@ -200,7 +200,7 @@ def scan(
             pixel of the inside, 1 over a thousand times.
         frames: how many, evenly spread over the patches; the first has none, the last all of them.
         theme: as in `reconstruction`.
-        bar: called with how many patches are done, and of how many.
+        progress: called with how many patches are done, and of how many.
 
     Returns:
         (T, H, W, 3) uint8 with the number of patches and PSNR as in `reconstruction`.
@@ -216,7 +216,7 @@ def scan(
     stride = stride if mode == "overlapping" else patch
     if not 1 <= stride <= patch:
         raise InputError(f"patch is {patch} and stride {stride}, expected a stride from 1 to the patch")
-    scene = Scene(original, model)
+    scene = Sample(original, model)
     tops, lefts = (patches.positions(length, patch, stride) for length in scene.seen.shape[-2:])
     places = [(slice(top, top + patch), slice(left, left + patch)) for top in tops for left in lefts]
     marks, strip, labels = evenly(len(places) + 1, frames), [], []
@@ -224,8 +224,8 @@ def scan(
         if done in marks:
             strip.append(scene.pixels(result))
             labels.append(scene.decibels(result))
-        if bar and done:
-            bar(done, len(places))
+        if progress and done:
+            progress(done, len(places))
     film = enlarge(np.stack(strip))
     factor = film.shape[1] // len(strip[0])
     for frame, mark in zip(film, marks, strict=True):
@@ -271,7 +271,7 @@ def animate(
     max_mb: float | None = None,
     theme: str = "dark",
     out: str | Path | None = None,
-    bar: Bar | None = None,
+    progress: ProgressBar | None = None,
 ) -> tuple[Path, list[str]]:
     """Make a clip of a run and write it: `srcnn animate`.
 
@@ -290,7 +290,7 @@ def animate(
         hold: seconds that the last frame stays beyond these.
         theme: as in `reconstruction`.
         max_mb, out: as in `write_clip`; without `out` it is reconstruction.gif and so on, in the current folder.
-        bar: called with how much is done, and of how much.
+        progress: called with how much is done, and of how much.
 
     Returns:
         where it was written, and notes: what a picture lost in reading, what was done for `max_mb`, a line each.
@@ -314,7 +314,7 @@ def animate(
     notes = []
     if what != "scan" and (count := len(snapshots)) < frames:
         notes.append(f"{run.path} has {count} snapshot{'s' * (count > 1)}: that many frames")
-    layer, how = _layer(layer), {"frames": frames, "theme": theme, "bar": bar}
+    layer, how = _layer(layer), {"frames": frames, "theme": theme, "bar": progress}
     if what == "kernels":
         film = kernels(snapshots, layer, only=_only(newest, layer, channel), **how)
     else:
@@ -344,8 +344,8 @@ def _photographs(run: Run, what: str, pictures: Sequence, crop: int | None, note
             notes += picture.notes
             picture = picture.pixels
         if crop is not None:
-            upsampled, original = degrade(picture, run.settings.scale)
-            top, left, height, width = most_lost(original, upsampled, (crop, crop))
+            upsampled, original = degrade(picture, run.config.scale)
+            top, left, height, width = largest_error_region(original, upsampled, (crop, crop))
             picture = original[:, top : top + height, left : left + width]
         originals.append(picture)
     return originals
@@ -395,19 +395,19 @@ def _steps(chosen: Sequence[Snapshot]) -> list[str]:
     return [f"step {snapshot.step:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") for snapshot in chosen]
 
 
-def _scenes(originals: Tensor | Sequence[Tensor], model: SRCNN) -> list[Scene]:
+def _scenes(originals: Tensor | Sequence[Tensor], model: SRCNN) -> list[Sample]:
     originals = [originals] if isinstance(originals, Tensor) else list(originals)
     if not originals:
         raise InputError("there is no picture to animate, expected one or more")
-    return [Scene(original, model) for original in originals]
+    return [Sample(original, model) for original in originals]
 
 
-def _networks(chosen: Sequence[Snapshot], bar: Bar | None) -> Iterator[SRCNN]:
-    """One after the other; `bar` is told when each is done with."""
+def _networks(chosen: Sequence[Snapshot], progress: ProgressBar | None) -> Iterator[SRCNN]:
+    """One after the other; `progress` is told when each is done with."""
     for done, snapshot in enumerate(chosen, start=1):
         yield snapshot.load()
-        if bar:
-            bar(done, len(chosen))
+        if progress:
+            progress(done, len(chosen))
 
 
 def _reduced(values: Tensor, widest: int) -> Tensor:

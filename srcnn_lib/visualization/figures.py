@@ -26,16 +26,16 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..data.regions import Box, most_lost
+from ..data.regions import Box, largest_error_region
 from ..errors import InputError
 from ..model import SRCNN
 from ..runtime.files import write_whole
-from .activations import ChannelReport, in_colours, kernel_orientation, kernels, receptive_field
+from .activations import ChannelReport, in_color, kernel_orientation, kernels, receptive_field
 
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of a figure's ground, text and lines."""
+    """Colors of a figure's ground, text and lines."""
 
     ground: str
     ink: str
@@ -51,9 +51,9 @@ THEMES = {
     "dark": Theme("#15191f", "#eceff3", "#97a1ad", "#272d36", "#ff9d4d", "#6cb2ff", "#4fd18b"),
 }
 # Zero is dark on both grounds: a map then looks like a photograph and not like its negative.
-COLOURS = ("#e2f1ff", "#6cb2ff", "#1d4f86", "#06080b", "#8a3f0c", "#ff9d4d", "#fff0dc")
-SIGNED = LinearSegmentedColormap.from_list("signed", COLOURS).with_extremes(bad="#3a424d")
-POSITIVE = LinearSegmentedColormap.from_list("positive", COLOURS[3:])  # the upper half of SIGNED
+COLORS = ("#e2f1ff", "#6cb2ff", "#1d4f86", "#06080b", "#8a3f0c", "#ff9d4d", "#fff0dc")
+SIGNED = LinearSegmentedColormap.from_list("signed", COLORS).with_extremes(bad="#3a424d")
+POSITIVE = LinearSegmentedColormap.from_list("positive", COLORS[3:])  # the upper half of SIGNED
 HEADING, TEXT, SMALL = 13, 11, 9  # points
 STEPS = {"layer_1": "Patch extraction", "layer_2": "Non-linear mapping", "layer_3": "Reconstruction"}
 
@@ -92,7 +92,7 @@ def _laid_out(figure: MatplotlibFigure) -> Iterator[None]:
     """Place everything before the drawing, and not again during it."""
     engine = figure.get_layout_engine()
     if engine is not None:
-        for _ in range(2):  # axes that keep their aspect move the colour bars beside them
+        for _ in range(2):  # axes that keep their aspect move the color bars beside them
             engine.execute(figure)
         figure.set_layout_engine("none")
     try:
@@ -135,7 +135,7 @@ def comparison(
         if picture.shape[-2:] != original.shape[-2:]:
             raise InputError(f"{name} is {_size(picture)}, expected {_size(original)} as the original")
     side = max(24, min(height, width, 480) // 5)
-    top, left, tall, wide = box = box or most_lost(original, bicubic, (side, side * 4 // 3))
+    top, left, tall, wide = box = box or largest_error_region(original, bicubic, (side, side * 4 // 3))
     if min(top, left) < 0 or min(tall, wide) < 1 or top + tall > height or left + wide > width:
         raise InputError(f"box is {tuple(box)}, expected top, left, height, width inside {_size(original)}")
 
@@ -188,7 +188,7 @@ def show_map(
 ) -> AxesImage:
     """Draw one map (H, W) on `ax`: from 0 to `limit`, or from −`limit` to `limit` where `signed`.
 
-    `root` spreads the small values: the colours run over the (signed) square root.
+    `root` spreads the small values: the colors run over the (signed) square root.
     """
     low = -limit if signed else 0
     norm = FuncNorm((_root, _square), low, limit) if root else Normalize(low, limit)
@@ -214,10 +214,10 @@ def channel_sheet(
     title: str = "",
     theme: str = "light",
 ) -> Figure:
-    """All channels of a layer on one sheet, each under its number; one range for all, colours over its square root.
+    """All channels of a layer on one sheet, each under its number; one range for all, colors over its square root.
 
     Args:
-        maps: (channels, H, W); values below zero make the sheet signed, with zero in the middle of its colours.
+        maps: (channels, H, W); values below zero make the sheet signed, with zero in the middle of its colors.
         limit: the largest value that is told apart, for all channels alike; `limit_of(maps)` without.
         labels: what stands beside each number, such as the label of its ChannelReport.
     """
@@ -232,7 +232,7 @@ def channel_sheet(
 
 
 def _sheet(draw: Callable, names: list[str], aspect: float, what: str, beyond: bool, title: str, theme: str) -> Figure:
-    """Tiles drawn by `draw(ax, number, extent)`, a name above each, and one colour bar for all; lengths in inches."""
+    """Tiles drawn by `draw(ax, number, extent)`, a name above each, and one color bar for all; lengths in inches."""
     look = _theme(theme)
     columns = min(len(names), 8 if len(names) <= 64 else 16)
     rows = math.ceil(len(names) / columns)
@@ -251,26 +251,26 @@ def _sheet(draw: Callable, names: list[str], aspect: float, what: str, beyond: b
     ax.set_title(title, color=look.ink, size=HEADING, loc="left", parse_math=False)
     ax.set(xlim=(0, wide), ylim=(tall - 0.24, -0.24))
     high = max(tall - 0.24, 1.3)
-    bar = figure.add_axes(
+    color_bar = figure.add_axes(
         ((wide + 0.2) / total_x, 1 - (heading + 0.24 + high) / total_y, 0.16 / total_x, high / total_y)
     )
-    _bar(figure, image, bar, what, beyond, look)
+    _bar(figure, image, color_bar, what, beyond, look)
     return figure
 
 
 def _bar(figure: Figure, image: AxesImage, ax: Axes, what: str, beyond: bool, look: Theme) -> None:
-    """A colour bar on `ax` with the range in figures; pointed where values lie beyond it."""
+    """A color bar on `ax` with the range in figures; pointed where values lie beyond it."""
     signed = image.norm.vmin < 0
     extend = ("both" if signed else "max") if beyond else "neither"
-    bar = figure.colorbar(image, cax=ax, extend=extend, extendfrac=0.02)
-    bar.set_label(what, color=look.muted, size=SMALL)
-    bar.ax.tick_params(colors=look.muted, labelsize=SMALL)
-    bar.outline.set_edgecolor(look.grid)
+    color_bar = figure.colorbar(image, cax=ax, extend=extend, extendfrac=0.02)
+    color_bar.set_label(what, color=look.muted, size=SMALL)
+    color_bar.ax.tick_params(colors=look.muted, labelsize=SMALL)
+    color_bar.outline.set_edgecolor(look.grid)
     shares = [0, 0.1, 0.5, 1] if isinstance(image.norm, FuncNorm) else [0, 0.5, 1]
     shares = [-share for share in shares[:0:-1]] + shares if signed else shares
     ticks = [share * image.norm.vmax for share in shares]
-    bar.set_ticks(ticks, labels=[f"{tick:.3g}".replace("-", "−") for tick in ticks])
-    bar.ax.minorticks_off()
+    color_bar.set_ticks(ticks, labels=[f"{tick:.3g}".replace("-", "−") for tick in ticks])
+    color_bar.ax.minorticks_off()
 
 
 def channel(
@@ -278,7 +278,7 @@ def channel(
     values: Tensor,
     kernel: Tensor,
     *,
-    colours: bool | None = None,
+    colors: bool | None = None,
     limit: float | None = None,
     title: str = "",
     report: ChannelReport | None = None,
@@ -290,7 +290,7 @@ def channel(
         image: (C, H, W), what the network was given.
         values: (H, W), the channel's map; signed where it has values below zero.
         kernel: (inputs, size, size), as `features.kernels(model, layer)[channel]`.
-        colours: as in `show_kernel`.
+        colors: as in `show_kernel`.
         limit: the largest value that is told apart; `limit_of(values)` without.
     """
     look = _theme(theme)
@@ -300,14 +300,14 @@ def channel(
     axes = figure.subplot_mosaic([["input", "map"], ["kernel", "map"]], width_ratios=[2.6, tall * width / height])
     show(image, axes["input"], "Input", theme=theme)
     reach = limit_of(kernel, 1)
-    show_kernel(kernel, axes["kernel"], limit=reach, colours=colours, theme=theme)
+    show_kernel(kernel, axes["kernel"], limit=reach, colors=colors, theme=theme)
     _bare(axes["kernel"], f"Kernel, ±{reach:g}", theme)
     axes["kernel"].set_xlabel(" × ".join(map(str, kernel.shape)) + " weights", color=look.muted, size=TEXT)
     limit, signed = limit or limit_of(values), bool((values < 0).any())
     drawn = show_map(values, axes["map"], limit=limit, signed=signed, theme=theme)
     _bare(axes["map"], title, theme)
-    bar = axes["map"].inset_axes([1.015, 0, 0.02, 1])
-    _bar(figure, drawn, bar, "value" if signed else "activation", values.abs().max() > limit, look)
+    color_bar = axes["map"].inset_axes([1.015, 0, 0.02, 1])
+    _bar(figure, drawn, color_bar, "value" if signed else "activation", values.abs().max() > limit, look)
     axes["input"].set_anchor("N")
     axes["kernel"].set_anchor("S")
     if report:
@@ -324,15 +324,15 @@ def _findings(report: ChannelReport) -> str:
 
 
 def show_kernel(
-    kernel: Tensor, ax: Axes, *, limit: float, colours: bool | None = None, theme: str = "light", **options
+    kernel: Tensor, ax: Axes, *, limit: float, colors: bool | None = None, theme: str = "light", **options
 ) -> AxesImage:
     """Draw one kernel (inputs, size, size) on `ax`, from −`limit` to `limit`.
 
-    One input is drawn in the signed colours; of more, all are drawn in rows. Three inputs are the colours of one
-    picture, in which grey is zero, unless `colours` is False.
+    One input is drawn in the signed colors; of more, all are drawn in rows. Three inputs are the colors of one
+    picture, in which grey is zero, unless `colors` is False.
     """
     inputs, size = kernel.shape[:2]
-    in_rgb = inputs == 3 and colours is not False
+    in_rgb = inputs == 3 and colors is not False
     if in_rgb:
         pixels = (0.5 + kernel / (2 * limit)).clamp(0, 1).permute(1, 2, 0)
     else:
@@ -373,8 +373,8 @@ def kernel_sheet(
     weight = kernels(model, layer)
     weight = weight.transpose(0, 1) if layer == "layer_3" else weight
     limit = limit or limit_of(weight, 0.995)
-    colours = in_colours(model, layer)
-    orientation, coherence, frequency = kernel_orientation(weight, colours)
+    colors = in_color(model, layer)
+    orientation, coherence, frequency = kernel_orientation(weight, colors)
     oriented = coherence >= 0.4  # a Sobel filter has 0.54, one kernel in a hundred drawn at random 0.38
     keys = {
         "orientation": torch.where(oriented, orientation, 1000 + frequency),
@@ -385,7 +385,7 @@ def kernel_sheet(
     order = keys[sort].argsort(stable=True).tolist()
 
     def draw(ax: Axes, place: int, extent):
-        return show_kernel(weight[order[place]], ax, limit=limit, colours=colours, theme=theme, extent=extent)
+        return show_kernel(weight[order[place]], ax, limit=limit, colors=colors, theme=theme, extent=extent)
 
     degrees = [round(angle) % 180 for angle in orientation.tolist()]  # 179.6° lies as 0° does
     names = [f"{n} · {degrees[n]}°" if oriented[n] else f"{n}" for n in order]
@@ -393,7 +393,7 @@ def kernel_sheet(
     size = " × ".join(map(str, weight.shape[1:]))
     painted = f"what each of layer 2's {len(weight)} channels paints, {size}" if layer == "layer_3" else ""
     title = f"{step}: {painted or f'{len(weight)} kernels of {size}'}\n{ORDERS[sort]}"
-    what = "weight (grey: zero)" if colours else "weight"
+    what = "weight (grey: zero)" if colors else "weight"
     return _sheet(draw, names, 1.0, what, weight.abs().max() > limit, title, theme)
 
 
@@ -404,7 +404,7 @@ def receptive_field_figure(
 
     Args:
         image: (C, H, W).
-        at: row and column of the pixel; the picture's centre without. Near a border it is moved inside.
+        at: row and column of the pixel; the picture's center without. Near a border it is moved inside.
     """
     look = _theme(theme)
     sizes = {layer: receptive_field(model, layer) for layer in STEPS}
@@ -422,9 +422,9 @@ def receptive_field_figure(
     show(image, whole, f"{width} × {height} pixels", theme=theme)
     show(image[:, top : top + side, left : left + side], zoom, f"{side} × {side} pixels", zoomed=True, theme=theme)
     _outline(whole, (top, left, side, side), "black")
-    for (layer, size), colour in zip(sizes.items(), (look.blue, look.green, look.orange), strict=True):
+    for (layer, size), color in zip(sizes.items(), (look.blue, look.green, look.orange), strict=True):
         corner = side // 2 - size // 2
-        _outline(zoom, (corner, corner, size, size), colour, label=f"{STEPS[layer]}: {size} × {size}")
+        _outline(zoom, (corner, corner, size, size), color, label=f"{STEPS[layer]}: {size} × {size}")
     _outline(zoom, (side // 2, side // 2, 1, 1), "black", label="the pixel")
     figure.legend(
         loc="outside lower center", ncols=4 if wide > 9.5 else 2, frameon=False, labelcolor=look.ink, fontsize=TEXT
@@ -455,16 +455,16 @@ def draw_psnr(history: Sequence[dict], ax: Axes, *, channel: str = "y", theme: s
     if channel not in ("y", "rgb"):
         raise InputError(f"channel is {channel!r}, expected 'y' or 'rgb'")
     _plot(history, ax, f"train_psnr_{channel}", look.orange, "train")
-    values = _plot(history, ax, f"test_psnr_{channel}", look.blue, "test")
+    values = _plot(history, ax, f"validation_psnr_{channel}", look.blue, "test")
     if values:
         ax.lines[-1].set_label(f"test, best {max(values):.2f} dB")
     # The two sets differ in what bicubic leaves to do: each curve has its own line to pass.
     bicubic = []
-    for part, colour in (("train", look.orange), ("test", look.blue)):
+    for part, color in (("train", look.orange), ("test", look.blue)):
         name = f"{part}_bicubic_psnr_{channel}"
         if known := [record[name] for record in history if record.get(name) is not None]:
             bicubic.append(known[-1])
-            ax.axhline(known[-1], color=colour, lw=1.4, ls=(0, (5, 3)), label=f"bicubic, {part}, {known[-1]:.2f} dB")
+            ax.axhline(known[-1], color=color, lw=1.4, ls=(0, (5, 3)), label=f"bicubic, {part}, {known[-1]:.2f} dB")
     heading = f"PSNR ({'Y' if channel == 'y' else 'RGB'}), dB"
     if bicubic and (start := ax.dataLim.y0) < min(bicubic) - 10:
         # From torch's initialisation the first steps would press everything that matters into a line.
@@ -476,7 +476,9 @@ def draw_psnr(history: Sequence[dict], ax: Axes, *, channel: str = "y", theme: s
 def draw_loss(history: Sequence[dict], ax: Axes, *, theme: str = "light") -> None:
     """Mean squared error over the steps, on a logarithmic axis."""
     look = _theme(theme)
-    values = _plot(history, ax, "train_loss", look.orange, "train") + _plot(history, ax, "test_loss", look.blue, "test")
+    values = _plot(history, ax, "train_loss", look.orange, "train") + _plot(
+        history, ax, "validation_loss", look.blue, "test"
+    )
     ax.set_yscale("log")
     decades = values and max(values) > 20 * min(values)
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)) if decades else MaxNLocator(6))
@@ -500,20 +502,20 @@ def against_time(
     lowest, highest = min(lines.values()), max(*lines.values(), *(points[-1][1] for points in curves.values()))
     low, high = lowest - 0.15 * (highest - lowest), highest + 0.1 * (highest - lowest)
     labels = [(value, f"{name}, {value:.2f}", look.muted) for name, value in lines.items()]
-    for (name, points), colour in zip(curves.items(), (look.blue, look.orange, look.green), strict=False):
-        ax.plot(*zip(*points, strict=True), color=colour, lw=2.4)
+    for (name, points), color in zip(curves.items(), (look.blue, look.orange, look.green), strict=False):
+        ax.plot(*zip(*points, strict=True), color=color, lw=2.4)
         reached = points[-1][1]
         below = " (below)" if reached < low else ""
-        labels.append((max(reached, low), f"{name}, {reached:.2f}{below}", colour))
+        labels.append((max(reached, low), f"{name}, {reached:.2f}{below}", color))
     ax.set_ylim(low, high)
     ax.set_xscale("log")
     ax.margins(x=0.02)
     for value in lines.values():
         ax.axhline(value, color=look.muted, lw=1.2, ls=(0, (5, 3)))
     place = -math.inf
-    for value, text, colour in sorted(labels):
+    for value, text, color in sorted(labels):
         place = max((value - low) / (high - low), place + 0.05)  # one line of text apart at the least
-        ax.annotate(text, (1.01, place), xycoords="axes fraction", color=colour, size=SMALL, va="center")
+        ax.annotate(text, (1.01, place), xycoords="axes fraction", color=color, size=SMALL, va="center")
     plain(ax, title or "PSNR on Y, dB", look)
     ax.set_xlabel("minutes of training", color=look.muted, size=TEXT)
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
@@ -522,11 +524,11 @@ def against_time(
     return figure
 
 
-def _plot(history: Sequence[dict], ax: Axes, name: str, colour: str, label: str) -> list[float]:
+def _plot(history: Sequence[dict], ax: Axes, name: str, color: str, label: str) -> list[float]:
     """Draw the records that have a finite value; returns these values."""
     points = [(r["step"], r[name]) for r in history if r.get(name) is not None and math.isfinite(r[name])]
     if points:
-        ax.plot(*zip(*points, strict=True), color=colour, lw=2, label=label, marker="o" if len(points) < 8 else "")
+        ax.plot(*zip(*points, strict=True), color=color, lw=2, label=label, marker="o" if len(points) < 8 else "")
     return [value for _, value in points]
 
 
@@ -545,11 +547,11 @@ def plain(ax: Axes, title: str, look: Theme) -> None:
         ax.legend(facecolor=look.ground, edgecolor="none", framealpha=0.85, labelcolor=look.ink, fontsize=TEXT)
 
 
-def _outline(ax: Axes, box: Box, colour: str, label: str = "") -> None:
+def _outline(ax: Axes, box: Box, color: str, label: str = "") -> None:
     """A box of pixels, with a white edge so that it shows on any picture."""
     top, left, height, width = box
     corner = (left - 0.5, top - 0.5)
-    outline = Rectangle(corner, width, height, fill=False, ec=colour, lw=1.8, clip_on=False, label=label)
+    outline = Rectangle(corner, width, height, fill=False, ec=color, lw=1.8, clip_on=False, label=label)
     outline.set_path_effects([withStroke(linewidth=3.6, foreground="white")])
     ax.add_patch(outline)
 

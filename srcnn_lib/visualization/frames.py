@@ -1,4 +1,4 @@
-"""Panels of a clip, frames (T, H, W, 3) uint8: coloured, enlarged, captioned, put side by side."""
+"""Panels of a clip, frames (T, H, W, 3) uint8: colored, enlarged, captioned, put side by side."""
 
 import functools
 import math
@@ -23,7 +23,7 @@ INKS = 16  # shades of a caption's letters
 
 @dataclass(frozen=True)
 class Look:
-    """Colours around the pictures of a clip, (3,) uint8 each."""
+    """Colors around the pictures of a clip, (3,) uint8 each."""
 
     ground: np.ndarray
     ink: np.ndarray
@@ -32,8 +32,8 @@ class Look:
 
 
 def _look(name: str) -> Look:
-    colours = (getattr(THEMES[name], part) for part in ("ground", "ink", "grid", "orange"))
-    return Look(*(np.round(np.array(to_rgb(colour)) * 255).astype(np.uint8) for colour in colours))
+    colors = (getattr(THEMES[name], part) for part in ("ground", "ink", "grid", "orange"))
+    return Look(*(np.round(np.array(to_rgb(color)) * 255).astype(np.uint8) for color in colors))
 
 
 # Maps have a dark zero on both grounds. Clips are dark unless told otherwise: photographs like a dark surround.
@@ -51,7 +51,7 @@ def look_of(theme: str) -> Look:
 def tint(values: Tensor, limit: float, signed: bool, root: bool = False) -> np.ndarray:
     """Maps (…) → (…, 3) uint8: dark at 0 and orange up to `limit`, and blue down to −limit where `signed`.
 
-    `root` spreads the small values: the colours run over the (signed) square root.
+    `root` spreads the small values: the colors run over the (signed) square root.
     """
     values = values / limit
     values = values.sign() * values.abs().sqrt() if root else values
@@ -141,7 +141,7 @@ def outline(frame: np.ndarray, top: int, left: int, bottom: int, right: int, loo
     """Draw a box around these rows and columns of (H, W, 3), in place: orange with an edge, to show on anything."""
     image = Image.fromarray(frame)
     draw = ImageDraw.Draw(image)
-    for grown, colour in ((2, look.ground), (1, look.mark), (0, look.mark), (-1, look.mark), (-2, look.ground)):
+    for grown, color in ((2, look.ground), (1, look.mark), (0, look.mark), (-1, look.mark), (-2, look.ground)):
         corners = (left - grown, top - grown, right - 1 + grown, bottom - 1 + grown)
-        draw.rectangle(corners, outline=tuple(colour.tolist()))
+        draw.rectangle(corners, outline=tuple(color.tolist()))
     frame[:] = np.asarray(image)

@@ -13,11 +13,11 @@ from ..data import images
 from ..data.degradation import degrade
 from ..data.download import is_address
 from ..data.images import Picture
-from ..data.regions import most_lost
-from ..data.sources import photographs
+from ..data.regions import largest_error_region
+from ..data.sources import load_photographs
 from ..errors import InputError
 from ..evaluation import quality
-from ..evaluation.sample import Scene
+from ..evaluation.sample import Sample
 from ..model import LAYERS, SRCNN
 from ..run import Run, Snapshot
 from . import activations, figures
@@ -28,13 +28,13 @@ KEPT = 512 * 2**20  # bytes of feature maps that are held
 WEAKEST = 0.02  # of the layer's range: a channel that stays below is drawn as weak as it is, not as noise
 
 
-class Lens:
+class Inspector:
     """A photograph, looked at through the networks of a run, or through the one in a file of weights.
 
         Lens("runs/first", "samples:astronaut").channel("layer_1:12", step=256)
 
     What the layers see is kept, so that the next look at it costs nothing. A step is one of `steps`, None the newest.
-    Ranges of values are those of the first and the newest snapshot together: the same colour means the same value at
+    Ranges of values are those of the first and the newest snapshot together: the same color means the same value at
     every step.
 
     Args:
@@ -57,7 +57,7 @@ class Lens:
         self._models: dict[int, SRCNN] = {}
         self._limits: dict[tuple, float] = {}
         self.picture = cropped(open_picture(picture, self.run), crop, self.model().scale)
-        self.scene = Scene(self.picture.pixels, self.model())
+        self.scene = Sample(self.picture.pixels, self.model())
 
     def model(self, step: int | None = None) -> SRCNN:
         """The network as it was after a step.
@@ -118,7 +118,7 @@ class Lens:
             self.scene.seen,
             self.map(address, step, before_relu),
             activations.kernels(self.model(step), layer)[number],
-            colours=layer == LAYERS[0],
+            colors=layer == LAYERS[0],
             limit=self.limit(address, before_relu),
             title=f"{address}, {self._name(step)}",
             report=self.reports(layer, step)[number],
@@ -177,7 +177,7 @@ def open_picture(source: Picture | str | Path, run: Run | None = None) -> Pictur
     path = Path(name)
     # What is written like a file but isn't there is missed as a file, not as a set.
     a_file = path.is_file() or (path.suffix and not path.is_dir() and not glob.has_magic(name))
-    return _opaque(images.read(name) if is_address(name) or a_file else photographs(name)[0])
+    return _opaque(images.read_image(name) if is_address(name) or a_file else load_photographs(name)[0])
 
 
 def _opaque(picture: Picture) -> Picture:
@@ -194,7 +194,7 @@ def cropped(picture: Picture, side: int, scale: float) -> Picture:
     height, width = original.shape[-2:]
     if max(height, width) <= side:
         return picture
-    top, left, tall, wide = most_lost(original, upsampled, (side, side))
+    top, left, tall, wide = largest_error_region(original, upsampled, (side, side))
     note = f"Of {width} × {height} pixels {wide} × {tall} are shown, at {left}, {top}: where bicubic loses most."
     pixels = original[:, top : top + tall, left : left + wide].clone()
     return dataclasses.replace(picture, pixels=pixels, alpha=None, notes=(*picture.notes, note))

@@ -14,9 +14,9 @@ from ..runtime.files import write_whole
 GIF_FPS = 50  # browsers show a GIF's frames of less than 2/100 s for 10/100 s
 LONGEST = 600  # seconds of a clip; of a GIF's frame, which may stand for many equal ones, the format allows 655
 FEWEST, SMALLEST = 12, 96  # frames, and pixels of the shorter side, that a budget leaves as long as it can
-MATCHED = 2**16  # colours that a palette is fitted to; where a clip has more, their lowest bits are dropped
-FREQUENT, ROUNDS = 24, 4  # colours of a palette that are kept as they are, not fitted; rounds of k-means
-APART = 32  # levels between two colours that may be mixed: beyond it the pattern would show as dots
+MATCHED = 2**16  # colors that a palette is fitted to; where a clip has more, their lowest bits are dropped
+FREQUENT, ROUNDS = 24, 4  # colors of a palette that are kept as they are, not fitted; rounds of k-means
+APART = 32  # levels between two colors that may be mixed: beyond it the pattern would show as dots
 
 
 def write_clip(
@@ -35,7 +35,7 @@ def write_clip(
         frames: (T, H, W, 3) uint8, RGB.
         fps: frames a second: 20 frames at 5 play for 4 s.
         hold: seconds that the last frame stays beyond its turn, so that the whole takes T / fps + hold.
-        max_mb: megabytes (10⁶ bytes) that the file may take. Of a GIF, first the colours are no longer mixed (see
+        max_mb: megabytes (10⁶ bytes) that the file may take. Of a GIF, first the colors are no longer mixed (see
             `indexed`), or the shades of maps become fewer. Then frames are left out, down to 12, then the picture is
             shrunk, then more frames are left out; the time stays.
         loop: how often a GIF or WebP plays; 0 for ever. An MP4 leaves that to its player.
@@ -128,8 +128,8 @@ def _plainer(encode: Callable, frames: np.ndarray) -> list[tuple[str, Callable]]
     if encode is not _write_gif:
         return []
     if len(np.unique(_packed(frames[-1]))) > 256:  # a photograph
-        return [("colours not mixed", functools.partial(_write_gif, dither=False))]
-    return [(f"{most} colours", functools.partial(_write_gif, dither=False, most=most)) for most in (96, 64)]
+        return [("colors not mixed", functools.partial(_write_gif, dither=False))]
+    return [(f"{most} colors", functools.partial(_write_gif, dither=False, most=most)) for most in (96, 64)]
 
 
 def _write_gif(
@@ -161,10 +161,10 @@ def indexed(frames: np.ndarray, dither: bool = True, most: int = 256) -> tuple[n
         dither: mix neighbours in the palette by a pattern that stands still: what does not change in the clip does not
             flicker. It takes the steps out of smooth surfaces, and costs a fifth more bytes, twice as many where
             pixels are enlarged.
-        most: colours of the palette, from 64 to 256.
+        most: colors of the palette, from 64 to 256.
 
     Returns:
-        palette (n, 3) and indices (T, H, W), both uint8; exact where the clip has no more than `most` colours.
+        palette (n, 3) and indices (T, H, W), both uint8; exact where the clip has no more than `most` colors.
     """
     found = [np.unique(_packed(frame), return_counts=True) for frame in frames]
     known, counts = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -174,11 +174,11 @@ def indexed(frames: np.ndarray, dither: bool = True, most: int = 256) -> tuple[n
         dropped += 1
         known, counts = _together(known & _kept(dropped), counts)
     levels = np.stack([known >> 16, known >> 8 & 255, known & 255], axis=1) >> dropped
-    colours = (levels * 255 / (255 >> dropped)).round().astype(np.uint8)  # (colours, 3)
-    few = len(colours) <= 256  # maps: their fewer shades are not mixed, which would cost more than it saves
-    palette = colours if len(colours) <= most else _palette(colours, counts, most)
-    nearest, other, share = _neighbours(colours, palette)
-    table = np.zeros(2**24, np.uint16)  # place among the known colours: there are no more than MATCHED
+    colors = (levels * 255 / (255 >> dropped)).round().astype(np.uint8)  # (colors, 3)
+    few = len(colors) <= 256  # maps: their fewer shades are not mixed, which would cost more than it saves
+    palette = colors if len(colors) <= most else _palette(colors, counts, most)
+    nearest, other, share = _neighbours(colors, palette)
+    table = np.zeros(2**24, np.uint16)  # place among the known colors: there are no more than MATCHED
     table[known] = np.arange(len(known))
     threshold = _pattern(*frames.shape[1:3])
     indices = []
@@ -189,10 +189,10 @@ def indexed(frames: np.ndarray, dither: bool = True, most: int = 256) -> tuple[n
     return palette, np.stack(indices)
 
 
-def _neighbours(colours: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each colour the nearest entry, one on its other side, and the share of that one in a mixture, [0, 0.5]."""
-    nearest = _nearest(colours, palette)
-    wanted, entries = colours.astype(np.float32), palette.astype(np.float32)
+def _neighbours(colors: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each color the nearest entry, one on its other side, and the share of that one in a mixture, [0, 0.5]."""
+    nearest = _nearest(colors, palette)
+    wanted, entries = colors.astype(np.float32), palette.astype(np.float32)
     other = _nearest(2 * wanted - entries[nearest], palette)
     across = entries[other] - entries[nearest]
     length = (across**2).sum(1)
@@ -217,40 +217,40 @@ def _packed(frame: np.ndarray) -> np.ndarray:
 
 
 def _kept(dropped: int) -> int:
-    """The bits of a packed colour that are left."""
+    """The bits of a packed color that are left."""
     return (255 >> dropped << dropped) * 0x010101
 
 
-def _together(colours: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Each colour once, with the sum of its counts."""
-    distinct, places = np.unique(colours, return_inverse=True)
+def _together(colors: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each color once, with the sum of its counts."""
+    distinct, places = np.unique(colors, return_inverse=True)
     return distinct, np.bincount(places, counts)
 
 
-def _palette(colours: np.ndarray, counts: np.ndarray, most: int) -> np.ndarray:
+def _palette(colors: np.ndarray, counts: np.ndarray, most: int) -> np.ndarray:
     """(n, 3) → up to (most − 1, 3): the most frequent ones, such as a caption's, the others by median cut and k-means.
 
-    The root of the counts: by area alone a bright detail, or a thin outline, would lose its colour to the sky's shades.
+    The root of the counts: by area alone a bright detail, or a thin outline, would lose its color to the sky's shades.
     """
     weights = np.sqrt(counts)
     copies = np.ceil(weights * min(1, 2**16 / weights.sum())).astype(int)
-    sample = Image.fromarray(np.repeat(colours, copies, axis=0)[None])
+    sample = Image.fromarray(np.repeat(colors, copies, axis=0)[None])
     first = sample.quantize(most - 1 - FREQUENT, Image.Quantize.MEDIANCUT).getpalette()
     palette = np.asarray(first, np.float32).reshape(-1, 3)
     for _ in range(ROUNDS):
-        nearest = _nearest(colours, palette)
+        nearest = _nearest(colors, palette)
         share = np.bincount(nearest, weights, minlength=len(palette))
         for channel in range(3):
-            mean = np.bincount(nearest, weights * colours[:, channel], minlength=len(palette)) / np.maximum(share, 1e-9)
+            mean = np.bincount(nearest, weights * colors[:, channel], minlength=len(palette)) / np.maximum(share, 1e-9)
             palette[:, channel] = np.where(share > 0, mean, palette[:, channel])
-    frequent = colours[np.argsort(counts)[-FREQUENT:]]
+    frequent = colors[np.argsort(counts)[-FREQUENT:]]
     return np.unique(np.concatenate([palette.round().astype(np.uint8), frequent]), axis=0)
 
 
-def _nearest(colours: np.ndarray, palette: np.ndarray) -> np.ndarray:
-    """The index of the nearest entry for each colour."""
+def _nearest(colors: np.ndarray, palette: np.ndarray) -> np.ndarray:
+    """The index of the nearest entry for each color."""
     entries = palette.astype(np.float32)
-    distances = (entries**2).sum(1) - 2 * colours.astype(np.float32) @ entries.T  # but for a term of the colour's own
+    distances = (entries**2).sum(1) - 2 * colors.astype(np.float32) @ entries.T  # but for a term of the color's own
     return distances.argmin(1)
 
 
@@ -268,10 +268,10 @@ def _write_mp4(path: Path, frames: np.ndarray, fps: float, hold: float, loop: in
     held = np.repeat(frames[-1:], round(hold * fps), axis=0)
     frames = np.concatenate([frames, held])
     frames = np.pad(frames, [(0, 0), (0, height % 2), (0, width % 2), (0, 0)], mode="edge")
-    # Untagged colours are guessed by size, so a large clip would come out greener than a small one.
-    colours = [f"-{name}" for name in ("colorspace", "color_primaries", "color_trc")]
+    # Untagged colors are guessed by size, so a large clip would come out greener than a small one.
+    colors = [f"-{name}" for name in ("colorspace", "color_primaries", "color_trc")]
     options = ["-crf", "17", "-movflags", "+faststart", "-vf", "scale=out_color_matrix=bt709:out_range=tv"]
-    options += [part for name in colours for part in (name, "bt709")] + ["-color_range", "tv"]
+    options += [part for name in colors for part in (name, "bt709")] + ["-color_range", "tv"]
     try:
         imageio.imwrite(
             path, frames, plugin="FFMPEG", fps=fps, codec="libx264", pixelformat="yuv420p", macro_block_size=2,

@@ -124,11 +124,13 @@ def test_the_benchmark_of_strides_scores_as_evaluate_does(channels):
 
 
 def test_quality_is_measured_on_the_way_and_the_plot_drawn(tmp_path, monkeypatch):
-    monkeypatch.setattr(benchmark, "photographs", lambda source, old=benchmark.photographs: old("samples:chelsea"))
+    monkeypatch.setattr(
+        benchmark, "load_photographs", lambda source, old=benchmark.load_photographs: old("samples:chelsea")
+    )
     monkeypatch.setattr("srcnn_lib.training.trainer.steps_in", lambda state, seconds: 3)
     lines = benchmark.benchmark_quality(
         1, out=tmp_path / "plot.svg", data=("samples:rocket",), test=("samples:coffee",), widths=(3, 2), batch=4,
-        test_patches=4,
+        validation_patches=4,
     )  # fmt: skip
     heading_is_there(lines)
     assert sum("validation" in line for line in lines) == 2

@@ -32,7 +32,7 @@ def test_it_prints_bicubic_and_srcnn_side_by_side_on_the_photograph_kept_out(sho
 def test_it_says_what_the_released_network_reaches_on_the_same_photograph(shown):
     _, printed = shown
     (line,) = (line for line in printed.splitlines() if "srcnn_y_x2.safetensors" in line)
-    photograph = sources.photographs(f"samples:{demo.KEPT_OUT}")
+    photograph = sources.load_photographs(f"samples:{demo.KEPT_OUT}")
     model = load(saved_folder() / "srcnn_y_x2.safetensors")
     scores = quality.compare(model, photograph[0].pixels, 2.0)
     assert line.startswith(f"{scores['srcnn']['psnr_y'] - scores['bicubic']['psnr_y']:+.2f} dB: ")
@@ -41,7 +41,7 @@ def test_it_says_what_the_released_network_reaches_on_the_same_photograph(shown)
 
 def test_the_photograph_kept_out_was_not_trained_on(shown):
     run = Run(shown[0] / "run")
-    assert run.config["data"]["test names"] == [demo.KEPT_OUT]
+    assert run.metadata["data"]["validation_names"] == [demo.KEPT_OUT]
 
 
 def test_it_writes_a_run_two_pictures_and_a_gif_and_says_where(shown):

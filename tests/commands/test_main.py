@@ -17,7 +17,7 @@ import pytest
 import torch
 from PIL import Image
 
-from srcnn_lib.config import Settings
+from srcnn_lib.config import TrainingConfig
 from srcnn_lib.model import SRCNN, start_from_identity
 from srcnn_lib.weights import save
 
@@ -87,19 +87,21 @@ def test_help_names_every_command():
 
 def test_every_setting_is_a_flag_of_train():
     found = srcnn("train", "--help").stdout
-    assert all(f"--{field.name.replace('_', '-')}" in found for field in dataclasses.fields(Settings))
+    assert all(f"--{field.name.replace('_', '-')}" in found for field in dataclasses.fields(TrainingConfig))
 
 
 def test_train_resume_and_use_a_run(photograph_folder, tmp_path):
-    flags = ["--data", photograph_folder, "--test", 0.25, "--channels", 1, "--filters", "5,1,3", "--widths", "8,4",
-             "--batch", 8, "--test-patches", 8, "--device", "cpu"]  # fmt: skip
+    flags = ["--data", photograph_folder, "--validation", 0.25, "--channels", 1, "--filters", "5,1,3", "--widths", "8,4",
+             "--batch-size", 8, "--validation-patches", 8, "--device", "cpu"]  # fmt: skip
     found = srcnn("train", *flags, "--steps", 6, "--out", "runs/a", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "SHA-256" in found.stdout
     assert (tmp_path / "runs/a/config.json").exists()
 
     refused(srcnn("train", *flags, "--out", "runs/a", cwd=tmp_path), "runs/a", "exists already")
-    refused(srcnn("train", "--resume", "--out", "runs/a", "--rate", 0.1, cwd=tmp_path), "rate was 0.003, now 0.1")
+    refused(
+        srcnn("train", "--resume", "--out", "runs/a", "--learning-rate", 0.1, cwd=tmp_path), "rate was 0.003, now 0.1"
+    )
 
     found = srcnn("train", "--resume", "--steps", 9, cwd=tmp_path)
     assert found.returncode == 0, found.stderr

@@ -9,7 +9,7 @@ from skimage import data as photographs
 from small_runs import small_run
 from test_main import refused, srcnn
 
-from srcnn_lib.config import Settings
+from srcnn_lib.config import TrainingConfig
 from srcnn_lib.model import SRCNN, start_from_identity
 from srcnn_lib.run import Run
 
@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
     small_run(folder / "rgb", channels=3)
     for name, pixels in PICTURES.items():
         Image.fromarray(pixels).save(folder / name)
-    tifffile.imwrite(folder / "colour16.tif", FACE.astype(np.uint16) * 257)
+    tifffile.imwrite(folder / "color16.tif", FACE.astype(np.uint16) * 257)
     (folder / "empty.png").write_bytes(b"")
     (folder / "text.png").write_bytes(b"no picture")
     return folder
@@ -55,7 +55,7 @@ def made(result, path) -> None:
 
 
 @pytest.mark.parametrize("run", ["y", "rgb"])
-@pytest.mark.parametrize("picture", [*PICTURES, "colour16.tif"])
+@pytest.mark.parametrize("picture", [*PICTURES, "color16.tif"])
 def test_every_kind_of_picture_is_shown(folder, tmp_path, run, picture):
     for what in ("reconstruction", "channel", "scan"):
         clip = tmp_path / f"{what}.gif"
@@ -76,9 +76,9 @@ def test_16_bits_and_8_are_seen_alike(folder, tmp_path):
 @pytest.mark.parametrize("name", RUNS)
 def test_every_kind_of_run_is_shown(folder, tmp_path, name):
     torch.manual_seed(0)
-    settings = Settings.of(**{"channels": 1, "widths": (6, 4), "steps": 2} | RUNS[name])
-    run = Run.create(tmp_path / "run", settings)
-    network = SRCNN(settings.channels, settings.filters, settings.widths, settings.padding_mode, settings.scale)
+    config = TrainingConfig.of(**{"channels": 1, "widths": (6, 4), "steps": 2} | RUNS[name])
+    run = Run.create(tmp_path / "run", config)
+    network = SRCNN(config.channels, config.filters, config.widths, config.padding_mode, config.scale)
     for step in range(2):
         run.write_snapshot(start_from_identity(network) if step else network, step, 0)
     for what in ("reconstruction", "channel", "kernels", "scan"):

@@ -23,7 +23,7 @@ def test_a_photograph_smaller_than_a_tile_has_no_tiles():
     assert tile_places(95, 300) == []
 
 
-def test_ten_crops_are_torchvisions_four_corners_centre_and_their_mirrors():
+def test_ten_crops_are_torchvisions_four_corners_center_and_their_mirrors():
     tile = torch.rand(1, 6, 96, 96)
     found = ten_crops(tile, 49)
     mirrored = TF.hflip(tile)

@@ -16,14 +16,14 @@ import torch
 from PIL import Image, ImageCms, ImageOps
 
 from srcnn_lib.data import color, image_decoding, images
-from srcnn_lib.data.images import Picture, read, write
+from srcnn_lib.data.images import Picture, read_image, write_image
 from srcnn_lib.errors import InputError
 
 PHOTOGRAPH = np.ascontiguousarray(skimage.data.astronaut()[60:100, 200:250])  # (40, 50, 3)
 GREY = np.ascontiguousarray(skimage.data.camera()[100:140, 200:250])  # (40, 50)
 RAMP = np.linspace(0, 255, 2000).round().astype(np.uint8).reshape(40, 50)
 DEEP = np.linspace(0, 65535, 2000).round().astype(np.uint16).reshape(40, 50)
-DEEP_COLOUR = np.stack([DEEP, DEEP.T.reshape(40, 50), DEEP[::-1]], axis=-1)
+DEEP_COLOR = np.stack([DEEP, DEEP.T.reshape(40, 50), DEEP[::-1]], axis=-1)
 
 
 def encoded(image, form="PNG", **options):
@@ -39,13 +39,13 @@ def tiff(array, **options):
     return file.getvalue()
 
 
-def png(width, height, depth, colour, rows, *chunks):
+def png(width, height, depth, color, rows, *chunks):
     """A PNG of a kind that Pillow doesn't write."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
     between = b"".join(chunk(*given) for given in chunks)
     pixels = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
     return b"\x89PNG\r\n\x1a\n" + header + between + pixels + chunk(b"IEND", b"")
@@ -100,14 +100,14 @@ def test_a_path_bytes_and_an_address_give_the_same_picture(tmp_path, web):
         (data, "picture"),
         (web.put("bird.png", data) + "?size=large", "bird.png"),
     ):
-        picture = read(source)
+        picture = read_image(source)
         assert picture.name == name
         assert picture.pixels.dtype == torch.float32
         assert picture.pixels.is_contiguous()
         assert (picture.alpha, picture.bits, picture.notes) == (None, 8, ())
         assert difference(picture.pixels, PHOTOGRAPH) == 0
         assert picture.pixels.max() <= 1
-    assert read(data, name="owl.png").name == "owl.png"
+    assert read_image(data, name="owl.png").name == "owl.png"
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_path_bytes_and_an_address_give_the_same_picture(tmp_path, web):
 )
 def test_the_name_in_an_address_can_not_lead_out_of_a_folder(monkeypatch, path, name):
     monkeypatch.setattr(images, "read_address", lambda address: encoded(GREY))
-    assert read("https://example.org" + path).name == name
+    assert read_image("https://example.org" + path).name == name
 
 
 # Reading: modes
@@ -125,7 +125,7 @@ def test_the_name_in_an_address_can_not_lead_out_of_a_folder(monkeypatch, path, 
 @pytest.mark.parametrize("mode", ["L", "1", "RGB", "P", "CMYK", "RGBX"])
 def test_each_mode_without_alpha_becomes_grey_or_rgb_as_pillow_converts_it(mode):
     image = Image.fromarray(PHOTOGRAPH).convert(mode)
-    picture = read(encoded(image, "TIFF"))
+    picture = read_image(encoded(image, "TIFF"))
     expected = np.asarray(image.convert("L" if mode in "L1" else "RGB"))
     assert picture.alpha is None
     assert len(picture.pixels) == (1 if mode in "L1" else 3)
@@ -134,38 +134,38 @@ def test_each_mode_without_alpha_becomes_grey_or_rgb_as_pillow_converts_it(mode)
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_alpha_is_kept_apart_and_the_colours_under_it_are_untouched(mode, form):
+def test_alpha_is_kept_apart_and_the_colors_under_it_are_untouched(mode, form):
     image = Image.fromarray(PHOTOGRAPH).convert(mode)
     image.putalpha(Image.fromarray(RAMP))
-    picture = read(encoded(image, form))
+    picture = read_image(encoded(image, form))
     assert difference(picture.pixels, Image.fromarray(PHOTOGRAPH).convert(mode[:-1])) == 0
     assert difference(picture.alpha, RAMP) == 0
 
 
 def test_the_transparent_value_of_a_png_becomes_alpha_in_every_kind_of_png():
-    grey = read(png(3, 1, 8, 0, [bytes([0, 128, 255])], (b"tRNS", struct.pack(">H", 128))))
+    grey = read_image(png(3, 1, 8, 0, [bytes([0, 128, 255])], (b"tRNS", struct.pack(">H", 128))))
     assert levels(grey.pixels).tolist() == [[0, 128, 255]]
     assert grey.alpha.tolist() == [[[1, 0, 1]]]
-    bilevel = read(png(8, 1, 1, 0, [b"\x0f"], (b"tRNS", struct.pack(">H", 0))))
+    bilevel = read_image(png(8, 1, 1, 0, [b"\x0f"], (b"tRNS", struct.pack(">H", 0))))
     assert bilevel.alpha.tolist() == [[[0] * 4 + [1] * 4]]
-    rgb = read(png(2, 1, 8, 2, [bytes([1, 2, 3, 4, 5, 6])], (b"tRNS", struct.pack(">3H", 4, 5, 6))))
+    rgb = read_image(png(2, 1, 8, 2, [bytes([1, 2, 3, 4, 5, 6])], (b"tRNS", struct.pack(">3H", 4, 5, 6))))
     assert levels(rgb.pixels).tolist() == [[[1, 2, 3], [4, 5, 6]]]
     assert rgb.alpha.tolist() == [[[1, 0]]]
     palette = png(2, 1, 8, 3, [bytes([0, 1])], (b"PLTE", bytes([9, 8, 7, 6, 5, 4])), (b"tRNS", bytes([255, 51])))
-    assert levels(read(palette).pixels).tolist() == [[[9, 8, 7], [6, 5, 4]]]
-    assert levels(read(palette).alpha).tolist() == [[255, 51]]
-    deep = read(png(2, 1, 16, 0, [struct.pack(">2H", 65535, 1000)], (b"tRNS", struct.pack(">H", 1000))))
+    assert levels(read_image(palette).pixels).tolist() == [[[9, 8, 7], [6, 5, 4]]]
+    assert levels(read_image(palette).alpha).tolist() == [[255, 51]]
+    deep = read_image(png(2, 1, 16, 0, [struct.pack(">2H", 65535, 1000)], (b"tRNS", struct.pack(">H", 1000))))
     assert levels(deep.pixels, 65535).tolist() == [[65535, 1000]]
     assert deep.alpha.tolist() == [[[1, 0]]]
     deep_rgb = [struct.pack(">6H", 65535, 0, 0, 1000, 2000, 3000)]
-    assert read(png(2, 1, 16, 2, deep_rgb, (b"tRNS", struct.pack(">3H", 1000, 2000, 3000)))).alpha.tolist() == [
+    assert read_image(png(2, 1, 16, 2, deep_rgb, (b"tRNS", struct.pack(">3H", 1000, 2000, 3000)))).alpha.tolist() == [
         [[1, 0]]
     ]
 
 
 def test_a_palette_with_alpha_and_the_first_frame_of_a_gif_are_read():
     frames = [Image.fromarray(PHOTOGRAPH).quantize(32), Image.fromarray(PHOTOGRAPH[::-1].copy()).quantize(32)]
-    picture = read(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    picture = read_image(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     assert difference(picture.pixels, frames[0].convert("RGB")) == 0
     assert [note for note in picture.notes if "first" in note]
 
@@ -174,7 +174,7 @@ def test_a_palette_with_alpha_and_the_first_frame_of_a_gif_are_read():
 def test_of_several_pictures_in_a_file_the_first_is_read_and_that_is_said(form):
     first, second = Image.fromarray(PHOTOGRAPH), Image.fromarray(PHOTOGRAPH[::-1].copy())
     options = {"lossless": True} if form == "WEBP" else {}
-    picture = read(encoded(first, form, save_all=True, append_images=[second], **options))
+    picture = read_image(encoded(first, form, save_all=True, append_images=[second], **options))
     assert difference(picture.pixels, PHOTOGRAPH) == 0
     assert len(picture.notes) == 1
     assert "first" in picture.notes[0]
@@ -184,7 +184,7 @@ def test_lab_becomes_srgb_with_neutral_greys():
     grey = np.zeros((1, 5, 3))
     grey[..., 0] = [0, 25, 50, 75, 100]
     lab = np.concatenate([np.rint(grey[..., :1] * 2.55), grey[..., 1:]], -1).astype(np.uint8)
-    picture = read(tiff(lab, photometric="cielab"))
+    picture = read_image(tiff(lab, photometric="cielab"))
     assert difference(picture.pixels, np.rint(skimage.color.lab2rgb(grey) * 255)) <= 2
 
 
@@ -199,7 +199,7 @@ def test_every_exif_orientation_is_turned_upright_as_pillow_does(orientation, ki
         data = tiff(PHOTOGRAPH.astype(np.uint16) * 257, photometric="rgb", extratags=[(274, 3, 1, orientation, True)])
     else:
         data = encoded(PHOTOGRAPH, kind, exif=exif, **({"quality": 100, "subsampling": 0} if kind == "JPEG" else {}))
-    assert difference(read(data).pixels, expected) <= (4 if kind == "JPEG" else 0)
+    assert difference(read_image(data).pixels, expected) <= (4 if kind == "JPEG" else 0)
 
 
 # Reading: depth
@@ -207,14 +207,14 @@ def test_every_exif_orientation_is_turned_upright_as_pillow_does(orientation, ki
 
 @pytest.mark.parametrize("data", [encoded(DEEP), tiff(DEEP), tiff(DEEP, byteorder=">"), encoded(DEEP, "TIFF")])
 def test_grey_of_16_bits_keeps_them(data):
-    picture = read(data)
+    picture = read_image(data)
     assert (picture.bits, len(picture.pixels), picture.notes) == (16, 1, ())
     assert difference(picture.pixels, DEEP, 65535) == 0
 
 
 def test_grey_of_16_bits_where_white_is_zero_is_not_read_as_a_negative():
     for order in "<>":
-        picture = read(tiff(DEEP, byteorder=order, photometric="miniswhite"))
+        picture = read_image(tiff(DEEP, byteorder=order, photometric="miniswhite"))
         assert difference(picture.pixels, 65535 - DEEP.astype(int), 65535) == 0
 
 
@@ -228,34 +228,34 @@ def test_grey_of_16_bits_where_white_is_zero_is_not_read_as_a_negative():
         {"planarconfig": "separate"},
     ],
 )
-def test_a_tiff_of_16_bit_colour_keeps_them(options):
-    array = np.moveaxis(DEEP_COLOUR, -1, 0) if "planarconfig" in options else DEEP_COLOUR
-    picture = read(tiff(array, photometric="rgb", **options))
+def test_a_tiff_of_16_bit_color_keeps_them(options):
+    array = np.moveaxis(DEEP_COLOR, -1, 0) if "planarconfig" in options else DEEP_COLOR
+    picture = read_image(tiff(array, photometric="rgb", **options))
     assert (picture.bits, picture.notes) == (16, ())
-    assert difference(picture.pixels, DEEP_COLOUR, 65535) == 0
+    assert difference(picture.pixels, DEEP_COLOR, 65535) == 0
 
 
-def test_alpha_of_16_bits_is_kept_and_colours_multiplied_by_it_are_divided():
+def test_alpha_of_16_bits_is_kept_and_colors_multiplied_by_it_are_divided():
     alpha = np.full((40, 50, 1), 32768, np.uint16)
     alpha[:, 0] = 0
-    plain = np.concatenate([DEEP_COLOUR, alpha], -1)
-    multiplied = np.concatenate([(DEEP_COLOUR * (alpha / 65535)).round().astype(np.uint16), alpha], -1)
-    picture = read(tiff(plain, photometric="rgb", extrasamples=["unassalpha"]))
-    assert difference(picture.pixels, DEEP_COLOUR, 65535) == 0
+    plain = np.concatenate([DEEP_COLOR, alpha], -1)
+    multiplied = np.concatenate([(DEEP_COLOR * (alpha / 65535)).round().astype(np.uint16), alpha], -1)
+    picture = read_image(tiff(plain, photometric="rgb", extrasamples=["unassalpha"]))
+    assert difference(picture.pixels, DEEP_COLOR, 65535) == 0
     assert difference(picture.alpha, alpha[..., 0], 65535) == 0
-    picture = read(tiff(multiplied, photometric="rgb", extrasamples=["assocalpha"]))
-    assert difference(picture.pixels[..., 1:], DEEP_COLOUR[:, 1:], 65535) <= 1
+    picture = read_image(tiff(multiplied, photometric="rgb", extrasamples=["assocalpha"]))
+    assert difference(picture.pixels[..., 1:], DEEP_COLOR[:, 1:], 65535) <= 1
     assert picture.pixels[..., 0].abs().max() == 0
 
 
-def test_a_png_of_16_bit_colour_is_read_as_8_bits_and_that_is_said():
-    rows = [row.astype(">u2").tobytes() for row in DEEP_COLOUR]
-    picture = read(png(50, 40, 16, 2, rows))
+def test_a_png_of_16_bit_color_is_read_as_8_bits_and_that_is_said():
+    rows = [row.astype(">u2").tobytes() for row in DEEP_COLOR]
+    picture = read_image(png(50, 40, 16, 2, rows))
     assert picture.bits == 8
     assert "16 bits were read as 8" in picture.notes[0]
-    assert difference(picture.pixels, DEEP_COLOUR / 257) <= 1
+    assert difference(picture.pixels, DEEP_COLOR / 257) <= 1
     with_alpha = np.stack([DEEP, DEEP[::-1]], -1)
-    picture = read(png(50, 40, 16, 4, [row.astype(">u2").tobytes() for row in with_alpha]))
+    picture = read_image(png(50, 40, 16, 4, [row.astype(">u2").tobytes() for row in with_alpha]))
     assert len(picture.pixels) == 1  # grey stays grey
     assert "16 bits were read as 8" in picture.notes[0]
     assert difference(picture.alpha, DEEP[::-1] / 257) <= 1
@@ -265,15 +265,15 @@ def test_grey_of_12_bits_reaches_white():
     tags = ((256, 2), (257, 1), (258, 12), (259, 1), (262, 1), (273, 122), (277, 1), (278, 1), (279, 3))
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     data = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + b"\xff\xf8\x00"  # 4095 and 2048
-    assert read(data).pixels.flatten().tolist() == pytest.approx([1, 2048 / 4095])
+    assert read_image(data).pixels.flatten().tolist() == pytest.approx([1, 2048 / 4095])
 
 
 @pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
-@pytest.mark.parametrize("colours", [1, 3])
-def test_floats_from_0_to_1_are_read_as_they_are(kind, colours):
-    array = (DEEP_COLOUR / 65535 if colours == 3 else DEEP / 65535).astype(kind)
-    picture = read(tiff(array, photometric="rgb" if colours == 3 else "minisblack"))
-    assert len(picture.pixels) == colours
+@pytest.mark.parametrize("colors", [1, 3])
+def test_floats_from_0_to_1_are_read_as_they_are(kind, colors):
+    array = (DEEP_COLOR / 65535 if colors == 3 else DEEP / 65535).astype(kind)
+    picture = read_image(tiff(array, photometric="rgb" if colors == 3 else "minisblack"))
+    assert len(picture.pixels) == colors
     assert difference(picture.pixels, (array.astype(float) * 65535).round(), 65535) == 0
 
 
@@ -289,18 +289,18 @@ def test_floats_from_0_to_1_are_read_as_they_are(kind, colours):
 )
 def test_numbers_that_say_no_brightness_are_refused_with_their_range(array):
     with pytest.raises(InputError, match="holds values from .* expected") as error:
-        read(tiff(array), name="depth.tif")
+        read_image(tiff(array), name="depth.tif")
     assert str(error.value).startswith("depth.tif ")
 
 
-# Reading: colour profiles
+# Reading: color profiles
 
 
 def test_a_profile_is_honoured_and_srgb_leaves_every_value_alone():
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    picture = read(encoded(PHOTOGRAPH, icc_profile=srgb))
+    picture = read_image(encoded(PHOTOGRAPH, icc_profile=srgb))
     assert difference(picture.pixels, PHOTOGRAPH) == 0
-    picture = read(encoded(PHOTOGRAPH, icc_profile=adobe_rgb()))
+    picture = read_image(encoded(PHOTOGRAPH, icc_profile=adobe_rgb()))
     assert difference(picture.pixels, PHOTOGRAPH[..., [1, 0, 2]]) <= 2
     assert picture.notes == ()
 
@@ -308,16 +308,16 @@ def test_a_profile_is_honoured_and_srgb_leaves_every_value_alone():
 def test_a_profile_leaves_alpha_and_greyness_alone():
     image = Image.fromarray(PHOTOGRAPH)
     image.putalpha(Image.fromarray(RAMP))
-    picture = read(encoded(image, icc_profile=adobe_rgb()))
+    picture = read_image(encoded(image, icc_profile=adobe_rgb()))
     assert difference(picture.alpha, RAMP) == 0
     assert difference(picture.pixels, PHOTOGRAPH[..., [1, 0, 2]]) <= 2
-    grey = read(encoded(GREY, icc_profile=adobe_rgb()))  # of a colour profile a grey picture means the grey axis
+    grey = read_image(encoded(GREY, icc_profile=adobe_rgb()))  # of a color profile a grey picture means the grey axis
     assert (len(grey.pixels), grey.notes) == (1, ())
     assert difference(grey.pixels, GREY) <= 1
 
 
 def test_a_grey_profile_is_converted_by_its_gamma():
-    picture = read(encoded(RAMP, icc_profile=grey_profile(1.0)))
+    picture = read_image(encoded(RAMP, icc_profile=grey_profile(1.0)))
     linear = RAMP / 255
     expected = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)  # IEC 61966-2-1
     assert (len(picture.pixels), picture.notes) == (1, ())
@@ -326,26 +326,26 @@ def test_a_grey_profile_is_converted_by_its_gamma():
 
 def test_16_bits_stay_where_the_profile_is_srgb_and_are_reduced_aloud_where_it_is_not():
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    picture = read(tiff(DEEP_COLOUR, photometric="rgb", iccprofile=srgb))
+    picture = read_image(tiff(DEEP_COLOR, photometric="rgb", iccprofile=srgb))
     assert (picture.bits, picture.notes) == (16, ())
-    picture = read(tiff(DEEP_COLOUR, photometric="rgb", iccprofile=adobe_rgb()))
+    picture = read_image(tiff(DEEP_COLOR, photometric="rgb", iccprofile=adobe_rgb()))
     assert picture.bits == 8
     assert "16 bits were reduced to 8" in picture.notes[0]
-    assert difference(picture.pixels, DEEP_COLOUR[..., [1, 0, 2]] / 257) <= 2
-    picture = read(encoded(DEEP, icc_profile=grey_profile(1.0)))
+    assert difference(picture.pixels, DEEP_COLOR[..., [1, 0, 2]] / 257) <= 2
+    picture = read_image(encoded(DEEP, icc_profile=grey_profile(1.0)))
     assert (picture.bits, len(picture.pixels), len(picture.notes)) == (8, 1, 1)
 
 
 def test_cmyk_of_a_jpeg_is_not_read_inverted():
     data = encoded(Image.fromarray(PHOTOGRAPH).convert("CMYK"), "JPEG", quality=100, subsampling=0)
     assert b"Adobe" in data  # whose inks are stored inverted
-    assert difference(read(data).pixels, PHOTOGRAPH) <= 6
+    assert difference(read_image(data).pixels, PHOTOGRAPH) <= 6
 
 
 @pytest.mark.parametrize("profile", [b"no profile at all", grey_profile(1.0)])
 def test_a_profile_that_can_not_be_applied_is_a_note(profile):
-    for array, options in ((PHOTOGRAPH, {}), (DEEP_COLOUR, {"photometric": "rgb"})):
-        picture = read(tiff(array, iccprofile=profile, **{"photometric": "rgb", **options}))
+    for array, options in ((PHOTOGRAPH, {}), (DEEP_COLOR, {"photometric": "rgb"})):
+        picture = read_image(tiff(array, iccprofile=profile, **{"photometric": "rgb", **options}))
         assert len(picture.notes) == 1
         assert "profile" in picture.notes[0]
         assert difference(picture.pixels, array, 255 if array.dtype == np.uint8 else 65535) == 0
@@ -353,7 +353,10 @@ def test_a_profile_that_can_not_be_applied_is_a_note(profile):
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
 def test_a_broken_orientation_is_a_note_or_nothing_and_the_picture_is_read():
-    assert difference(read(encoded(PHOTOGRAPH, exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff broken")).pixels, PHOTOGRAPH) == 0
+    assert (
+        difference(read_image(encoded(PHOTOGRAPH, exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff broken")).pixels, PHOTOGRAPH)
+        == 0
+    )
 
 
 # Reading: what can't be read
@@ -363,7 +366,7 @@ def one_line(source, match, **options):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's words on damaged tags
         with pytest.raises(InputError, match=match) as error:
-            read(source, **options)
+            read_image(source, **options)
     assert str(error.value).isprintable()
     return str(error.value)
 
@@ -413,14 +416,14 @@ def test_a_picture_that_was_cut_off_is_refused_not_half_grey(form, options, part
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
 def test_a_deep_tiff_that_was_cut_off_is_refused(part):
-    data = tiff(DEEP_COLOUR, photometric="rgb")
+    data = tiff(DEEP_COLOR, photometric="rgb")
     one_line(data[: int(len(data) * part)], "damaged or cut off|no picture")
 
 
 def test_noise_in_a_picture_is_refused_or_read_but_never_another_error():
     random = np.random.default_rng(0)
     files = [encoded(PHOTOGRAPH, form) for form in ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")]
-    files.append(tiff(DEEP_COLOUR, photometric="rgb", compression="zlib"))
+    files.append(tiff(DEEP_COLOR, photometric="rgb", compression="zlib"))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for data in files:
@@ -429,7 +432,7 @@ def test_noise_in_a_picture_is_refused_or_read_but_never_another_error():
                 for at in random.integers(0, min(len(data), 600), 6):
                     damaged[at] = random.integers(256)
                 with contextlib.suppress(InputError):
-                    picture = read(bytes(damaged), pixel_limit=10**6)
+                    picture = read_image(bytes(damaged), pixel_limit=10**6)
                     assert picture.pixels.shape[0] in (1, 3)
                     assert 0 <= picture.pixels.min() <= picture.pixels.max() <= 1
 
@@ -443,8 +446,8 @@ def test_a_picture_over_the_limit_is_refused_from_its_header_with_its_size_and_m
     message = one_line(data, "60,000 × 50,000 pixels", name="bomb.png")
     assert time.perf_counter() - began < 1
     assert "60.0 GB" in message
-    one_line(tiff(DEEP_COLOUR, photometric="rgb"), "limit is 1,999 pixels", pixel_limit=1999)
-    assert read(tiff(DEEP_COLOUR, photometric="rgb"), pixel_limit=2000).bits == 16
+    one_line(tiff(DEEP_COLOR, photometric="rgb"), "limit is 1,999 pixels", pixel_limit=1999)
+    assert read_image(tiff(DEEP_COLOR, photometric="rgb"), pixel_limit=2000).bits == 16
 
 
 @pytest.mark.parametrize(
@@ -460,7 +463,7 @@ def test_a_picture_over_the_limit_is_refused_from_its_header_with_its_size_and_m
 def test_what_the_header_announces_is_judged_before_the_picture_is_decoded(mode, form, announced):
     data, told = io.BytesIO(), []
     Image.new(mode, (4, 3)).save(data, form)
-    picture = images.read(data.getvalue(), admit=told.append)
+    picture = images.read_image(data.getvalue(), admit=told.append)
     assert told == [announced]
     assert picture.pixels.shape[1:] == announced[:2]
 
@@ -468,7 +471,7 @@ def test_what_the_header_announces_is_judged_before_the_picture_is_decoded(mode,
         raise InputError("too large")
 
     with pytest.raises(InputError, match="too large"):
-        images.read(data.getvalue()[:-4], admit=refuse)
+        images.read_image(data.getvalue()[:-4], admit=refuse)
 
 
 def test_pillows_own_limit_neither_warns_nor_refuses_and_is_as_before_afterwards(monkeypatch):
@@ -476,9 +479,9 @@ def test_pillows_own_limit_neither_warns_nor_refuses_and_is_as_before_afterwards
     picture = encoded(PHOTOGRAPH, "WEBP", lossless=True)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert difference(read(picture).pixels, PHOTOGRAPH) == 0
+        assert difference(read_image(picture).pixels, PHOTOGRAPH) == 0
         one_line(b"no picture", "no picture")
-        readers = [threading.Thread(target=lambda: [read(picture) for _ in range(20)]) for _ in range(4)]
+        readers = [threading.Thread(target=lambda: [read_image(picture) for _ in range(20)]) for _ in range(4)]
         for reader in readers:
             reader.start()
         for reader in readers:
@@ -489,7 +492,7 @@ def test_pillows_own_limit_neither_warns_nor_refuses_and_is_as_before_afterwards
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF"])
 def test_one_pixel_is_a_picture(form):
-    assert read(encoded(np.full((1, 1, 3), 200, np.uint8), form)).pixels.shape == (3, 1, 1)
+    assert read_image(encoded(np.full((1, 1, 3), 200, np.uint8), form)).pixels.shape == (3, 1, 1)
 
 
 # Writing
@@ -499,39 +502,39 @@ def test_one_pixel_is_a_picture(form):
 @pytest.mark.parametrize("array", [PHOTOGRAPH, GREY], ids=["rgb", "grey"])
 def test_lossless_formats_give_back_every_value_to_pillow_and_to_us(tmp_path, suffix, array):
     path = tmp_path / f"a{suffix}"
-    assert write(path, read(encoded(array))) == ()
+    assert write_image(path, read_image(encoded(array))) == ()
     with Image.open(path) as image:
         assert np.array_equal(np.asarray(image.convert("L" if array.ndim == 2 else "RGB")), array)
     expected = np.stack([array] * 3, -1) if suffix == ".webp" and array.ndim == 2 else array  # WebP knows no grey
-    assert difference(read(path).pixels, expected) == 0
+    assert difference(read_image(path).pixels, expected) == 0
     assert os.listdir(tmp_path) == [path.name]
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
-def test_a_jpeg_has_quality_95_and_whole_colour(tmp_path, suffix):
-    write(tmp_path / f"a{suffix}", read(encoded(PHOTOGRAPH)))
+def test_a_jpeg_has_quality_95_and_whole_color(tmp_path, suffix):
+    write_image(tmp_path / f"a{suffix}", read_image(encoded(PHOTOGRAPH)))
     with Image.open(tmp_path / f"a{suffix}") as image:
         expected = Image.open(io.BytesIO(encoded(PHOTOGRAPH, "JPEG", quality=95, subsampling=0)))
         assert image.quantization == expected.quantization
         assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3
         assert np.abs(np.asarray(image).astype(int) - PHOTOGRAPH).mean() < 3
-    write(tmp_path / "grey.jpg", read(encoded(GREY)))
+    write_image(tmp_path / "grey.jpg", read_image(encoded(GREY)))
     assert Image.open(tmp_path / "grey.jpg").mode == "L"
 
 
 def test_values_are_rounded_to_the_nearest_and_clamped(tmp_path):
     values = torch.tensor([-3, 0.4 / 255, 0.6 / 255, 100.4 / 255, 100.6 / 255, 254.6 / 255, 1.7])
     for kind in (torch.float32, torch.float64):
-        write(tmp_path / "a.png", values.reshape(1, 1, -1).to(kind).requires_grad_())
+        write_image(tmp_path / "a.png", values.reshape(1, 1, -1).to(kind).requires_grad_())
         assert np.asarray(Image.open(tmp_path / "a.png")).tolist() == [[0, 0, 1, 100, 101, 255, 255]]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff", ".webp"])
 @pytest.mark.parametrize("array", [PHOTOGRAPH, GREY], ids=["rgb", "grey"])
-def test_alpha_and_the_colour_under_it_are_written_where_the_format_can(tmp_path, suffix, array):
+def test_alpha_and_the_color_under_it_are_written_where_the_format_can(tmp_path, suffix, array):
     image = Image.fromarray(array)
     image.putalpha(Image.fromarray(RAMP))
-    assert write(tmp_path / f"a{suffix}", read(encoded(image))) == ()
+    assert write_image(tmp_path / f"a{suffix}", read_image(encoded(image))) == ()
     with Image.open(tmp_path / f"a{suffix}") as written:
         assert np.array_equal(np.asarray(written.convert("RGBA")), np.asarray(image.convert("RGBA")))
 
@@ -540,7 +543,7 @@ def test_alpha_and_the_colour_under_it_are_written_where_the_format_can(tmp_path
 def test_alpha_is_laid_on_white_where_the_format_has_none(tmp_path, suffix):
     image = Image.fromarray(PHOTOGRAPH)
     image.putalpha(Image.fromarray(RAMP))
-    (note,) = write(tmp_path / f"a{suffix}", read(encoded(image)))
+    (note,) = write_image(tmp_path / f"a{suffix}", read_image(encoded(image)))
     assert "laid on white" in note
     white = Image.new("RGBA", image.size, "white")
     expected = np.asarray(Image.alpha_composite(white, image).convert("RGB")).astype(int)
@@ -552,22 +555,22 @@ def test_alpha_is_laid_on_white_where_the_format_has_none(tmp_path, suffix):
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("alpha", [False, True])
 def test_16_bits_are_written_where_the_format_can_and_reduced_aloud_where_it_can_not(tmp_path, suffix, channels, alpha):
-    deep = DEEP_COLOUR[..., :channels]
+    deep = DEEP_COLOR[..., :channels]
     planes = torch.from_numpy(deep.astype(np.float32) / 65535).permute(2, 0, 1)
     path = tmp_path / f"a{suffix}"
-    notes = write(path, Picture(planes, planes[:1] * 0 + 1 if alpha else None, bits=16))
+    notes = write_image(path, Picture(planes, planes[:1] * 0 + 1 if alpha else None, bits=16))
     if suffix in (".tif", ".tiff") or (suffix == ".png" and channels == 1 and not alpha):
         assert notes == ()
         written = tifffile.imread(path) if "tif" in suffix else np.asarray(Image.open(path))
         assert written.dtype == np.uint16
         assert np.array_equal(np.atleast_3d(written)[..., :channels], deep)
-        again = read(path)
+        again = read_image(path)
         assert (again.bits, again.alpha is not None) == (16, alpha)
         assert difference(again.pixels, deep.squeeze(), 65535) == 0
     else:
         assert "16 bits were written as 8" in notes[-1]
         assert len(notes) == 1 + (alpha and suffix in (".jpg", ".jpeg", ".bmp"))
-        assert read(path).bits == 8
+        assert read_image(path).bits == 8
 
 
 @pytest.mark.parametrize(
@@ -584,31 +587,31 @@ def test_16_bits_are_written_where_the_format_can_and_reduced_aloud_where_it_can
 )
 def test_what_can_not_be_written_is_one_line_before_anything_is_written(tmp_path, name, size, match):
     with pytest.raises(InputError, match=match) as error:
-        write(tmp_path / name, torch.zeros(1, *size))
+        write_image(tmp_path / name, torch.zeros(1, *size))
     assert str(error.value).isprintable()
     assert not os.listdir(tmp_path)
 
 
 def test_a_bmp_of_more_than_4_gb_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"ends at 4\.3 GB; write \.png"):
-        write(tmp_path / "a.bmp", torch.zeros(1, 1, 1).expand(3, 40_000, 40_000))
+        write_image(tmp_path / "a.bmp", torch.zeros(1, 1, 1).expand(3, 40_000, 40_000))
     assert not os.listdir(tmp_path)
 
 
 def test_the_longest_sides_that_are_allowed_are_written(tmp_path):
-    write(tmp_path / "a.jpg", torch.zeros(1, 1, 65_500))
-    write(tmp_path / "a.webp", torch.zeros(3, 16_383, 1))
-    assert read(tmp_path / "a.jpg").pixels.shape == (1, 1, 65_500)
-    assert read(tmp_path / "a.webp").pixels.shape == (3, 16_383, 1)
+    write_image(tmp_path / "a.jpg", torch.zeros(1, 1, 65_500))
+    write_image(tmp_path / "a.webp", torch.zeros(3, 16_383, 1))
+    assert read_image(tmp_path / "a.jpg").pixels.shape == (1, 1, 65_500)
+    assert read_image(tmp_path / "a.webp").pixels.shape == (3, 16_383, 1)
 
 
 @pytest.mark.parametrize("shape", [(4, 4), (2, 4, 4), (4, 4, 4), (1, 3, 4, 4), (3, 0, 4)])
 def test_a_tensor_of_another_shape_is_refused(tmp_path, shape):
     with pytest.raises(ValueError, match="expected"):
-        write(tmp_path / "a.png", torch.zeros(shape))
+        write_image(tmp_path / "a.png", torch.zeros(shape))
 
 
-# Colour
+# Color
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
@@ -650,7 +653,7 @@ def test_a_grey_image_is_its_own_luminance():
     assert color.luminance(image) is image
 
 
-def test_colour_of_another_number_of_channels_is_refused():
+def test_color_of_another_number_of_channels_is_refused():
     for function in (color.rgb_to_ycbcr, color.ycbcr_to_rgb, color.luminance):
         with pytest.raises(ValueError, match="expected"):
             function(torch.zeros(4, 8, 8))

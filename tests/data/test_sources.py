@@ -21,7 +21,7 @@ from PIL import Image
 from torchvision.datasets import STL10
 
 from srcnn_lib.data import download, named_sets, sources
-from srcnn_lib.data.sources import photographs, split
+from srcnn_lib.data.sources import load_photographs, split_photographs
 from srcnn_lib.errors import InputError
 from srcnn_lib.runtime import files
 
@@ -110,9 +110,9 @@ def assert_one_line(error) -> str:
 # Samples
 
 
-def test_samples_are_colour_photographs_with_credit_and_licence_and_need_no_network(monkeypatch):
+def test_samples_are_color_photographs_with_credit_and_licence_and_need_no_network(monkeypatch):
     monkeypatch.setattr(socket, "socket", full_disk)
-    samples = photographs("Samples")
+    samples = load_photographs("Samples")
     assert {"astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field"} <= set(samples.names)
     assert all(picture.pixels.shape[0] == 3 and min(picture.pixels.shape[1:]) >= 300 for picture in samples)
     assert all(sample.credit and sample.licence for sample in named_sets.SAMPLES.values())
@@ -120,14 +120,14 @@ def test_samples_are_colour_photographs_with_credit_and_licence_and_need_no_netw
 
 
 def test_one_sample_can_be_kept_out_by_its_name():
-    train, test = split(["samples"], ["samples:chelsea"], 0)
+    train, test = split_photographs(["samples"], ["samples:chelsea"], 0)
     assert test.names == ("chelsea",)
-    assert set(train.names) == set(photographs("samples").names) - {"chelsea"}
+    assert set(train.names) == set(load_photographs("samples").names) - {"chelsea"}
 
 
 def test_a_sample_that_the_installed_version_lacks_is_skipped(monkeypatch):
     monkeypatch.setitem(named_sets.SAMPLES, "zebra", named_sets.Sample("zebra.png", "nobody", "none"))
-    assert "zebra" not in photographs("samples").names
+    assert "zebra" not in load_photographs("samples").names
 
 
 # Folders, files and globs
@@ -138,10 +138,10 @@ def test_a_folder_gives_its_pictures_and_those_below_sorted_without_the_hidden_o
         tmp_path / "photos", "b.png", "a.PNG", "deep/er/c.jpg", ".hidden.png", ".git/d.png", "__MACOSX/._a.png"
     )
     (folder / "notes.txt").write_text("no picture")
-    found = photographs(str(folder))
+    found = load_photographs(str(folder))
     assert found.names == ("a.PNG", "b.png", "deep/er/c.jpg")
     np.testing.assert_array_equal(pixels(found[1]), square(0))
-    assert photographs(str(folder), limit=2).names == ("a.PNG", "b.png")
+    assert load_photographs(str(folder), limit=2).names == ("a.PNG", "b.png")
 
 
 def test_links_in_a_folder_are_followed_but_not_in_circles(tmp_path):
@@ -150,21 +150,21 @@ def test_links_in_a_folder_are_followed_but_not_in_circles(tmp_path):
     (folder / "linked").symlink_to(tmp_path / "elsewhere")
     (folder / "circle").symlink_to(folder)
     (folder / "gone.png").symlink_to(folder / "nowhere.png")
-    assert photographs(str(folder)).names == ("a.png", "linked/b.png")
+    assert load_photographs(str(folder)).names == ("a.png", "linked/b.png")
 
 
 def test_a_glob_gives_names_from_its_first_wildcard_on(tmp_path, monkeypatch):
     put(tmp_path / "photos", "a/1.png", "b/2.png", "b/3.bmp", "4.png")
-    assert photographs(f"{tmp_path}/photos/*/*.png").names == ("a/1.png", "b/2.png")
-    assert photographs(f"{tmp_path}/photos/**/*.png").names == ("4.png", "a/1.png", "b/2.png")
+    assert load_photographs(f"{tmp_path}/photos/*/*.png").names == ("a/1.png", "b/2.png")
+    assert load_photographs(f"{tmp_path}/photos/**/*.png").names == ("4.png", "a/1.png", "b/2.png")
     monkeypatch.chdir(tmp_path)
-    assert photographs("photos/b/*").names == ("2.png", "3.bmp")
-    assert photographs("./*/4.png").names == ("photos/4.png",)
+    assert load_photographs("photos/b/*").names == ("2.png", "3.bmp")
+    assert load_photographs("./*/4.png").names == ("photos/4.png",)
 
 
 def test_a_single_picture_is_a_source(tmp_path):
     put(tmp_path, "x y[1].png")
-    found = photographs(str(tmp_path / "x y[1].png"))
+    found = load_photographs(str(tmp_path / "x y[1].png"))
     assert found.names == ("x y[1].png",)
     np.testing.assert_array_equal(pixels(found[0]), square(0))
 
@@ -173,8 +173,8 @@ def test_a_folder_called_like_a_set_is_meant_only_with_a_separator(tmp_path, mon
     put(home / "Set5", "kept.png")
     put(tmp_path / "set5", "own.png")
     monkeypatch.chdir(tmp_path)
-    assert photographs("set5").names == ("kept.png",)
-    assert photographs("./set5").names == ("own.png",)
+    assert load_photographs("set5").names == ("kept.png",)
+    assert load_photographs("./set5").names == ("own.png",)
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_source_that_is_none_gets_one_line_with_the_way_out(source, message, t
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.png.txt").write_text("text")
     with pytest.raises(InputError) as error:
-        photographs(source)
+        load_photographs(source)
     assert message in assert_one_line(error)
 
 
@@ -208,32 +208,32 @@ def test_an_archive_gives_the_pictures_that_went_in(kind, tmp_path):
     path = tmp_path / f"photos.{kind}"
     members = {f"in/{number}.PNG": png(number) for number in range(3)}
     path.write_bytes(packed({**members, "in/read.me": b"text", "__MACOSX/in/._1.png": b"fork", ".x/1.png": b"?"}, kind))
-    found = photographs(str(path))
+    found = load_photographs(str(path))
     assert found.names == ("in/0.PNG", "in/1.PNG", "in/2.PNG")
     for number, picture in enumerate(found):
         np.testing.assert_array_equal(pixels(picture), square(number))
-    assert photographs(str(path), limit=1).names == ("in/0.PNG",)
+    assert load_photographs(str(path), limit=1).names == ("in/0.PNG",)
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])
 def test_a_zip_or_plain_tar_is_read_in_place(kind, tmp_path, home):
     path = tmp_path / f"photos.{kind}"
     path.write_bytes(packed({"a.png": png(0)}, kind))
-    photographs(str(path))[0]
+    load_photographs(str(path))[0]
     assert [file.name for file in tmp_path.rglob("*")] == [path.name]
 
 
 def test_a_compressed_tar_is_gone_through_once(tmp_path, home, monkeypatch):
     path = tmp_path / "photos.tar.gz"
     path.write_bytes(packed({"a.png": png(0), "notes.txt": b"text"}, "tar.gz"))
-    first = photographs(str(path))
+    first = load_photographs(str(path))
     monkeypatch.setattr(files, "write_whole", full_disk)
-    assert photographs(str(path)) == first
+    assert load_photographs(str(path)) == first
     assert len(list(home.rglob("*.tar"))) == 1
     path.write_bytes(packed({"b.png": png(1)}, "tar.gz"))
     monkeypatch.undo()
     monkeypatch.setenv("SRCNN_DATA", str(home))
-    assert photographs(str(path)).names == ("b.png",)  # another archive under the same name is noticed
+    assert load_photographs(str(path)).names == ("b.png",)  # another archive under the same name is noticed
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.xz", "tar.bz2"])
@@ -242,7 +242,7 @@ def test_a_cut_archive_is_refused_and_leaves_nothing(kind, tmp_path, home):
     whole = packed({f"{number}.png": random.Random(number).randbytes(3000) for number in range(9)}, kind)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError) as error:
-        photographs(str(path))
+        load_photographs(str(path))
     assert path.name in assert_one_line(error)
     assert not list(home.rglob("*.*"))
 
@@ -252,7 +252,7 @@ def test_a_damaged_member_of_a_zip_is_named(kind, tmp_path):
     path, data = tmp_path / "photos.zip", bytearray(packed({"a.png": png(0), "b.png": png(1)}, kind))
     data[200] ^= 255
     path.write_bytes(data)
-    found = photographs(str(path))
+    found = load_photographs(str(path))
     with pytest.raises(InputError) as error:
         found[0]
     assert "a.png" in assert_one_line(error)
@@ -262,7 +262,7 @@ def test_a_damaged_member_of_a_zip_is_named(kind, tmp_path):
 def test_a_picture_that_is_none_is_named_with_its_archive(tmp_path):
     (tmp_path / "photos.tar").write_bytes(packed({"in/a.png": b"text"}, "tar"))
     with pytest.raises(InputError) as error:
-        photographs(str(tmp_path / "photos.tar"))[0]
+        load_photographs(str(tmp_path / "photos.tar"))[0]
     assert f"in/a.png in {tmp_path / 'photos.tar'}" in assert_one_line(error)
 
 
@@ -271,14 +271,14 @@ def test_an_encrypted_zip_is_refused(tmp_path):
     data[data.index(b"PK\1\2") + 8] |= 1
     (tmp_path / "secret.zip").write_bytes(data)
     with pytest.raises(InputError, match="encrypted"):
-        photographs(str(tmp_path / "secret.zip"))
+        load_photographs(str(tmp_path / "secret.zip"))
 
 
 def test_a_member_that_claims_gigabytes_is_not_inflated(tmp_path, monkeypatch):
     (tmp_path / "bomb.zip").write_bytes(packed({"a.png": bytes(10**6)}, "zip"))
     monkeypatch.setattr(download, "PICTURE_BYTES", 10**5)
     with pytest.raises(InputError, match="longer than"):
-        photographs(str(tmp_path / "bomb.zip"))[0]
+        load_photographs(str(tmp_path / "bomb.zip"))[0]
 
 
 # Reading
@@ -287,7 +287,7 @@ def test_a_member_that_claims_gigabytes_is_not_inflated(tmp_path, monkeypatch):
 def test_photographs_are_a_sequence_that_is_sliced_selected_pickled_and_read_by_threads(tmp_path):
     path = tmp_path / "photos.zip"
     path.write_bytes(packed({f"{number}.png": png(number) for number in range(8)}, "zip"))
-    found = photographs(str(path))
+    found = load_photographs(str(path))
     assert found[2:4].names == ("2.png", "3.png")
     assert found.select([5, 0]).names == ("5.png", "0.png")
     np.testing.assert_array_equal(pixels(found.select([5, 0])[-2]), square(5))
@@ -307,16 +307,16 @@ def test_a_folder_of_the_sets_name_is_used_as_it_is_whatever_its_case(home):
     put(home / "SET5", "a.png")
     put(home / "b100", "b.png")
     put(home / "BSDS400", "c.png")
-    assert photographs("set5").names == ("a.png",)
-    assert photographs("BSD100").names == ("b.png",)
-    assert photographs("Bsds500").names == ("c.png",)
+    assert load_photographs("set5").names == ("a.png",)
+    assert load_photographs("BSD100").names == ("b.png",)
+    assert load_photographs("Bsds500").names == ("c.png",)
 
 
 def test_of_a_kept_bsds500_val_is_never_used_and_of_a_kept_div2k_no_reduced_picture(home):
     put(home / "BSDS500/BSDS500/data/images", "train/1.jpg", "test/2.jpg", "val/3.jpg")
     put(home / "DIV2K", "DIV2K_train_HR/1.png", "DIV2K_train_LR_bicubic/X2/1x2.png")
-    assert [Path(name).name for name in photographs("bsds500").names] == ["2.jpg", "1.jpg"]
-    assert photographs("div2k").names == ("DIV2K_train_HR/1.png",)
+    assert [Path(name).name for name in load_photographs("bsds500").names] == ["2.jpg", "1.jpg"]
+    assert load_photographs("div2k").names == ("DIV2K_train_HR/1.png",)
 
 
 @pytest.fixture
@@ -334,11 +334,11 @@ def set5(web, monkeypatch):
 
 def test_a_named_set_is_fetched_once_unpacked_and_kept(set5, web, home):
     seen = []
-    found = photographs("Set5", bar=lambda count, total: seen.append(count))
+    found = load_photographs("Set5", progress=lambda count, total: seen.append(count))
     assert found.names == ("baby.png", "bird.png", "head.png", "lion.png", "zoo.png")
     np.testing.assert_array_equal(pixels(found[3]), square(3))
     assert sum(seen) == (web.folder / set5).stat().st_size
-    assert photographs("SET5") == dataclasses.replace(found, source="SET5")
+    assert load_photographs("SET5") == dataclasses.replace(found, source="SET5")
     assert web.asked == ["/" + set5]
     assert sorted(path.name for path in home.iterdir()) == ["Set5"]
     assert sorted(path.name for path in (home / "Set5").iterdir()) == list(found.names)
@@ -348,10 +348,10 @@ def test_a_named_set_is_fetched_once_unpacked_and_kept(set5, web, home):
 def test_a_fetch_that_fails_leaves_nothing_and_a_second_one_works(script, set5, web, home):
     web.script(set5, script, 1)
     with pytest.raises(InputError) as error:
-        photographs("set5")
+        load_photographs("set5")
     assert str(home / "Set5") in assert_one_line(error)
     assert list(home.iterdir()) == []
-    assert len(photographs("set5")) == 5
+    assert len(load_photographs("set5")) == 5
 
 
 @pytest.mark.parametrize("moment", ["download", "unpacking", "second picture"])
@@ -368,9 +368,9 @@ def test_a_full_disk_leaves_nothing_and_a_second_fetch_works(moment, set5, home,
         else:
             patch.setattr(Path, "write_bytes", full_disk if moment == "unpacking" else write_once)
         with pytest.raises(OSError, match="No space left"):
-            photographs("set5")
+            load_photographs("set5")
     assert list(home.iterdir()) == []
-    assert len(photographs("set5")) == 5
+    assert len(load_photographs("set5")) == 5
 
 
 def test_a_set_with_a_picture_too_few_is_refused(set5, web, home):
@@ -378,7 +378,7 @@ def test_a_set_with_a_picture_too_few_is_refused(set5, web, home):
     entry = named_sets.NAMED_SETS["set5"]
     named_sets.NAMED_SETS["set5"] = dataclasses.replace(entry, archives=((web.put("four.tar.gz", archive), {}),))
     with pytest.raises(InputError, match="4 pictures.* expected 5 pictures"):
-        photographs("set5")
+        load_photographs("set5")
     assert list(home.iterdir()) == []
 
 
@@ -397,26 +397,26 @@ def test_no_member_leaves_the_folder_it_is_unpacked_into(set5, web, home, tmp_pa
     entry = named_sets.NAMED_SETS["set5"]
     address = web.put("evil.tar", archive.getvalue())
     named_sets.NAMED_SETS["set5"] = dataclasses.replace(entry, archives=((address, {}),))
-    assert photographs("set5").names == tuple(f"evil{number}.png" for number in range(1, 6))
+    assert load_photographs("set5").names == tuple(f"evil{number}.png" for number in range(1, 6))
     assert sorted(tmp_path.rglob("evil*")) == sorted((home / "Set5").iterdir())
 
 
 def test_the_validation_photographs_are_twenty_of_bsds500_and_leave_its_training(home):
     stems = named_sets.NAMED_SETS["bsds500"].validation
     put(home / "BSDS500", *(f"train/{stem}.jpg" for stem in stems), "train/1.jpg", "test/2.jpg")
-    train, test = split(["bsds500"], ["bsds500:validation"], seed=3)
+    train, test = split_photographs(["bsds500"], ["bsds500:validation"], seed=3)
     assert sorted(Path(name).stem for name in test.names) == sorted(stems)
     assert [Path(name).stem for name in train.names] == ["2", "1"]
     (home / "BSDS500" / "train" / f"{stems[0]}.jpg").unlink()
     with pytest.raises(InputError, match="19 of its 20"):
-        photographs("bsds500:validation")
+        load_photographs("bsds500:validation")
 
 
 @pytest.mark.skipif("SRCNN_DATA" not in os.environ, reason="the photographs of BSDS500, under SRCNN_DATA")
 def test_the_validation_photographs_are_those_with_the_smallest_sums(monkeypatch):
     monkeypatch.setenv("SRCNN_DATA", DATA)
     try:
-        stems = [Path(name).stem for name in photographs("bsds500").names]
+        stems = [Path(name).stem for name in load_photographs("bsds500").names]
     except InputError as error:
         pytest.skip(str(error))
     drawn = sorted(stems, key=lambda stem: hashlib.sha256(f"0\n{stem}".encode()).digest())[:20]
@@ -431,7 +431,7 @@ def test_bsds500_takes_train_and_test_of_the_repository_and_never_val(web, monke
     entry = named_sets.NAMED_SETS["bsds500"]
     entry = dataclasses.replace(entry, count=4, archives=((web.put("a04b.zip", packed(members, "zip")), {}),))
     monkeypatch.setitem(named_sets.NAMED_SETS, "bsds500", entry)
-    assert photographs("bsds500").names == ("test0.jpg", "test1.jpg", "train0.jpg", "train1.jpg")
+    assert load_photographs("bsds500").names == ("test0.jpg", "test1.jpg", "train0.jpg", "train1.jpg")
 
 
 def test_t91_takes_the_training_pictures_of_the_repository_and_counts_their_bytes(web, monkeypatch, home):
@@ -442,9 +442,9 @@ def test_t91_takes_the_training_pictures_of_the_repository_and_counts_their_byte
     entry = dataclasses.replace(named_sets.NAMED_SETS["t91"], count=3, archives=((address, {}),))
     monkeypatch.setitem(named_sets.NAMED_SETS, "t91", entry)
     with pytest.raises(InputError, match="expected 3 pictures, 16,102,570 bytes"):
-        photographs("t91")
+        load_photographs("t91")
     monkeypatch.setitem(named_sets.NAMED_SETS, "t91", dataclasses.replace(entry, size=size))
-    assert photographs("t91").names == ("t0.bmp", "t1.bmp", "t2.bmp")
+    assert load_photographs("t91").names == ("t0.bmp", "t1.bmp", "t2.bmp")
 
 
 def test_div2k_is_both_its_archives(web, monkeypatch):
@@ -454,7 +454,7 @@ def test_div2k_is_both_its_archives(web, monkeypatch):
         addresses.append((web.put(f"{name}.zip", data), {"md5": hashlib.md5(data).hexdigest()}))
     entry = dataclasses.replace(named_sets.NAMED_SETS["div2k"], count=2, archives=tuple(addresses))
     monkeypatch.setitem(named_sets.NAMED_SETS, "div2k", entry)
-    assert photographs("div2k").names == ("DIV2K_train_HR.png", "DIV2K_valid_HR.png")
+    assert load_photographs("div2k").names == ("DIV2K_train_HR.png", "DIV2K_valid_HR.png")
 
 
 @pytest.mark.parametrize(("name", "folder", "count"), [("set5", "Set5", 5), ("set14", "Set14", 14), ("t91", "T91", 91)])
@@ -463,7 +463,7 @@ def test_the_real_sets_are_complete(name, folder, count, monkeypatch):
     if not real or not (Path(real) / folder).is_dir():
         pytest.skip(f"no folder {folder} under SRCNN_DATA")
     monkeypatch.setenv("SRCNN_DATA", real)
-    found = photographs(name)
+    found = load_photographs(name)
     assert len(found) == count
     assert found[0].pixels.shape[0] == 3
 
@@ -525,7 +525,7 @@ def stl10(web, monkeypatch):
 
 def test_stl10_is_fetched_once_and_its_pictures_stand_upright(stl10, web, home, capsys):
     for part, count in COUNTS.items():
-        found = photographs(f"STL10:{part}")
+        found = load_photographs(f"STL10:{part}")
         assert len(found) == count
         assert found.names[3] == found[3].name == f"{part}-00003"
         for index, picture in enumerate(found):
@@ -533,14 +533,14 @@ def test_stl10_is_fetched_once_and_its_pictures_stand_upright(stl10, web, home, 
     assert web.asked == ["/" + stl10]
     assert not (home / "stl10" / stl10).exists()
     assert capsys.readouterr().out == ""
-    assert photographs("stl10").places == photographs("stl10:train").places
+    assert load_photographs("stl10").places == load_photographs("stl10:train").places
 
 
 def test_the_second_start_of_stl10_only_maps_its_cache(stl10, monkeypatch):
-    first = photographs("stl10")
+    first = load_photographs("stl10")
     monkeypatch.setattr(STL10, "__init__", full_disk)  # the class, which sums gigabytes, is not asked
     start = time.monotonic()
-    assert photographs("stl10") == first
+    assert load_photographs("stl10") == first
     assert time.monotonic() - start < 3
     assert pickle.loads(pickle.dumps(first)) == first
 
@@ -549,36 +549,36 @@ def test_the_second_start_of_stl10_only_maps_its_cache(stl10, monkeypatch):
 def test_a_download_of_stl10_that_fails_is_one_line_and_a_second_one_works(script, stl10, web):
     web.script(stl10, script, 1)
     with pytest.raises(InputError) as error:
-        photographs("stl10")
+        load_photographs("stl10")
     assert stl10 in assert_one_line(error)
-    assert len(photographs("stl10")) == COUNTS["train"]
+    assert len(load_photographs("stl10")) == COUNTS["train"]
 
 
 def test_half_an_archive_from_elsewhere_does_not_trip_stl10_up(stl10, web, home):
     (home / "stl10").mkdir(parents=True)
     whole = (web.folder / stl10).read_bytes()
     (home / "stl10" / stl10).write_bytes(whole[: len(whole) // 2])
-    assert len(photographs("stl10")) == COUNTS["train"]
+    assert len(load_photographs("stl10")) == COUNTS["train"]
 
 
 def test_a_full_disk_while_stl10_is_unpacked_or_cached_is_got_over(stl10, web, home, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(tarfile.TarFile, "makefile", full_disk)
         with pytest.raises(OSError, match="No space left"):
-            photographs("stl10")
+            load_photographs("stl10")
     with monkeypatch.context() as patch:
         patch.setattr(np.lib.format, "write_array_header_1_0", full_disk)
         with pytest.raises(OSError, match="No space left"):
-            photographs("stl10")
+            load_photographs("stl10")
     assert not list(home.rglob("*.npy"))
-    assert len(photographs("stl10")) == COUNTS["train"]
+    assert len(load_photographs("stl10")) == COUNTS["train"]
     assert web.asked == ["/" + stl10]
 
 
 def test_an_stl10_whose_parts_have_other_sums_is_refused(stl10, monkeypatch):
     monkeypatch.setattr(STL10, "test_list", [[name, "0" * 32] for name, _ in STL10.test_list])
     with pytest.raises(InputError) as error:
-        photographs("stl10")
+        load_photographs("stl10")
     assert "not what it should be" in assert_one_line(error)
 
 
@@ -589,7 +589,7 @@ def test_a_fraction_is_the_same_on_every_machine_wherever_the_folder_lies(tmp_pa
     names = [f"{letter}.png" for letter in "abcdefghij"]
     results = set()
     for folder in ("one", "another/place"):
-        train, test = split([str(put(tmp_path / folder, *names))], ["0.3"], seed=1)
+        train, test = split_photographs([str(put(tmp_path / folder, *names))], ["0.3"], seed=1)
         results.add((train.names, test.names))
         assert sorted(train.names + test.names) == names
     ranked = sorted(names, key=lambda name: hashlib.sha256(f"1\n{name}".encode()).hexdigest())
@@ -599,50 +599,52 @@ def test_a_fraction_is_the_same_on_every_machine_wherever_the_folder_lies(tmp_pa
 
 def test_another_seed_keeps_out_other_photographs(tmp_path):
     folder = str(put(tmp_path / "photos", *[f"{number}.png" for number in range(20)]))
-    assert len({split([folder], ["0.2"], seed)[1].names for seed in range(5)}) > 1
+    assert len({split_photographs([folder], ["0.2"], seed)[1].names for seed in range(5)}) > 1
 
 
 @pytest.mark.parametrize(("fraction", "count"), [("0.01", 1), ("0.5", 2), ("0.99", 3)])
 def test_a_fraction_is_at_least_one_photograph_and_never_all(fraction, count, tmp_path):
-    train, test = split([str(put(tmp_path / "photos", "a.png", "b.png", "c.png", "d.png"))], [fraction], 0)
+    train, test = split_photographs([str(put(tmp_path / "photos", "a.png", "b.png", "c.png", "d.png"))], [fraction], 0)
     assert (len(train), len(test)) == (4 - count, count)
 
 
 @pytest.mark.parametrize("test", [["0"], ["1"], ["-0.1"], ["nan"], ["12"], ["0.1", "0.2"], ["0.1", "samples"], []])
 def test_a_test_that_is_neither_a_fraction_nor_sources_is_refused(test):
     with pytest.raises(InputError, match="expected sources, or one fraction between 0 and 1"):
-        split(["samples"], test, 0)
+        split_photographs(["samples"], test, 0)
 
 
 def test_one_photograph_can_not_be_divided(tmp_path):
     folder = str(put(tmp_path / "photos", "a.png"))
     with pytest.raises(InputError, match="one photograph"):
-        split([folder, folder], ["0.1"], 0)
+        split_photographs([folder, folder], ["0.1"], 0)
 
 
 def test_what_is_in_the_test_is_left_out_of_the_training_whatever_it_is_called(tmp_path):
     folder = put(tmp_path / "photos", "a.png", "b.png", "c.png", "d.png")
     (tmp_path / "link.png").symlink_to(folder / "b.png")
-    train, test = split([str(folder)], [f"{folder}/a*", str(tmp_path / "link.png"), f"{folder}/../photos/c.png"], 0)
+    train, test = split_photographs(
+        [str(folder)], [f"{folder}/a*", str(tmp_path / "link.png"), f"{folder}/../photos/c.png"], 0
+    )
     assert [name.split("/")[-1] for name in train.names] == ["d.png"]
     assert len(test) == 3
     with pytest.raises(InputError, match="in the test as well"):
-        split([f"{folder}/*.png"], [str(folder)], 0)
+        split_photographs([f"{folder}/*.png"], [str(folder)], 0)
 
 
 def test_a_photograph_given_twice_counts_once(tmp_path):
     folder = put(tmp_path / "photos", "a.png", "b.png", "c.png")
-    train, test = split([str(folder), f"{folder}/*.png"], ["0.4"], 0)
+    train, test = split_photographs([str(folder), f"{folder}/*.png"], ["0.4"], 0)
     assert sorted(train.names + test.names) == ["a.png", "b.png", "c.png"]
 
 
 def test_names_stay_unique_over_several_sources(tmp_path):
     sources = [str(put(tmp_path / name, "a.png", "b.png")) for name in ("one", "two", "deep/one")]
-    train, test = split(sources[:2], ["0.5"], 0)
+    train, test = split_photographs(sources[:2], ["0.5"], 0)
     assert sorted(train.names + test.names) == ["one/a.png", "one/b.png", "two/a.png", "two/b.png"]
-    train, test = split([sources[0]], [sources[1]], 0)
+    train, test = split_photographs([sources[0]], [sources[1]], 0)
     assert (train.names, test.names) == (("one/a.png", "one/b.png"), ("two/a.png", "two/b.png"))
-    train, test = split([sources[0], sources[2]], [f"{sources[1]}/a.png"], 0)
+    train, test = split_photographs([sources[0], sources[2]], [f"{sources[1]}/a.png"], 0)
     assert train.names == ("1-one/a.png", "1-one/b.png", "2-one/a.png", "2-one/b.png")
     assert test.names == ("3-two/a.png",)
     assert (train.source, test.source) == (f"{sources[0]}, {sources[2]}", f"{sources[1]}/a.png")
@@ -650,25 +652,25 @@ def test_names_stay_unique_over_several_sources(tmp_path):
 
 def test_the_limit_is_each_sources_own(tmp_path):
     sources = [str(put(tmp_path / name, *[f"{name}{number}.png" for number in range(5)])) for name in "ab"]
-    train, test = split(sources, ["0.25"], 0, limit=2)
+    train, test = split_photographs(sources, ["0.25"], 0, limit=2)
     assert sorted(train.names + test.names) == ["a0.png", "a1.png", "b0.png", "b1.png"]
 
 
 def test_a_fraction_of_stl10_is_taken_from_its_own_test_pictures(stl10, tmp_path, monkeypatch):
-    train, test = split(["stl10"], ["0.1"], 0)
+    train, test = split_photographs(["stl10"], ["0.1"], 0)
     assert (len(train), len(test)) == (COUNTS["train"], COUNTS["test"])
     monkeypatch.setattr(sources, "STL10_TEST", 4)
-    train, test = split(["STL10", "stl10:unlabeled"], ["0.1"], 0)
+    train, test = split_photographs(["STL10", "stl10:unlabeled"], ["0.1"], 0)
     assert len(train) == COUNTS["train"] + COUNTS["unlabeled"]
     assert len(test) == 4
     assert all(name.startswith("test-") for name in test.names)
-    assert test.names != split(["stl10"], ["0.1"], 1)[1].names
+    assert test.names != split_photographs(["stl10"], ["0.1"], 1)[1].names
     folder = str(put(tmp_path / "photos", "a.png", "b.png"))
-    train, test = split(["stl10", folder], ["0.1"], 0)
+    train, test = split_photographs(["stl10", folder], ["0.1"], 0)
     assert (len(train), len(test)) == (COUNTS["train"] + 1, 4 + 1)
 
 
 def test_a_fraction_of_stl10s_test_pictures_is_a_plain_fraction(stl10):
-    train, test = split(["stl10:test"], ["0.1"], 0)
+    train, test = split_photographs(["stl10:test"], ["0.1"], 0)
     assert (len(train), len(test)) == (18, 2)
     assert not set(train.names) & set(test.names)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from srcnn_lib import load
 from srcnn_lib.commands.main import app, main
-from srcnn_lib.config import Settings
+from srcnn_lib.config import TrainingConfig
 from srcnn_lib.errors import InputError
 from srcnn_lib.evaluation import model_card
 
@@ -37,7 +37,7 @@ def test_a_released_file_and_its_card_say_the_same(run, cat, tmp_path, name):
     assert card == json.loads((tmp_path / "mine.json").read_text("utf-8"))
     assert card["sha256"] == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
     facts = load(tmp_path / name).metadata
-    for fact in ("network", "command", "settings", "steps", "results", "protocol"):
+    for fact in ("network", "command", "training_config", "steps", "results", "protocol"):
         assert facts[fact] == card[fact], fact
     assert card["steps"] == run.snapshot().step
     newest = run.model()
@@ -64,34 +64,34 @@ def test_a_pth_is_of_the_scale_that_its_card_says_and_a_card_of_another_file_say
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "config",
     [
-        Settings(),
-        Settings.of(
+        TrainingConfig(),
+        TrainingConfig.of(
             data=("t91", "bsds500"),
-            test=("bsds500:validation",),
+            validation=("bsds500:validation",),
             channels=1,
             widths=(64, 32),
             steps=24000,
-            shrink=(0.8, 0.6),
+            scale_augmentation=(0.8, 0.6),
         ),
-        Settings.of("original", data=("a folder",), rate=2e-4, deterministic=True, minutes=2.5),
+        TrainingConfig.of("original", data=("a folder",), learning_rate=2e-4, deterministic=True, minutes=2.5),
     ],
 )
-def test_the_command_of_a_card_gives_the_settings_again(settings, monkeypatch, tmp_path):
-    words = shlex.split(model_card.command_of(settings, "runs/mine"))
+def test_the_command_of_a_card_gives_the_settings_again(config, monkeypatch, tmp_path):
+    words = shlex.split(model_card.command_of(config, "runs/mine"))
     assert words[:2] == ["srcnn", "train"]
     assert words[-2:] == ["--out", "runs/mine"]
     seen = {}
 
-    def load(given, bar=None):
-        seen["settings"] = given
+    def load(given, progress=None):
+        seen["training_config"] = given
         raise InputError("far enough")
 
-    monkeypatch.setattr("srcnn_lib.data.training_data.load", load)
+    monkeypatch.setattr("srcnn_lib.data.training_data.load_training_data", load)
     monkeypatch.chdir(tmp_path)
     CliRunner().invoke(app, words[1:])
-    assert seen["settings"] == settings
+    assert seen["training_config"] == config
 
 
 def test_a_release_that_can_not_be_made_is_one_line_and_leaves_nothing(run, tmp_path, monkeypatch, capsys):

@@ -7,7 +7,7 @@ from skimage.data import chelsea
 from typer.testing import CliRunner
 
 from srcnn_lib.commands.main import app, main
-from srcnn_lib.data.sources import photographs
+from srcnn_lib.data.sources import load_photographs
 from srcnn_lib.errors import InputError
 from srcnn_lib.evaluation import published_results
 from srcnn_lib.evaluation.quality import evaluate
@@ -57,7 +57,7 @@ def test_the_rows_hold_what_evaluate_measures(tmp_path):
     Image.fromarray(chelsea()[100:148, 100:160]).save(tmp_path / "cat.png")
     found = published_results.rows(networks, [str(tmp_path / "cat.png")])
     assert [(row["scale"], row["file"]) for row in found] == [(2, "2.pth"), (3, "3.pth")]
-    pictures = photographs(str(tmp_path / "cat.png"))
+    pictures = load_photographs(str(tmp_path / "cat.png"))
     for (model, _), row in zip(networks, found, strict=True):
         expected = evaluate(model, pictures, pictures.names)
         assert row["srcnn"] == expected["srcnn"]

@@ -42,7 +42,7 @@ def test_bicubic_is_measured_as_the_papers_do_it(photograph):
     assert found["ssim_y"] == pytest.approx(ssim, abs=1e-4)
 
 
-def test_a_y_network_leaves_colour_to_bicubic(photograph):
+def test_a_y_network_leaves_color_to_bicubic(photograph):
     from srcnn_lib.data.degradation import degrade
     from srcnn_lib.metrics import psnr
 

@@ -9,7 +9,7 @@ from torchvision.transforms.v2.functional import resize
 
 from srcnn_lib.data.images import Picture
 from srcnn_lib.errors import InputError
-from srcnn_lib.inference.bands import Enlargement
+from srcnn_lib.inference.bands import BicubicEnlargement
 
 
 def _image(channels, height, width):
@@ -20,7 +20,7 @@ def _image(channels, height, width):
 @given(height=st.integers(1, 90), width=st.integers(2, 20), scale=st.floats(1.1, 8), data=st.data())
 def test_any_band_is_that_part_of_the_whole_enlargement(height, width, scale, data):
     image = _image(3, height, width)
-    enlarged = Enlargement(Picture(image), scale)
+    enlarged = BicubicEnlargement(Picture(image), scale)
     expected = resize(image, list(enlarged.size), InterpolationMode.BICUBIC, antialias=True)
     top = data.draw(st.integers(0, enlarged.size[0] - 1))
     bottom = data.draw(st.integers(top + 1, enlarged.size[0]))
@@ -32,7 +32,7 @@ def test_any_band_is_that_part_of_the_whole_enlargement(height, width, scale, da
 
 def test_the_place_of_a_band_stays_exact_far_down_a_tall_picture():
     image = _image(1, 3000, 3)
-    enlarged = Enlargement(Picture(image), 3.7)
+    enlarged = BicubicEnlargement(Picture(image), 3.7)
     expected = resize(image, list(enlarged.size), InterpolationMode.BICUBIC, antialias=True)
     for top in (0, 5000, enlarged.size[0] - 100):
         assert (enlarged.rows(top, top + 100)[0] - expected[:, top : top + 100]).abs().max() < 1e-6
@@ -41,14 +41,14 @@ def test_the_place_of_a_band_stays_exact_far_down_a_tall_picture():
 @pytest.mark.parametrize("scale", [1.3, 2])
 def test_a_band_of_a_picture_with_alpha_is_that_part_of_the_whole(scale):
     picture = Picture(_image(3, 40, 12), _image(1, 40, 12).round())
-    enlarged = Enlargement(picture, scale)
-    colour, alpha = enlarged.rows(0, enlarged.size[0])
+    enlarged = BicubicEnlargement(picture, scale)
+    color, alpha = enlarged.rows(0, enlarged.size[0])
     part, its_alpha = enlarged.rows(17, 31)
     assert (its_alpha - alpha[:, 17:31]).abs().max() < 1e-6
-    # Where hardly anything is visible, colour is a quotient of rounding errors.
-    assert ((part - colour[:, 17:31]).abs() * (its_alpha > 0.02)).max() < 1e-4
+    # Where hardly anything is visible, color is a quotient of rounding errors.
+    assert ((part - color[:, 17:31]).abs() * (its_alpha > 0.02)).max() < 1e-4
 
 
 def test_a_scale_out_of_range_is_refused():
     with pytest.raises(InputError, match=r"1\.1 to 8"):
-        Enlargement(Picture(_image(1, 4, 4)), 9)
+        BicubicEnlargement(Picture(_image(1, 4, 4)), 9)

@@ -1,4 +1,4 @@
-"""The three ways over a picture against plain loops, and pictures with alpha, grey or colour through any network."""
+"""The three ways over a picture against plain loops, and pictures with alpha, grey or color through any network."""
 
 import warnings
 
@@ -14,7 +14,7 @@ from srcnn_lib.data.degradation import resize
 from srcnn_lib.data.images import Picture
 from srcnn_lib.errors import InputError
 from srcnn_lib.inference import patches, upscaling
-from srcnn_lib.inference.bands import Enlargement
+from srcnn_lib.inference.bands import BicubicEnlargement
 from srcnn_lib.inference.patches import positions
 from srcnn_lib.inference.tiling import spans
 from srcnn_lib.inference.upscaling import apply, bands, reconstruct, upscale, upscale_picture
@@ -35,7 +35,7 @@ def _network(channels=1, filters=(9, 5, 5), padding_mode="replicate", widths=(6,
 
 
 def _identity(channels):
-    """A network that copies what it is given where that is not negative: one channel a colour, and no other."""
+    """A network that copies what it is given where that is not negative: one channel a color, and no other."""
     return start_from_identity(_network(channels, widths=(3, 3) if channels == 3 else (1, 1)))
 
 
@@ -206,7 +206,7 @@ def test_a_batch_beyond_a_gpus_memory_is_halved_for_good_and_that_is_said_once(m
     how = {"patch": 10, "stride": 9}
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("default")
-        result = reconstruct(image, model, mode, batch=16, bar=lambda *call: calls.append(call), **how)
+        result = reconstruct(image, model, mode, batch=16, progress=lambda *call: calls.append(call), **how)
     assert [str(warning.message)[:21] for warning in said] == ["the GPU has no memory"]
     assert model.asked[:3] == (16, 8, 4)
     assert set(model.asked[3:-1]) == {4}
@@ -220,7 +220,9 @@ def test_a_batch_beyond_a_gpus_memory_is_halved_for_good_and_that_is_said_once(m
 @pytest.mark.parametrize("mode", upscaling.MODES)
 def test_the_bar_runs_to_the_end(mode):
     calls = []
-    reconstruct(_image(1, 50, 70), _network(), mode, stride=9, tile=20, batch=4, bar=lambda *call: calls.append(call))
+    reconstruct(
+        _image(1, 50, 70), _network(), mode, stride=9, tile=20, batch=4, progress=lambda *call: calls.append(call)
+    )
     done, totals = zip(*calls, strict=True)
     assert len(set(totals)) == 1
     assert done[-1] == totals[0]
@@ -316,7 +318,9 @@ def test_bands_are_parts_of_what_the_network_makes_of_the_whole_enlargement(
     model, image = _network(network, (5, 3, 3)), _image(channels, 31, 12)
     expected = apply(resize(image, (62, 24)), model, mode, **how)
     ends, rows = [], []
-    for top, pixels, alpha in bands(Enlargement(Picture(image), 2), model, mode, bar=lambda *n: rows.append(n), **how):
+    for top, pixels, alpha in bands(
+        BicubicEnlargement(Picture(image), 2), model, mode, progress=lambda *n: rows.append(n), **how
+    ):
         assert (pixels - expected[:, top : top + pixels.shape[1]]).abs().max() < 1e-5
         assert alpha is None
         ends.append((top, top + pixels.shape[1]))
@@ -362,7 +366,7 @@ def test_an_opaque_picture_is_upscaled_as_one_without_alpha():
 
 @pytest.mark.parametrize("hidden", [0.0, 1.0])
 @pytest.mark.parametrize("scale", [2, 3, 4.7])
-def test_a_colour_has_no_fringe_of_what_hides_under_alpha(hidden, scale):
+def test_a_color_has_no_fringe_of_what_hides_under_alpha(hidden, scale):
     rows, columns = torch.meshgrid(torch.arange(24.0), torch.arange(24.0), indexing="ij")
     alpha = (8.5 - torch.hypot(rows - 12, columns - 12)).clamp(0, 1)[None]  # a disc with a soft edge
     orange = torch.tensor([0.9, 0.5, 0.2])[:, None, None]
@@ -376,7 +380,7 @@ def test_a_colour_has_no_fringe_of_what_hides_under_alpha(hidden, scale):
     assert not result.pixels.isnan().any()
 
 
-def test_an_invisible_picture_keeps_its_bicubic_colour_and_its_alpha_in_range():
+def test_an_invisible_picture_keeps_its_bicubic_color_and_its_alpha_in_range():
     model, pixels = _network(3), _image(3, 9, 9)
     result = upscale_picture(_picture(pixels, torch.zeros(1, 9, 9)), model)
     assert torch.equal(result.pixels, upscale(pixels, model))

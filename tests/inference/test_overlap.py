@@ -137,7 +137,7 @@ def test_the_arithmetic_is_less_than_a_tenth_of_every_patch_alone():
 
 def test_the_bar_is_told_every_block_up_to_the_last():
     told = []
-    overlapping(network(), picture(3, 35, 60), bar=lambda done, total: told.append((done, total)))
+    overlapping(network(), picture(3, 35, 60), progress=lambda done, total: told.append((done, total)))
     assert told == [(done, len(told)) for done in range(1, len(told) + 1)]
 
 

@@ -86,5 +86,5 @@ def test_the_network_itself_stays_as_it_was():
 
 def test_the_bar_runs_once_over_all_eight():
     calls = []
-    reconstruct(_image(1, 40, 40), _network(), tile=20, ensemble=True, bar=lambda *call: calls.append(call))
+    reconstruct(_image(1, 40, 40), _network(), tile=20, ensemble=True, progress=lambda *call: calls.append(call))
     assert calls == [(done, 32) for done in range(1, 33)]

@@ -10,7 +10,7 @@ from PIL import Image
 from srcnn_lib.data import images
 from srcnn_lib.errors import InputError
 from srcnn_lib.inference import passage, upscaling
-from srcnn_lib.inference.bands import Enlargement
+from srcnn_lib.inference.bands import BicubicEnlargement
 from srcnn_lib.inference.passage import Job, Passage, bytes_needed
 from srcnn_lib.inference.upscale_files import upscale_file, upscale_files
 from srcnn_lib.inference.upscaling import upscale_picture
@@ -61,13 +61,15 @@ def log(monkeypatch):
 
 
 @pytest.mark.parametrize("extension", ["png", "jpg", "tiff"])
-@pytest.mark.parametrize("kind", ["grey", "colour", "alpha", "deep"])
+@pytest.mark.parametrize("kind", ["grey", "color", "alpha", "deep"])
 def test_a_file_holds_what_the_library_makes_of_the_picture(model, tmp_path, extension, kind):
-    shape = {"grey": (40, 30), "deep": (40, 30), "colour": (40, 30, 3), "alpha": (40, 30, 4)}[kind]
+    shape = {"grey": (40, 30), "deep": (40, 30), "color": (40, 30, 3), "alpha": (40, 30, 4)}[kind]
     levels = np.random.default_rng(1).integers(0, 2**16 if kind == "deep" else 256, shape)
     Image.fromarray(levels.astype(np.uint16 if kind == "deep" else np.uint8)).save(tmp_path / "a.png")
     done = upscale_file(Job(tmp_path / "a.png", tmp_path / f"b.{extension}"), model, 1.7)
-    notes = images.write(tmp_path / f"c.{extension}", upscale_picture(images.read(tmp_path / "a.png"), model, 1.7))
+    notes = images.write_image(
+        tmp_path / f"c.{extension}", upscale_picture(images.read_image(tmp_path / "a.png"), model, 1.7)
+    )
     assert (tmp_path / f"b.{extension}").read_bytes() == (tmp_path / f"c.{extension}").read_bytes()
     assert done.notes == notes
     assert done.size[:2] == (68, 51)
@@ -76,13 +78,13 @@ def test_a_file_holds_what_the_library_makes_of_the_picture(model, tmp_path, ext
 @pytest.mark.parametrize("mode", ["whole", "non-overlapping"])
 def test_the_enlargement_is_never_in_memory_as_a_whole(model, tmp_path, monkeypatch, mode):
     Image.new("RGB", (20, 1000), (90, 120, 200)).save(tmp_path / "a.png")
-    heights, rows = [], Enlargement.rows
+    heights, rows = [], BicubicEnlargement.rows
 
     def watched(self, top, bottom):
         heights.append(bottom - top)
         return rows(self, top, bottom)
 
-    monkeypatch.setattr(Enlargement, "rows", watched)
+    monkeypatch.setattr(BicubicEnlargement, "rows", watched)
     monkeypatch.setattr(upscaling, "tile_for", lambda model: 100)
     monkeypatch.setattr("srcnn_lib.inference.upscale_files.tile_for", lambda model: 100)
     upscale_file(Job(tmp_path / "a.png", tmp_path / "b.png"), model, 2.0, mode)

@@ -13,13 +13,13 @@ import time
 
 import pytest
 
-from srcnn_lib.config import Settings
+from srcnn_lib.config import TrainingConfig
 from srcnn_lib.data import training_data
 from srcnn_lib.errors import InputError
 from srcnn_lib.notebook import mirror as mirrors
 from srcnn_lib.notebook.drive import restore
-from srcnn_lib.notebook.mirror import Mirror
-from srcnn_lib.run import Run, weights_sum
+from srcnn_lib.notebook.mirror import DriveBackup
+from srcnn_lib.run import Run, weights_digest
 from srcnn_lib.training.trainer import fit
 
 
@@ -176,7 +176,7 @@ def drive(tmp_path, monkeypatch):
 @pytest.fixture
 def run(tmp_path):
     """A run as a training leaves it, with bytes of no meaning in the place of weights, and a step in it."""
-    run = Run.create(tmp_path / "runs" / "run", Settings.of())
+    run = Run.create(tmp_path / "runs" / "run", TrainingConfig.of())
     (run.path / "probe.safetensors").write_bytes(os.urandom(500))
     (run.path / "events.out.tfevents.1.host.2.0").write_bytes(b"")
     advance(run, 0)
@@ -189,7 +189,7 @@ def mirrored(drive, run):
     with contextlib.ExitStack() as stack:
 
         def mirrored(folder=None):
-            mirror = Mirror(folder or run.path, drive.path, interval=0.0)
+            mirror = DriveBackup(folder or run.path, drive.path, interval=0.0)
             stack.callback(mirror.close, 0.5)
             return mirror
 
@@ -201,7 +201,7 @@ def advance(run, step, keep=3):
     for folder in ("snapshots", "checkpoints"):
         (run.path / folder).mkdir(exist_ok=True)
     put(run.path / "snapshots" / f"step-{step:08}-epoch-{step // 10:04}.safetensors", os.urandom(700))
-    run.write_history([{"step": past, "test_psnr_y": 30.0} for past in range(10, step + 1, 10)])
+    run.write_history([{"step": past, "validation_psnr_y": 30.0} for past in range(10, step + 1, 10)])
     with open(run.path / "events.out.tfevents.1.host.2.0", "ab") as file:
         file.write(os.urandom(100))
     put(run.path / "checkpoints" / f"step-{step:08}.pt", os.urandom(3000))
@@ -411,7 +411,7 @@ def test_failed_writes_leave_no_litter_on_a_full_drive(drive, run, mirrored):
 
 def test_a_mount_that_is_gone_from_the_start_makes_no_folder_in_its_place(run, tmp_path, monkeypatch):
     monkeypatch.setattr(mirrors, "FIRST_WAIT", 0.01)
-    mirror = Mirror(run.path, tmp_path / "MyDrive" / "srcnn_runs", interval=0.0)
+    mirror = DriveBackup(run.path, tmp_path / "MyDrive" / "srcnn_runs", interval=0.0)
     wait_for(lambda: "the mount is gone" in mirror.status)
     assert not (tmp_path / "MyDrive").exists()
     (tmp_path / "MyDrive" / "srcnn_runs").mkdir(parents=True)
@@ -501,14 +501,14 @@ def test_close_copies_what_came_before_it_without_a_push(drive, run, mirrored):
 
 def test_a_mirror_without_a_drive_does_nothing(run):
     before = contents_of(run.path)
-    mirror = Mirror(run.path, None)
+    mirror = DriveBackup(run.path, None)
     mirror.push()
     assert (mirror.status, mirror.healthy, mirror.close()) == ("Drive: off", True, True)
     assert contents_of(run.path) == before
 
 
 def test_a_run_without_a_checkpoint_is_nothing_to_copy_yet(drive, tmp_path, mirrored):
-    run = Run.create(tmp_path / "runs" / "young", Settings.of())
+    run = Run.create(tmp_path / "runs" / "young", TrainingConfig.of())
     mirror = mirrored(run.path)
     assert mirror.close()
     assert mirror.status == "Drive: nothing to copy yet"
@@ -516,7 +516,7 @@ def test_a_run_without_a_checkpoint_is_nothing_to_copy_yet(drive, tmp_path, mirr
 
 def test_a_folder_without_a_run_is_refused(drive, tmp_path):
     with pytest.raises(InputError, match="no run"):
-        Mirror(tmp_path, drive.path)
+        DriveBackup(tmp_path, drive.path)
 
 
 def test_another_run_of_the_same_name_is_left_alone(drive, run, mirrored, tmp_path):
@@ -524,7 +524,7 @@ def test_another_run_of_the_same_name_is_left_alone(drive, run, mirrored, tmp_pa
         advance(run, step)
     mirrored().close()
     first = contents_of(drive.path / "run")
-    other = Run.create(tmp_path / "elsewhere" / "run", Settings.of(seed=1))
+    other = Run.create(tmp_path / "elsewhere" / "run", TrainingConfig.of(seed=1))
     (other.path / "probe.safetensors").write_bytes(b"probe")
     advance(other, 0)
     mirror = mirrored(other.path)
@@ -673,17 +673,17 @@ def test_a_listing_that_leads_out_of_the_run_is_refused(drive, run, mirrored, tm
 
 
 def test_a_training_goes_on_in_a_new_runtime_to_the_bit(drive, photograph_folder, tmp_path):
-    settings = Settings.of(
-        data=(str(photograph_folder),), test=("0.25",), channels=1, filters=(5, 1, 3), widths=(8, 4),
-        batch=8, steps=12, warmup=4, test_patches=8, arithmetic="float32", device="cpu",
+    config = TrainingConfig.of(
+        data=(str(photograph_folder),), validation=("0.25",), channels=1, filters=(5, 1, 3), widths=(8, 4),
+        batch_size=8, steps=12, warmup=4, validation_patches=8, arithmetic="float32", device="cpu",
     )  # fmt: skip
-    data = training_data.load(settings)
-    straight = Run.create(tmp_path / "straight" / "run", settings)
-    for _ in fit(settings, straight, data):
+    data = training_data.load_training_data(config)
+    straight = Run.create(tmp_path / "straight" / "run", config)
+    for _ in fit(config, straight, data):
         pass
-    run = Run.create(tmp_path / "first" / "run", settings)
-    mirror = Mirror(run.path, drive.path, interval=0.0)
-    with contextlib.closing(fit(settings, run, data)) as records:
+    run = Run.create(tmp_path / "first" / "run", config)
+    mirror = DriveBackup(run.path, drive.path, interval=0.0)
+    with contextlib.closing(fit(config, run, data)) as records:
         for record in records:
             mirror.push()
             if record.step == 5:
@@ -692,8 +692,8 @@ def test_a_training_goes_on_in_a_new_runtime_to_the_bit(drive, photograph_folder
     assert mirror.status == "Drive: up to date (step 5)"
     shutil.rmtree(run.path)  # the runtime is gone
     run = Run(restore(drive.path, "run", tmp_path / "second"))
-    assert len(list(fit(run.settings, run, data))) == 7
-    assert weights_sum(run)[1] == weights_sum(straight)[1]
+    assert len(list(fit(run.config, run, data))) == 7
+    assert weights_digest(run)[1] == weights_digest(straight)[1]
     assert [s.step for s in run.snapshots()] == [s.step for s in straight.snapshots()]
 
 

@@ -22,7 +22,7 @@ from srcnn_lib.errors import InputError
 from srcnn_lib.notebook import explorer_views
 from srcnn_lib.notebook.explorer_views import Views
 from srcnn_lib.notebook.quickstart import run_or_practice
-from srcnn_lib.visualization.inspector import Lens, cropped, open_picture
+from srcnn_lib.visualization.inspector import Inspector, cropped, open_picture
 from srcnn_lib.weights import load, save
 
 ipywidgets = pytest.importorskip(
@@ -55,7 +55,7 @@ def pixels(widget) -> np.ndarray:
 
 
 def test_maps_are_those_of_functional_convolutions_at_every_step(run, cat):
-    lens = Lens(run, cat)
+    lens = Inspector(run, cat)
     for step in (0, 16, 0):
         weights = load(run.snapshot(step).path).state_dict()
         padded = F.pad(lens.scene.seen[None], [8] * 4, mode="replicate")
@@ -68,7 +68,7 @@ def test_maps_are_those_of_functional_convolutions_at_every_step(run, cat):
 
 
 def test_maps_are_kept_until_there_are_too_many(run, cat, monkeypatch):
-    lens, computed = Lens(run, cat), []
+    lens, computed = Inspector(run, cat), []
     original = lens.model
     monkeypatch.setattr("srcnn_lib.visualization.inspector.activations.feature_maps", counted(computed))
     for step in (0, 1, 0, 1):
@@ -88,7 +88,7 @@ def counted(calls: list):
 
 
 def test_a_range_is_one_for_all_steps_and_no_channel_is_blown_up(run, cat):
-    lens = Lens(run, cat)
+    lens = Inspector(run, cat)
     layer = lens.limit("layer_1")
     for number in range(6):
         values = torch.cat([lens.map(f"layer_1:{number}", step) for step in (0, 16)])
@@ -96,7 +96,7 @@ def test_a_range_is_one_for_all_steps_and_no_channel_is_blown_up(run, cat):
 
 
 def test_a_channel_that_is_hardly_ever_active_is_drawn_to_its_own_peak(run, cat):
-    lens = Lens(run, cat)
+    lens = Inspector(run, cat)
     for step in (0, 16):
         lens.maps("layer_1", step)
         maps = lens._maps[step]["layer_1"]
@@ -115,15 +115,15 @@ def test_transparency_is_left_out_and_that_is_said(run, cat, tmp_path):
 
 def test_a_released_file_has_one_step_and_says_its_name(run, cat, tmp_path):
     path = save(run.model(), tmp_path / "network.safetensors")
-    lens = Lens(path, cat)
+    lens = Inspector(path, cat)
     assert lens.steps == [0]
     assert "network.safetensors" in lens.sheet("layer_2").axes[0].get_title(loc="left")
     with pytest.raises(InputError, match="only runs have a probe"):
-        Lens(path, "probe:0")
+        Inspector(path, "probe:0")
 
 
 def test_every_view_is_a_figure_made_by_one_line(run, cat):
-    lens = Lens(run, cat)
+    lens = Inspector(run, cat)
     made = [lens.channel("layer_1:1"), lens.sheet("layer_2", step=4), lens.kernels(), lens.receptive_field()]
     for figure in [*made, lens.comparison(step=1)]:
         assert isinstance(figure, Figure)
@@ -154,7 +154,7 @@ def test_of_a_large_picture_the_part_is_taken_where_bicubic_loses_most():
 
 
 def test_unknown_steps_layers_and_channels_are_named_with_what_there_is(run, cat):
-    lens = Lens(run, cat)
+    lens = Inspector(run, cat)
     with pytest.raises(InputError, match="no snapshot of step 3, only of 0, 1, 2, 4, 8, 16"):
         lens.maps("layer_1", 3)
     with pytest.raises(InputError, match="expected one of layer_1, layer_2, layer_3"):
@@ -167,7 +167,7 @@ def test_unknown_steps_layers_and_channels_are_named_with_what_there_is(run, cat
 
 
 def test_the_sheet_has_a_tile_for_each_channel_and_the_mark_is_on_the_right_one(run, cat):
-    lens = Lens(run, cat)
+    lens = Inspector(run, cat)
     sheet = Views(lens).sheet("layer_1", 16)
     marked = [explorer_views.marked(sheet, 6, number) for number in range(6)]  # 3 columns, 2 rows
     height, width = sheet.shape[0] // 2, sheet.shape[1] // 3
@@ -176,13 +176,13 @@ def test_the_sheet_has_a_tile_for_each_channel_and_the_mark_is_on_the_right_one(
         assert (round(rows.mean() / height - 0.5), round(columns.mean() / width - 0.5)) == divmod(number, 3)
 
 
-def test_the_same_colour_means_the_same_value_at_every_step(run, cat):
-    lens, meant = Lens(run, cat), {}
+def test_the_same_color_means_the_same_value_at_every_step(run, cat):
+    lens, meant = Inspector(run, cat), {}
     height, width = cat.pixels.shape[1:]
     for step in STEPS:
         large = Views(lens).channel("layer_1:3", step, before_relu=True)[: 6 * height : 6, : 6 * width : 6]
-        for colour, value in zip(large.reshape(-1, 3), lens.map("layer_1:3", step, True).flatten(), strict=True):
-            meant.setdefault(tuple(colour), []).append(float(value))
+        for color, value in zip(large.reshape(-1, 3), lens.map("layer_1:3", step, True).flatten(), strict=True):
+            meant.setdefault(tuple(color), []).append(float(value))
     limit = lens.limit("layer_1:3", True)
     inside = [values for values in meant.values() if max(map(abs, values)) < 0.98 * limit]
     assert len(inside) > 30
@@ -243,7 +243,7 @@ def test_it_shows_what_the_line_of_code_would(explorer, run):
     explorer.snapshot.value, explorer.channel.value = 4, 2
     line = html.unescape(re.sub("<.*?>", "", explorer.code.value))
     assert line == f'Lens({json.dumps(str(run.path))}, "probe:0").channel("layer_1:2", step=4)'
-    assert isinstance(eval(line, {"Lens": Lens}), Figure)
+    assert isinstance(eval(line, {"Lens": Inspector}), Figure)
 
 
 def test_each_view_is_saved_under_a_name_that_says_what_it_is(explorer, tmp_path):

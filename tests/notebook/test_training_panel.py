@@ -13,12 +13,12 @@ import torch
 
 pytest.importorskip("IPython", reason="IPython is not installed: pip install .[notebook]")
 
-from srcnn_lib.config import Settings
-from srcnn_lib.data.images import write
+from srcnn_lib.config import TrainingConfig
+from srcnn_lib.data.images import write_image
 from srcnn_lib.errors import InputError
 from srcnn_lib.notebook import panel_html, training_panel
 from srcnn_lib.run import Run
-from srcnn_lib.training.control import Steering
+from srcnn_lib.training.control import TrainingControl
 from srcnn_lib.training.trainer import Record, fit
 
 RECORD = Record(30, 100, 2, torch.tensor(1e-3), 4e-4, 148.0, 72.0)
@@ -28,11 +28,11 @@ RECORD = Record(30, 100, 2, torch.tensor(1e-3), 4e-4, 148.0, 72.0)
 def run(tmp_path) -> Run:
     """A run with three epochs behind it."""
     run = Run.create(
-        tmp_path / "a <b>run", Settings.of(channels=1, widths=(4, 2), filters=(3, 1, 3), epochs=3, warmup=0)
+        tmp_path / "a <b>run", TrainingConfig.of(channels=1, widths=(4, 2), filters=(3, 1, 3), epochs=3, warmup=0)
     )
     run.write_probe(torch.rand(4, 3, 96, 96), torch.rand(4, 3, 96, 96))
     run.write_snapshot(run_model(run), 30, 3)
-    run.update_config(resolved={"steps an epoch": 10})
+    run.update_metadata(resolved={"steps_per_epoch": 10})
     run.write_history([epoch(number) for number in (1, 2, 3)])
     return run
 
@@ -40,12 +40,12 @@ def run(tmp_path) -> Run:
 def run_model(run):
     from srcnn_lib.training.trainer import new_model
 
-    return new_model(run.settings)
+    return new_model(run.config)
 
 
 def epoch(number: int, bicubic: float = 30.0) -> dict:
-    values = {"train_loss": 1e-3 / number, "train_psnr_y": 31.0 + number, "test_psnr_y": 30.5 + number}
-    return {"step": 10 * number, "epoch": number, "test_bicubic_psnr_y": bicubic, "learning_rate": 1e-3, **values}
+    values = {"train_loss": 1e-3 / number, "train_psnr_y": 31.0 + number, "validation_psnr_y": 30.5 + number}
+    return {"step": 10 * number, "epoch": number, "validation_bicubic_psnr_y": bicubic, "learning_rate": 1e-3, **values}
 
 
 class Screen:
@@ -93,9 +93,9 @@ class Balanced(html.parser.HTMLParser):
         self.text.append(data)
 
 
-def curve(svg: str, colour: str) -> list[tuple[float, float]]:
-    """The points of the curve of that colour."""
-    [path] = [path for path in ElementTree.fromstring(svg).iter() if path.get("stroke") == colour and path.get("d")]
+def curve(svg: str, color: str) -> list[tuple[float, float]]:
+    """The points of the curve of that color."""
+    [path] = [path for path in ElementTree.fromstring(svg).iter() if path.get("stroke") == color and path.get("d")]
     return [tuple(map(float, point.split())) for point in path.get("d").removeprefix("M").split("L")]
 
 
@@ -143,7 +143,7 @@ def test_durations_are_said_as_people_do(seconds, text):
 
 
 def test_the_panel_says_where_the_training_is(run):
-    shown = training_panel.Panel(run, Steering(), lambda: "Drive: off")
+    shown = training_panel.Panel(run, TrainingControl(), lambda: "Drive: off")
     shown._record, shown._state = RECORD, "Training"
     text = shown._repr_html_()
     words = " ".join(Balanced(text).text).replace("\u2009", " ")
@@ -157,7 +157,7 @@ def test_the_panel_says_where_the_training_is(run):
 
 
 def test_before_the_first_step_the_panel_has_nothing_to_show_and_says_so(tmp_path):
-    run = Run.create(tmp_path / "new", Settings())
+    run = Run.create(tmp_path / "new", TrainingConfig())
     assert "Getting ready" in " ".join(Balanced(training_panel.Panel(run)._repr_html_()).text)
 
 
@@ -201,7 +201,7 @@ def test_the_last_picture_says_how_it_ended(run, in_notebook):
 
 
 def test_a_training_with_no_step_left_shows_where_it_ended(run, in_notebook):
-    run.update_config(resolved={"steps an epoch": 10, "steps": 30})
+    run.update_metadata(resolved={"steps_per_epoch": 10, "steps": 30})
     screen = in_notebook()
     with training_panel.Panel(run):
         pass
@@ -211,7 +211,7 @@ def test_a_training_with_no_step_left_shows_where_it_ended(run, in_notebook):
 
 def test_one_stopped_before_its_first_step_says_so(tmp_path, in_notebook):
     screen = in_notebook()
-    with training_panel.Panel(Run.create(tmp_path / "new", Settings())):
+    with training_panel.Panel(Run.create(tmp_path / "new", TrainingConfig())):
         pass
     assert "Stopped before the first step" in screen.shown[-1]
 
@@ -245,7 +245,7 @@ def test_a_press_is_asked_for_often_in_a_pause_and_every_five_seconds_at_least(r
 
     monkeypatch.setattr(training_panel, "buttons", lambda press: Slow())
     monkeypatch.setattr(training_panel.time, "monotonic", lambda: clock[0])
-    with training_panel.Panel(run, Steering()) as shown:
+    with training_panel.Panel(run, TrainingControl()) as shown:
         for paused in (False, True):
             asked.clear()
             until = clock[0] + 60
@@ -286,7 +286,7 @@ def test_the_losses_curve_stays_short_and_keeps_its_mean(run, in_notebook, monke
 
 
 def test_outside_a_notebook_it_prints_a_line_an_epoch(run, capsys):
-    with training_panel.Panel(run, Steering()) as shown:
+    with training_panel.Panel(run, TrainingControl()) as shown:
         for step in range(28, 31):
             shown.show(replace(RECORD, step=step, epoch_ends=step == 30))
     [line] = capsys.readouterr().out.splitlines()
@@ -300,13 +300,13 @@ def test_a_press_from_another_thread_steers_the_training(tmp_path, in_notebook, 
     monkeypatch.setattr(training_panel, "buttons", lambda press: presses.append(press))
     (tmp_path / "photographs").mkdir()
     for number in range(3):
-        write(tmp_path / "photographs" / f"{number}.png", torch.rand(3, 40, 40))
-    settings = Settings.of(
-        data=(str(tmp_path / "photographs"),), test=("0.4",), widths=(4, 2), filters=(3, 1, 3), batch=4, steps=50
+        write_image(tmp_path / "photographs" / f"{number}.png", torch.rand(3, 40, 40))
+    config = TrainingConfig.of(
+        data=(str(tmp_path / "photographs"),), validation=("0.4",), widths=(4, 2), filters=(3, 1, 3), batch_size=4, steps=50
     )  # fmt: skip
-    run, steering, seen = Run.create(tmp_path / "run", settings), Steering(), []
-    with training_panel.Panel(run, steering) as shown:
-        for record in fit(settings, run, steering=steering):
+    run, control, seen = Run.create(tmp_path / "run", config), TrainingControl(), []
+    with training_panel.Panel(run, control) as shown:
+        for record in fit(config, run, control=control):
             shown.show(record)
             seen.append(record)
             if len(seen) in (5, 8):
@@ -319,14 +319,14 @@ def test_a_press_from_another_thread_steers_the_training(tmp_path, in_notebook, 
 
 
 def test_a_run_is_made_once_and_gone_on_with_after(tmp_path, capsys):
-    settings = Settings.of(epochs=2)
-    training_panel.open_run(tmp_path / "run", settings)
-    assert training_panel.open_run(tmp_path / "run", Settings.of(epochs=5)).settings == settings
+    config = TrainingConfig.of(epochs=2)
+    training_panel.open_run(tmp_path / "run", config)
+    assert training_panel.open_run(tmp_path / "run", TrainingConfig.of(epochs=5)).config == config
     Run(tmp_path / "run").write_checkpoint({}, 0, None, 3)  # it has begun: its end is fixed
-    assert training_panel.open_run(tmp_path / "run", Settings.of(minutes=3.0)).settings == settings
+    assert training_panel.open_run(tmp_path / "run", TrainingConfig.of(minutes=3.0)).config == config
     assert "end stays where it is" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"widths was \[128, 64\], now \[64, 32\]; give the run another name"):
-        training_panel.open_run(tmp_path / "run", Settings.of(epochs=2, widths=(64, 32)))
+        training_panel.open_run(tmp_path / "run", TrainingConfig.of(epochs=2, widths=(64, 32)))
 
 
 def test_a_kernel_without_subshells_gets_no_dead_buttons(monkeypatch):

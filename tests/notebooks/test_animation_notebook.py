@@ -12,7 +12,7 @@ from test_visualization_notebook import copy_with
 
 from srcnn_lib.run import Run
 from srcnn_lib.visualization.animation import choose
-from srcnn_lib.visualization.inspector import Lens
+from srcnn_lib.visualization.inspector import Inspector
 
 FRAMES, CROP = 5, 64
 
@@ -48,7 +48,7 @@ def clip(cell) -> tuple[np.ndarray, list[int]]:
 def test_where_no_run_is_a_short_one_is_made_from_nothing(shown, run):
     cells, folder = shown
     assert "There is no run at" in outputs(cells["pick"], "printed")
-    assert run.settings.init == "torch"
+    assert run.config.init == "torch"
     assert not (folder / "runs" / "first").exists()
     for cell in cells.values():
         assert not [output for output in cell.get("outputs", ()) if output.get("name") == "stderr"], cell.id
@@ -68,18 +68,18 @@ def test_a_clip_over_the_training_has_its_frames_which_differ_and_the_last_is_he
     assert np.ptp(frames) > 200
 
 
-def test_in_the_clip_of_channels_a_colour_means_one_value_from_the_first_frame_to_the_last(shown, run):
+def test_in_the_clip_of_channels_a_color_means_one_value_from_the_first_frame_to_the_last(shown, run):
     cells, folder = shown
     frames, _ = clip(cells["channels"])
-    lens, meant = Lens(run, folder / "cat.png", crop=CROP), {}
+    lens, meant = Inspector(run, folder / "cat.png", crop=CROP), {}
     for frame, snapshot in zip(frames, choose(run.snapshots(), FRAMES), strict=True):
         values = lens.map("layer_2:0", snapshot.step).flatten()
-        colours = frame[: 3 * CROP : 3, : 3 * CROP : 3].reshape(-1, 3)  # channel 0 stands first, 3 times as large
-        for colour, value in zip(colours, values.tolist(), strict=True):
-            meant.setdefault(tuple(colour), []).append(value)
+        colors = frame[: 3 * CROP : 3, : 3 * CROP : 3].reshape(-1, 3)  # channel 0 stands first, 3 times as large
+        for color, value in zip(colors, values.tolist(), strict=True):
+            meant.setdefault(tuple(color), []).append(value)
     largest = max(max(values) for values in meant.values())
-    brightest = max(meant, key=lambda colour: max(meant[colour]))
-    spread = [max(values) - min(values) for colour, values in meant.items() if colour != brightest]
+    brightest = max(meant, key=lambda color: max(meant[color]))
+    spread = [max(values) - min(values) for color, values in meant.items() if color != brightest]
     assert len(meant) > 5
     assert max(spread) < largest / 20
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from skimage import data as photographs
 
-from srcnn_lib.data.images import write
+from srcnn_lib.data.images import write_image
 from srcnn_lib.run import Run
 
 nbformat = pytest.importorskip("nbformat", reason="the notebook extra is not installed: pip install .[notebook,dev]")
@@ -30,7 +30,7 @@ def small_copy(folder: Path, **parameters) -> Path:
     for number, name in enumerate(("astronaut", "coffee", "chelsea", "rocket")):
         (folder / "photographs").mkdir(exist_ok=True)
         pixels = torch.from_numpy(getattr(photographs, name)()[100:200, 150:250].copy()).permute(2, 0, 1) / 255
-        write(folder / "photographs" / f"{number}.png", pixels)
+        write_image(folder / "photographs" / f"{number}.png", pixels)
     notebook = nbformat.read(NOTEBOOK, 4)
     cell = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
     values = {"data": str(folder / "photographs"), **SMALL, **parameters}
@@ -83,7 +83,7 @@ def test_the_notebook_runs_from_top_to_bottom_and_goes_on_when_run_again(tmp_pat
     history = run.history()
 
     assert "is a new run" in outputs(cells["drive"], "printed")
-    assert "3 photographs to learn from, 120 crops an epoch" in outputs(cells["photographs"], "printed")
+    assert "3 photographs to learn from, 120 crops_per_epoch" in outputs(cells["photographs"], "printed")
     shown = outputs(cells["training"], "text/html")
     for words in (
         "Finished",
@@ -91,7 +91,7 @@ def test_the_notebook_runs_from_top_to_bottom_and_goes_on_when_run_again(tmp_pat
         "Drive: off",
         "<svg",
         "SRCNN, step 6",
-        f"test {history[-1]['test_psnr_rgb']:.2f}",
+        f"test {history[-1]['validation_psnr_rgb']:.2f}",
     ):
         assert words in shown.replace("\u2009", " ")
     assert shown.count("data:image/png") == 12

@@ -14,10 +14,10 @@ from small_runs import STEPS, small_run
 from test_training_notebook import NOTEBOOK as TRAINING
 from test_training_notebook import ROOT, executed, kernel_finds_the_library, nbformat, outputs  # noqa: F401
 
-from srcnn_lib.data.images import read, write
+from srcnn_lib.data.images import read_image, write_image
 from srcnn_lib.evaluation import quality
 from srcnn_lib.visualization.activations import describe
-from srcnn_lib.visualization.inspector import Lens
+from srcnn_lib.visualization.inspector import Inspector
 
 pytest.importorskip("ipywidgets", reason="the notebook extra is not installed: pip install .[notebook]")
 NOTEBOOKS = {name: ROOT / "notebooks" / f"{name}.ipynb" for name in ("visualization", "animation")}
@@ -26,7 +26,7 @@ NOTEBOOKS = {name: ROOT / "notebooks" / f"{name}.ipynb" for name in ("visualizat
 def copy_with(name: str, folder, **parameters):
     """A notebook with other parameters, and a photograph of 112×96 pixels beside it."""
     cat = torch.from_numpy(photographs.chelsea()[60:156, 110:222].copy()).permute(2, 0, 1) / 255
-    write(folder / "cat.png", cat)
+    write_image(folder / "cat.png", cat)
     notebook = nbformat.read(NOTEBOOKS[name], 4)
     cell = next(cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", ()))
     values = {"picture": str(folder / "cat.png"), **parameters}
@@ -44,7 +44,7 @@ def picture(cell) -> np.ndarray:
 def test_the_notebook_runs_from_top_to_bottom_and_shows_what_the_library_measures(tmp_path):
     run = small_run(tmp_path / "runs" / "small")
     cells = executed(copy_with("visualization", tmp_path, run_name="small", channel=2))
-    lens = Lens(run, tmp_path / "cat.png")
+    lens = Inspector(run, tmp_path / "cat.png")
 
     for cell in cells.values():
         assert not [output for output in cell.get("outputs", ()) if output.get("name") == "stderr"], cell.id
@@ -57,7 +57,7 @@ def test_the_notebook_runs_from_top_to_bottom_and_shows_what_the_library_measure
     assert re.findall(r"(\d+) pixels", outputs(cells["receptive-field"], "printed")) == ["9", "13", "17"]
 
     table = [line.split() for line in outputs(cells["reports"], "printed").splitlines()[1:]]
-    samples = [Lens(run, f"samples:{name}").scene.seen for name in ("astronaut", "chelsea", "coffee", "rocket")]
+    samples = [Inspector(run, f"samples:{name}").scene.seen for name in ("astronaut", "chelsea", "coffee", "rocket")]
     reports = {report.channel: report for report in describe(lens.model(), samples, "layer_1")}
     assert sorted(int(line[0]) for line in table) == sorted(reports)
     for line in table:
@@ -65,7 +65,7 @@ def test_the_notebook_runs_from_top_to_bottom_and_shows_what_the_library_measure
         report = reports[int(line[0])]
         assert (edges, subject, active) == pytest.approx((report.edges, report.subject, report.active), abs=0.006)
 
-    found = quality.compare(lens.model(), read(tmp_path / "cat.png").pixels, 2.0)
+    found = quality.compare(lens.model(), read_image(tmp_path / "cat.png").pixels, 2.0)
     for method in ("bicubic", "srcnn"):
         assert f"{found[method]['psnr_y']:.2f} dB" in outputs(cells["slider"], "text/html")
 

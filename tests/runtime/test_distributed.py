@@ -12,7 +12,7 @@ import two_ranks
 from PIL import Image
 
 from srcnn_lib.errors import InputError
-from srcnn_lib.run import Run, weights_sum
+from srcnn_lib.run import Run, weights_digest
 from srcnn_lib.runtime import devices, distributed
 from srcnn_lib.training.trainer import fit
 
@@ -41,9 +41,9 @@ def found(folder):
 
 def alone(folder, photograph_folder, name, **changes):
     """The last record and the weights of the same training in one process."""
-    settings = two_ranks.settings_for(photograph_folder, **changes)
-    run = Run.create(folder / name / "alone", settings)
-    records = list(fit(settings, run))
+    config = two_ranks.config_for(photograph_folder, **changes)
+    run = Run.create(folder / name / "alone", config)
+    records = list(fit(config, run))
     return records, two_ranks.weights(run)
 
 
@@ -177,14 +177,14 @@ def test_accelerate_launch_trains_the_same_and_prints_once(folder, found, photog
     command = [*launcher, "-m", "srcnn_lib", "train", *two_ranks.flags(photograph_folder), "--out", "run"]
     launched = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert launched.returncode == 0, launched.stderr
-    assert launched.stdout.count(weights_sum(Run(folder / "even" / "run"))[1]) == 1
+    assert launched.stdout.count(weights_digest(Run(folder / "even" / "run"))[1]) == 1
     assert launched.stdout.count("SHA-256") == 1
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 @pytest.mark.parametrize("length", [0, 1, 2, 7])
 def test_shares_are_the_whole_without_an_overlap(size, length):
-    group, parts = distributed.Ranks(), []
+    group, parts = distributed.ProcessGroup(), []
     for group.rank in range(size):
         group.size = size
         parts.append(range(*group.share(10, 10 + length)))

@@ -164,7 +164,7 @@ def test_an_address_that_can_not_be_read_is_one_line(address, monkeypatch):
 
 def test_the_bar_hears_of_every_byte_and_its_own_errors_are_not_hidden(web, tmp_path):
     address, heard = web.put("a.bin", DATA), []
-    download.download(address, tmp_path / "a.bin", bar=lambda length, total: heard.append((length, total)))
+    download.download(address, tmp_path / "a.bin", progress=lambda length, total: heard.append((length, total)))
     assert sum(length for length, _ in heard) == len(DATA)
     assert {total for _, total in heard} == {len(DATA)}
 
@@ -172,7 +172,7 @@ def test_the_bar_hears_of_every_byte_and_its_own_errors_are_not_hidden(web, tmp_
         raise ValueError("a bug in the bar")
 
     with pytest.raises(ValueError, match="a bug in the bar") as error:
-        download.download(address, tmp_path / "b.bin", bar=broken)
+        download.download(address, tmp_path / "b.bin", progress=broken)
     assert type(error.value) is ValueError
     assert os.listdir(tmp_path) == ["a.bin"]
 
@@ -187,7 +187,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path, name):
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
     try:
         with pytest.raises(OSError, match="File too large"):
-            images.write(tmp_path / name, picture)
+            images.write_image(tmp_path / name, picture)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not os.listdir(tmp_path)

@@ -12,11 +12,11 @@ import torch
 from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTHING_SIZE_GUIDANCE, EventAccumulator
 
 from srcnn_lib.commands import main
-from srcnn_lib.config import Settings
+from srcnn_lib.config import TrainingConfig
 from srcnn_lib.errors import InputError
-from srcnn_lib.run import Run, weights_sum
+from srcnn_lib.run import Run, weights_digest
 from srcnn_lib.runtime.files import digest
-from srcnn_lib.training.tensorboard import Events
+from srcnn_lib.training.tensorboard import TensorBoardWriter
 
 CASES = [*killing.TIMES, *killing.PLACES]
 
@@ -50,7 +50,7 @@ def without_seconds(records: list[dict]) -> list[dict]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_weights_and_the_whole_state_are_bit_identical_to_the_uninterrupted_runs(runs, case):
-    assert weights_sum(runs[case])[1] == weights_sum(runs["whole"])[1]
+    assert weights_digest(runs[case])[1] == weights_digest(runs["whole"])[1]
     states = [runs[name].read_checkpoint()[0] for name in (case, "whole")]
     for state in states:
         state["history"] = without_seconds(state["history"])
@@ -99,21 +99,21 @@ def test_what_tensorboard_shows_has_no_gap_and_no_duplicate(runs, expected, case
 def test_event_files_of_one_second_are_read_in_their_order(tmp_path):
     """Their names begin with the second, and readers sort them: two of one second would be sorted by what follows."""
     for step in (0, 1, 2):
-        Events(tmp_path, step).close()
+        TensorBoardWriter(tmp_path, step).close()
     assert len({path.name.split(".")[3] for path in tmp_path.iterdir()}) == 3
 
 
 def test_the_layout_is_there_once_however_often_a_training_began_anew(tmp_path):
     for step in (0, 0, 0, 7, 9):
-        Events(tmp_path, step)  # never closed: its process was killed
+        TensorBoardWriter(tmp_path, step)  # never closed: its process was killed
     events = EventAccumulator(str(tmp_path), STORE_EVERYTHING_SIZE_GUIDANCE).Reload()
     assert len(events.Tensors("custom_scalars__config__")) == 1
 
 
 def test_a_training_killed_before_its_config_was_written_begins_when_it_is_to_go_on(tmp_path):
     (tmp_path / ".config-0123abcd.json").write_text("{")
-    assert main._asked_for({"steps": 7}, tmp_path, resume=True) == (Settings.of(steps=7), tmp_path)
-    assert Run.create(tmp_path, Settings()).settings == Settings()
+    assert main._asked_for({"steps": 7}, tmp_path, resume=True) == (TrainingConfig.of(steps=7), tmp_path)
+    assert Run.create(tmp_path, TrainingConfig()).config == TrainingConfig()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "photograph.png").touch()
     with pytest.raises(InputError, match="is no run"):

@@ -9,31 +9,31 @@ from PIL import Image
 from torch.nn import functional as F
 
 from srcnn_lib import metrics
-from srcnn_lib.config import Settings
+from srcnn_lib.config import TrainingConfig
 from srcnn_lib.data import training_data
 from srcnn_lib.data.augmentation import inner
 from srcnn_lib.data.color import luminance
 from srcnn_lib.data.degradation import degrade
-from srcnn_lib.data.images import read, write
+from srcnn_lib.data.images import read_image, write_image
 from srcnn_lib.errors import InputError
-from srcnn_lib.run import Run, weights_sum
-from srcnn_lib.training.control import Steering
+from srcnn_lib.run import Run, weights_digest
+from srcnn_lib.training.control import TrainingControl
 from srcnn_lib.training.trainer import State, fit, measure, new_model
 
 
 @pytest.fixture
 def small(photograph_folder):
     """Settings for a training of a second."""
-    return Settings.of(
-        data=(str(photograph_folder),), test=("0.25",), channels=1, filters=(5, 1, 3), widths=(8, 4),
-        batch=8, steps=12, warmup=4, test_patches=8, arithmetic="float32", device="cpu",
+    return TrainingConfig.of(
+        data=(str(photograph_folder),), validation=("0.25",), channels=1, filters=(5, 1, 3), widths=(8, 4),
+        batch_size=8, steps=12, warmup=4, validation_patches=8, arithmetic="float32", device="cpu",
     )  # fmt: skip
 
 
-def trained(settings, path, **changes):
-    settings = dataclasses.replace(settings, **changes)
-    run = Run.create(path, settings)
-    records = list(fit(settings, run))
+def trained(config, path, **changes):
+    config = dataclasses.replace(config, **changes)
+    run = Run.create(path, config)
+    records = list(fit(config, run))
     return run, records
 
 
@@ -53,25 +53,25 @@ def test_deterministic_is_switched_on_for_the_training_alone(small):
 
 
 def test_equal_trainings_have_files_of_equal_sums_whatever_the_runs_are_called(small, tmp_path):
-    sums = [weights_sum(trained(small, tmp_path / name, steps=3)[0])[1] for name in ("a", "b")]
+    sums = [weights_digest(trained(small, tmp_path / name, steps=3)[0])[1] for name in ("a", "b")]
     assert sums[0] == sums[1]
 
 
 def test_another_seed_gives_other_weights(small, tmp_path):
     first, _ = trained(small, tmp_path / "a")
     second, _ = trained(small, tmp_path / "b", seed=1)
-    assert weights_sum(first)[1] != weights_sum(second)[1]
+    assert weights_digest(first)[1] != weights_digest(second)[1]
 
 
 @pytest.mark.parametrize("recipe", ["best", "original"])
 @pytest.mark.parametrize("crops", ["random", "ten"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_both_recipes_learn_with_both_kinds_of_crops(photograph_folder, recipe, crops, channels):
-    settings = Settings.of(
-        recipe, data=(str(photograph_folder),), test=("0.25",), channels=channels, filters=(5, 1, 3), widths=(8, 4),
-        batch=16, steps=25, crops=crops, rate=2e-3, warmup=0, test_patches=8, device="cpu", arithmetic="float32",
+    config = TrainingConfig.of(
+        recipe, data=(str(photograph_folder),), validation=("0.25",), channels=channels, filters=(5, 1, 3), widths=(8, 4),
+        batch_size=16, steps=25, crops=crops, learning_rate=2e-3, warmup=0, validation_patches=8, device="cpu", arithmetic="float32",
     )  # fmt: skip
-    losses = [float(record.loss) for record in fit(settings)]
+    losses = [float(record.loss) for record in fit(config)]
     assert len(losses) == 25
     assert all(math.isfinite(loss) for loss in losses)
     if recipe == "original":
@@ -79,23 +79,23 @@ def test_both_recipes_learn_with_both_kinds_of_crops(photograph_folder, recipe, 
 
 
 @pytest.mark.parametrize("objective", ["mse", "rmse"])
-@pytest.mark.parametrize("centre", [0.0, 0.45])
-def test_a_step_is_adams_on_the_errors_of_the_interior(small, objective, centre):
-    """One step against a plain one written here, of a network from whose input the centre is taken."""
-    settings = dataclasses.replace(
-        small, optimiser="adam", objective=objective, ema=0.0, warmup=0, schedule="constant", centre=centre
+@pytest.mark.parametrize("center", [0.0, 0.45])
+def test_a_step_is_adams_on_the_errors_of_the_interior(small, objective, center):
+    """One step against a plain one written here, of a network from whose input the center is taken."""
+    config = dataclasses.replace(
+        small, optimizer="adam", objective=objective, ema=0.0, warmup=0, schedule="constant", center=center
     )  # fmt: skip
-    data = training_data.load(settings)
-    state = State(settings, data)
+    data = training_data.load_training_data(config)
+    state = State(config, data)
     state.steps = 1
-    torch.manual_seed(settings.seed)
-    model = new_model(settings)
+    torch.manual_seed(config.seed)
+    model = new_model(config)
     with torch.no_grad():
-        model.layer_1.bias += centre * model.layer_1.weight.sum((1, 2, 3))
+        model.layer_1.bias += center * model.layer_1.weight.sum((1, 2, 3))
     upsampled, original = data.train.batch(0, 0, 8)
     shown = state.take_step(upsampled, original)
 
-    features = F.relu(F.conv2d(upsampled - centre, model.layer_1.weight, model.layer_1.bias))
+    features = F.relu(F.conv2d(upsampled - center, model.layer_1.weight, model.layer_1.bias))
     features = F.relu(F.conv2d(features, model.layer_2.weight, model.layer_2.bias))
     differences = F.conv2d(features, model.layer_3.weight, model.layer_3.bias) - original
     assert shown.item() == pytest.approx(differences.square().mean().item(), rel=1e-4)
@@ -104,11 +104,11 @@ def test_a_step_is_adams_on_the_errors_of_the_interior(small, objective, centre)
     else:
         sum(crop.square().mean().sqrt() for crop in differences).backward()
     with torch.no_grad():
-        state.model.layer_1.bias += centre * state.model.layer_1.weight.sum((1, 2, 3))
+        state.model.layer_1.bias += center * state.model.layer_1.weight.sum((1, 2, 3))
     # The first step of Adam moves every weight by its rate against the sign of the gradient.
     for name, parameter in model.named_parameters():
-        rate = settings.rate * (settings.last_layer_rate if name.startswith("layer_3") else 1)
-        rate *= 0.1 if centre and name == "layer_1.bias" else 1
+        rate = config.learning_rate * (config.last_layer_learning_rate if name.startswith("layer_3") else 1)
+        rate *= 0.1 if center and name == "layer_1.bias" else 1
         moved = state.model.state_dict()[name] - parameter.detach()
         clear = parameter.grad.abs() > 1e-5
         assert clear.any()
@@ -117,19 +117,19 @@ def test_a_step_is_adams_on_the_errors_of_the_interior(small, objective, centre)
 
 @pytest.mark.parametrize("crops", [8, 7])
 def test_a_batch_taken_in_parts_has_the_gradient_of_the_whole(small, monkeypatch, crops):
-    data, gradients = training_data.load(small), []
+    data, gradients = training_data.load_training_data(small), []
     for at_once in (3, 100):
         monkeypatch.setattr("srcnn_lib.training.trainer.CACHED", at_once)
         state = State(small, data)
         state.steps = 1
-        monkeypatch.setattr(state.optimiser, "step", lambda: None)
+        monkeypatch.setattr(state.optimizer, "step", lambda: None)
         loss = state.take_step(*data.train.batch(0, 0, crops))
         gradients.append(torch.cat([loss[None], *(part.grad.flatten() for part in state.model.parameters())]))
     assert torch.allclose(*gradients, rtol=1e-4, atol=1e-7)
 
 
 def test_channels_that_are_never_active_begin_anew_and_the_picture_stays_as_it_is(small):
-    data = training_data.load(small)
+    data = training_data.load_training_data(small)
     state = State(dataclasses.replace(small, recycle=1, rate=1e-12, ema=0.0), data)
     state.steps = 10
     given = data.train_patches.y[0]
@@ -154,7 +154,7 @@ def test_channels_that_are_never_active_begin_anew_and_the_picture_stays_as_it_i
 
 
 def test_the_averaged_weights_follow_the_published_decay(small):
-    data = training_data.load(small)
+    data = training_data.load_training_data(small)
     state = State(small, data)
     state.steps = 3
     expected = state.model.layer_1.weight.detach().clone()
@@ -180,10 +180,10 @@ def test_what_a_run_holds(small, tmp_path):
     assert [snapshot.step for snapshot in run.snapshots()] == [*early, per_epoch, 2 * per_epoch]
     history = run.history()
     assert [line["epoch"] for line in history] == [1, 2]
-    assert history[1]["patches"] == 2 * training_data.load(small).train.per_epoch
+    assert history[1]["patches"] == 2 * training_data.load_training_data(small).train.per_epoch
     assert [record.metrics["step"] for record in records if record.epoch_ends] == [per_epoch, 2 * per_epoch]
     config = json.loads((run.path / "config.json").read_text())
-    assert config["data"]["test names"]
+    assert config["data"]["validation_names"]
     assert config["resolved"]["steps"] == 2 * per_epoch
     assert [tuple(image.shape) for image in run.probe()] == [(4, 3, 96, 96)] * 2
     assert list(run.path.glob("events.out.*"))
@@ -191,10 +191,10 @@ def test_what_a_run_holds(small, tmp_path):
 
 
 def test_test_metrics_are_each_patchs_db_then_the_mean(small):
-    data = training_data.load(dataclasses.replace(small, channels=3))
+    data = training_data.load_training_data(dataclasses.replace(small, channels=3))
     model = new_model(dataclasses.replace(small, channels=3))
-    found = measure(model, data.test_patches, batch=3)
-    (rgb_in, rgb), _ = data.test_patches.rgb, data.test_patches.y
+    found = measure(model, data.validation_patches, batch=3)
+    (rgb_in, rgb), _ = data.validation_patches.rgb, data.validation_patches.y
     made = model.valid(rgb_in).detach()
     assert found["psnr_rgb"] == pytest.approx(metrics.psnr(made, rgb).mean().item(), abs=1e-4)
     assert found["psnr_y"] == pytest.approx(metrics.psnr(made.clamp(0, 1), rgb, "y").mean().item(), abs=1e-4)
@@ -210,9 +210,9 @@ def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(small, tmp_path)
         if record.step == 5:
             break
     resumed = Run(broken.path)
-    steps = [record.step for record in fit(resumed.settings, resumed)]
+    steps = [record.step for record in fit(resumed.config, resumed)]
     assert steps[0] == 6
-    assert weights_sum(whole)[1] != ""
+    assert weights_digest(whole)[1] != ""
     a, b = (run.model().state_dict() for run in (whole, resumed))
     assert all(torch.equal(a[name], b[name]) for name in a)
     assert [s.step for s in whole.snapshots()] == [s.step for s in resumed.snapshots()]
@@ -232,44 +232,44 @@ def test_ctrl_c_ends_at_the_steps_end_with_everything_saved(small, tmp_path):
 
 
 def test_minutes_become_a_number_of_steps(small):
-    settings = dataclasses.replace(small, steps=0, minutes=0.02)
-    records = list(fit(settings))
+    config = dataclasses.replace(small, steps=0, minutes=0.02)
+    records = list(fit(config))
     assert records[-1].step == records[-1].steps >= 1
 
 
 def test_steering_pauses_halves_adds_an_epoch_and_stops(small, tmp_path):
-    steering, run = Steering(), Run.create(tmp_path / "run", small)
-    training = fit(small, run, steering=steering)
+    control, run = TrainingControl(), Run.create(tmp_path / "run", small)
+    training = fit(small, run, control=control)
     first = next(training)
-    steering.send("pause")
+    control.send("pause")
     assert next(training).paused
     assert next(training).step == first.step
     for command in ("resume", "halve", "epoch"):
-        steering.send(command)
+        control.send(command)
     record = next(training)
     assert not record.paused
     assert record.steps > first.steps
     assert run.read_checkpoint()[0]["rate_factor"] == 0.5
     (run.path / "control").write_text("stop")
-    steering._asked = 0
+    control._asked = 0
     assert len(list(training)) <= 1
     assert not (run.path / "control").exists()
 
 
 def test_a_photograph_in_both_parts_is_left_out_of_the_training(photograph_folder, tmp_path, small):
     one = sorted(photograph_folder.iterdir())[0]
-    write(tmp_path / "copy.bmp", read(one))
-    data = training_data.load(dataclasses.replace(small, test=(str(tmp_path),)))
+    write_image(tmp_path / "copy.bmp", read_image(one))
+    data = training_data.load_training_data(dataclasses.replace(small, test=(str(tmp_path),)))
     assert data.description["photographs"] == len(list(photograph_folder.iterdir())) - 1
-    assert any("in the test photographs too" in note for note in data.notes)
+    assert any("in the validation_photographs too" in note for note in data.notes)
 
 
 def test_training_crops_are_cut_from_the_one_degradation(photograph_folder, tmp_path, small):
     """A photograph as large as a crop leaves one place to cut: the sample is the degraded photograph, turned."""
-    photograph = read(photograph_folder / "1.png").pixels[:, :40, :40]
-    write(tmp_path / "a.png", photograph)
-    settings = dataclasses.replace(small, data=(str(tmp_path),), test=(str(photograph_folder),), patch=34)
-    upsampled, original = training_data.load(settings).train.batch(0, 0, 8)
+    photograph = read_image(photograph_folder / "1.png").pixels[:, :40, :40]
+    write_image(tmp_path / "a.png", photograph)
+    config = dataclasses.replace(small, data=(str(tmp_path),), test=(str(photograph_folder),), patch=34)
+    upsampled, original = training_data.load_training_data(config).train.batch(0, 0, 8)
     expected = [luminance(image)[0] for image in degrade(photograph, 2.0)]
     turns = [torch.rot90(image, k) for image in (expected[0], expected[0].flip(-1)) for k in range(4)]
     for sample in upsampled:
@@ -282,26 +282,30 @@ def test_photographs_are_trained_on_shrunk_as_well(photograph_folder, tmp_path, 
     whole = Image.open(photograph_folder / "0.png").convert("RGB").crop((0, 0, 80, 80))
     (tmp_path / "photographs").mkdir()
     whole.save(tmp_path / "photographs" / "a.png")
-    settings = dataclasses.replace(
+    config = dataclasses.replace(
         small, data=(str(tmp_path / "photographs"),), test=(str(photograph_folder),), channels=3, patch=34,
         shrink=(0.5,),
     )  # fmt: skip
-    crops = training_data.load(settings).train
-    assert crops.per_epoch == 2 * training_data.load(dataclasses.replace(settings, shrink=())).train.per_epoch
+    crops = training_data.load_training_data(config).train
     assert (
-        training_data.load(dataclasses.replace(settings, shrink=(0.4,))).train.per_epoch == crops.per_epoch / 2
+        crops.per_epoch
+        == 2 * training_data.load_training_data(dataclasses.replace(config, scale_augmentation=())).train.per_epoch
+    )
+    assert (
+        training_data.load_training_data(dataclasses.replace(config, scale_augmentation=(0.4,))).train.per_epoch
+        == crops.per_epoch / 2
     )  # too small
     whole.resize((40, 40), Image.Resampling.BICUBIC).save(tmp_path / "small.png")
-    expected = degrade(read(tmp_path / "small.png").pixels, 2.0)[0]
+    expected = degrade(read_image(tmp_path / "small.png").pixels, 2.0)[0]
     turns = [torch.rot90(image, k, (-2, -1)) for image in (expected, expected.flip(-1)) for k in range(4)]
     inputs = crops.batch(0, 0, 40)[0]
     assert 1 <= sum(min((sample - turn).abs().max() for turn in turns) < 0.01 for sample in inputs) < 40
 
 
 def test_photographs_too_small_for_ten_crops_are_said(tmp_path, photograph_folder, small):
-    write(tmp_path / "tiny.png", torch.rand(3, 60, 60))
+    write_image(tmp_path / "tiny.png", torch.rand(3, 60, 60))
     sources = (str(photograph_folder), str(tmp_path))
-    data = training_data.load(
+    data = training_data.load_training_data(
         dataclasses.replace(small, data=sources, crops="ten", test=(str(photograph_folder / "0.png"),))
     )
     assert any("smaller than 96×96" in note for note in data.notes)
@@ -309,15 +313,15 @@ def test_photographs_too_small_for_ten_crops_are_said(tmp_path, photograph_folde
 
 def test_nothing_large_enough_is_refused(tmp_path, small):
     for number in range(3):
-        write(tmp_path / f"{number}.png", torch.rand(3, 30, 30))
+        write_image(tmp_path / f"{number}.png", torch.rand(3, 30, 30))
     with pytest.raises(InputError, match="no photograph of"):
-        training_data.load(dataclasses.replace(small, data=(str(tmp_path),), test=("0.4",)))
+        training_data.load_training_data(dataclasses.replace(small, data=(str(tmp_path),), test=("0.4",)))
 
 
 def test_pairs_beyond_memory_go_to_a_file_and_are_the_same(small, monkeypatch):
-    in_memory = training_data.load(small).train.batch(0, 0, 8)
+    in_memory = training_data.load_training_data(small).train.batch(0, 0, 8)
     monkeypatch.setattr(training_data, "IN_MEMORY", 0)
-    on_disk = training_data.load(small).train.batch(0, 0, 8)
+    on_disk = training_data.load_training_data(small).train.batch(0, 0, 8)
     assert all(torch.equal(a, b) for a, b in zip(in_memory, on_disk, strict=True))
 
 
@@ -326,8 +330,8 @@ def test_other_photographs_than_the_runs_are_refused(small, tmp_path, photograph
     other = tmp_path / "other"
     other.mkdir()
     for number in range(4):
-        write(other / f"{number}.png", read(photograph_folder / f"{number}.png").pixels.flip(-1))
-    data = training_data.load(dataclasses.replace(small, data=(str(other),)))
+        write_image(other / f"{number}.png", read_image(photograph_folder / f"{number}.png").pixels.flip(-1))
+    data = training_data.load_training_data(dataclasses.replace(small, data=(str(other),)))
     with pytest.raises(InputError, match="other photographs"):
         next(fit(small, run, data))
 
@@ -360,14 +364,16 @@ def test_an_error_in_the_middle_of_a_step_is_not_saved(small, tmp_path, monkeypa
 def test_photographs_that_are_all_in_the_test_are_refused(photograph_folder, tmp_path, small):
     for copy in ("a", "b"):
         (tmp_path / copy).mkdir()
-        write(tmp_path / copy / f"{copy}.png", read(photograph_folder / "0.png"))
-    with pytest.raises(InputError, match="in the test photographs too"):
-        training_data.load(dataclasses.replace(small, data=(str(tmp_path / "a"),), test=(str(tmp_path / "b"),)))
+        write_image(tmp_path / copy / f"{copy}.png", read_image(photograph_folder / "0.png"))
+    with pytest.raises(InputError, match="in the validation_photographs too"):
+        training_data.load_training_data(
+            dataclasses.replace(small, data=(str(tmp_path / "a"),), test=(str(tmp_path / "b"),))
+        )
 
 
 def test_the_last_steps_of_a_training_in_16_bits_are_taken_in_float32(small):
-    settings = dataclasses.replace(small, arithmetic="bfloat16", steps=10, finish=0.3)
-    state = State(settings, training_data.load(settings))
+    config = dataclasses.replace(small, arithmetic="bfloat16", steps=10, finish=0.3)
+    state = State(config, training_data.load_training_data(config))
     kinds = []
     state.model.layer_2.register_forward_hook(lambda layer, given, made: kinds.append(made.dtype))
     while state.step < state.steps:
@@ -394,9 +400,9 @@ def test_a_checkpoint_of_something_else_counts_as_damaged(small, tmp_path):
 
 
 def test_weights_that_are_no_numbers_any_more_are_not_kept_and_said(small, tmp_path):
-    run = Run.create(tmp_path / "run", dataclasses.replace(small, optimiser="adam", rate=1e30))
+    run = Run.create(tmp_path / "run", dataclasses.replace(small, optimizer="adam", rate=1e30))
     with pytest.raises(InputError, match="no number any more; start a new run with a smaller rate"):
-        list(fit(run.settings, run))
+        list(fit(run.config, run))
     assert all(part.isfinite().all() for part in run.read_checkpoint()[0]["model"].values())
 
 
@@ -414,10 +420,10 @@ def test_an_earlier_end_than_was_asked_for_first_is_kept_to(small, tmp_path):
 
 def test_interrupted_while_the_first_steps_are_timed_the_run_is_as_it_was(small, tmp_path):
     run = Run.create(tmp_path / "run", dataclasses.replace(small, steps=0, minutes=1.0))
-    data = training_data.load(run.settings)
+    data = training_data.load_training_data(run.config)
     batch = data.train.batch
     data.train.batch = lambda *place: signal.raise_signal(signal.SIGINT) or batch(*place)
-    assert list(fit(run.settings, run, data)) == []
+    assert list(fit(run.config, run, data)) == []
     assert [path.name for path in run.path.iterdir()] == ["config.json"]
 
 
@@ -438,4 +444,4 @@ def test_what_is_asked_of_a_new_run_before_its_first_step_is_heard(small, tmp_pa
 def test_a_run_from_before_a_setting_was_there_goes_on_as_it_began(small):
     values = small.to_dict()
     del values["objective"], values["finish"]
-    assert (Settings.from_dict(values).objective, Settings.from_dict(values).finish) == ("mse", 0)
+    assert (TrainingConfig.from_dict(values).objective, TrainingConfig.from_dict(values).finish) == ("mse", 0)

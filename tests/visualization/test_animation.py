@@ -8,7 +8,7 @@ from PIL import Image
 from skimage import data
 from torch.nn import functional as F
 
-from srcnn_lib.config import Settings
+from srcnn_lib.config import TrainingConfig
 from srcnn_lib.data import color
 from srcnn_lib.data.degradation import degrade
 from srcnn_lib.errors import InputError
@@ -26,7 +26,7 @@ def photograph(side=96):
 
 def made_run(path, channels=1):
     """Eight snapshots on the way from torch's first weights to a copy of the bicubic picture."""
-    run = Run.create(path, Settings.of(channels=channels, widths=(8, 6)))
+    run = Run.create(path, TrainingConfig.of(channels=channels, widths=(8, 6)))
     torch.manual_seed(0)
     begin, end, model = (SRCNN(channels, widths=(8, 6)) for _ in range(3))
     start_from_identity(end)
@@ -126,7 +126,7 @@ def test_pictures_of_two_sizes_are_enlarged_alike_and_their_captions_stand_on_on
 
 
 def signal(tints, limit, signed):
-    """The inverse of `tint`: colours (…, 3) → values, from the shades in order."""
+    """The inverse of `tint`: colors (…, 3) → values, from the shades in order."""
     low = -limit if signed else 0.0
     values = torch.linspace(low, limit, frames.SHADES)
     shades = frames.tint(values, limit, signed).astype(int)
@@ -182,7 +182,7 @@ def test_several_channels_and_pictures_make_rows_and_columns(run):
     assert 2 * 288 < film.shape[1] < 2 * 288 + 120
 
 
-def test_of_several_channels_the_colours_run_over_the_root_of_one_range(run):
+def test_of_several_channels_the_colors_run_over_the_root_of_one_range(run):
     upsampled, _ = degrade(photograph(), 2)
     film = animation.channels(run.snapshots(), photograph(), ["layer_1:2", "layer_1:5"], limits={"layer_1": 0.3})
     expected = layer_1_by_hand(run.model(), upsampled)[[2, 5]].clamp(0, 0.3)
@@ -221,13 +221,13 @@ def panels_limit(weights):
     return math.ceil(value / unit) * unit
 
 
-def test_the_kernels_of_an_rgb_network_are_coloured_with_zero_as_grey(rgb_run):
+def test_the_kernels_of_an_rgb_network_are_colored_with_zero_as_grey(rgb_run):
     film = animation.kernels(rgb_run.snapshots(), "layer_1", frames=2)
     factor = math.ceil(480 / 72)
-    corner = film[-1, frames.GAP, frames.GAP]  # of channel 0, which carries red through its centre alone
-    centre = film[-1, frames.GAP + 4 * factor, frames.GAP + 4 * factor].astype(int)
+    corner = film[-1, frames.GAP, frames.GAP]  # of channel 0, which carries red through its center alone
+    center = film[-1, frames.GAP + 4 * factor, frames.GAP + 4 * factor].astype(int)
     assert (np.abs(corner.astype(int) - 128) <= 1).all()
-    assert centre.tolist() == [255, 128, 128]
+    assert center.tolist() == [255, 128, 128]
 
 
 @pytest.mark.parametrize("mode", ["non-overlapping", "overlapping"])
@@ -406,8 +406,8 @@ def test_the_command_takes_the_kernels_of_the_channels_that_are_named(run, tmp_p
     assert made[0] != made[1]
 
 
-def test_three_channels_in_the_middle_are_no_colours(tmp_path):
-    run = Run.create(tmp_path / "run", Settings.of(channels=3, widths=(3, 2)))
+def test_three_channels_in_the_middle_are_no_colors(tmp_path):
+    run = Run.create(tmp_path / "run", TrainingConfig.of(channels=3, widths=(3, 2)))
     run.write_snapshot(start_from_identity(SRCNN(3, widths=(3, 2))), 0, 0)
     film = animation.kernels(run.snapshots(), "layer_2")
     assert len(np.unique(film[0, :-40].reshape(-1, 3), axis=0)) <= frames.SHADES + 1  # a mosaic in the signed shades
@@ -421,7 +421,7 @@ def test_a_sample_may_be_animated_by_its_name(run, tmp_path):
 
 
 def test_a_run_without_snapshots_says_so(tmp_path):
-    run = Run.create(tmp_path / "run", Settings.of())
+    run = Run.create(tmp_path / "run", TrainingConfig.of())
     with pytest.raises(InputError, match="no snapshots yet"):
         animation.animate(run, out=tmp_path / "a.gif")
     with pytest.raises(InputError, match="no snapshots to animate"):

@@ -30,10 +30,10 @@ def model():
 
 def history(length=4, **changes):
     return [
-        {"step": 100 * n, "epoch": n, "train_loss": None if n == 0 else 0.01 / n, "test_loss": 0.02 / (n + 1)}
+        {"step": 100 * n, "epoch": n, "train_loss": None if n == 0 else 0.01 / n, "validation_loss": 0.02 / (n + 1)}
         | {f"train_psnr_{c}": None if n == 0 else 30.0 + n for c in ("y", "rgb")}
-        | {f"test_psnr_{c}": 31.0 + n for c in ("y", "rgb")}
-        | {f"test_bicubic_psnr_{c}": 32.5 for c in ("y", "rgb")}
+        | {f"validation_psnr_{c}": 31.0 + n for c in ("y", "rgb")}
+        | {f"validation_bicubic_psnr_{c}": 32.5 for c in ("y", "rgb")}
         | changes
         for n in range(length)
     ]
@@ -51,7 +51,7 @@ def assert_nothing_is_clipped(figure):
     """Every text that is drawn lies on the canvas, as it is laid out for writing."""
     with figures._laid_out(figure):
         canvas = figure.bbox.padded(1)
-        bars = [bar for ax in figure.axes for bar in ax.child_axes]
+        bars = [progress for ax in figure.axes for progress in ax.child_axes]
         titles = [figure._suptitle] if figure._suptitle else []
         for drawn in [*figure.axes, *bars, *titles, *(text for ax in figure.axes for text in ax.texts)]:
             box = drawn.get_window_extent() if isinstance(drawn, Text) else drawn.get_tightbbox()
@@ -117,7 +117,7 @@ def test_equal_pictures_have_infinitely_many_decibels(photograph):
 def test_the_zoom_is_where_bicubic_loses_most(photograph):
     blurred = photograph.clone()
     blurred[:, 50:58, 70:90] = 0
-    top, left, height, width = regions.most_lost(photograph, blurred, (10, 24))
+    top, left, height, width = regions.largest_error_region(photograph, blurred, (10, 24))
     assert top <= 50 <= 58 <= top + height
     assert left <= 70 <= 90 <= left + width
 
@@ -126,7 +126,7 @@ def test_the_part_in_which_most_is_lost_is_that_with_the_largest_sum():
     original, blurred = torch.rand(2, 3, 30, 40, generator=torch.Generator().manual_seed(0))
     error = (original - blurred).square().double()
     for tall, wide in ((7, 9), (30, 3), (1, 1), (99, 99)):
-        top, left, height, width = regions.most_lost(original, blurred, (tall, wide))
+        top, left, height, width = regions.largest_error_region(original, blurred, (tall, wide))
         assert (height, width) == (min(tall, 30), min(wide, 40))
         sums = {(y, x): float(error[:, y : y + height, x : x + width].sum())
                 for y in range(31 - height) for x in range(41 - width)}  # fmt: skip
@@ -160,7 +160,7 @@ def test_maps_after_relu_run_from_zero_to_the_limit():
 
 
 @pytest.mark.parametrize("root", [False, True])
-def test_signed_maps_have_zero_in_the_middle_of_their_colours(root):
+def test_signed_maps_have_zero_in_the_middle_of_their_colors(root):
     values = torch.tensor([[-3.0, 0.0, 1.0]])
     image = figures.show_map(values, figures.Figure().subplots(), limit=4, signed=True, root=root)
     np.testing.assert_allclose(image.norm([-4, 0, 4]), [0, 0.5, 1])
@@ -170,7 +170,7 @@ def test_signed_maps_have_zero_in_the_middle_of_their_colours(root):
     assert max(red[1], blue[1]) < 0.06
 
 
-def test_zero_has_one_colour_in_signed_and_positive_maps():
+def test_zero_has_one_color_in_signed_and_positive_maps():
     np.testing.assert_allclose(figures.SIGNED(0.5), figures.POSITIVE(0.0), atol=0.02)
     np.testing.assert_allclose(figures.SIGNED(1.0), figures.POSITIVE(1.0), atol=0.02)
 
@@ -187,7 +187,7 @@ def test_the_limit_leaves_out_a_thousandth():
     assert figures.limit_of(values) == pytest.approx(1.0)
 
 
-def test_colour_kernels_are_grey_where_they_are_zero():
+def test_color_kernels_are_grey_where_they_are_zero():
     kernel = torch.zeros(3, 3, 3)
     kernel[0, 0, 0], kernel[2, 2, 2] = 0.2, -0.1
     image = figures.show_kernel(kernel, figures.Figure().subplots(), limit=0.2)
@@ -242,10 +242,10 @@ def test_the_receptive_fields_are_nested_boxes_around_the_pixel(photograph, mode
     figure = figures.receptive_field_figure(photograph, model, at=(40, 60))
     boxes = figure.axes[1].patches
     assert [box.get_width() for box in boxes] == [9, 13, 17, 1]
-    centres = {(box.get_x() + box.get_width() / 2, box.get_y() + box.get_height() / 2) for box in boxes}
-    assert len(centres) == 1
+    centers = {(box.get_x() + box.get_width() / 2, box.get_y() + box.get_height() / 2) for box in boxes}
+    assert len(centers) == 1
     zoom = figure.axes[1].images[0].get_array()
-    column, row = centres.pop()
+    column, row = centers.pop()
     np.testing.assert_allclose(zoom[int(row), int(column)], photograph[:, 40, 60])
 
 
@@ -266,14 +266,14 @@ def test_curves_are_orange_for_training_and_blue_for_test_beside_bicubic():
     assert figure.axes[1].get_yscale() == "log"
 
 
-def test_each_curve_has_the_bicubic_of_its_own_set_in_its_colour():
+def test_each_curve_has_the_bicubic_of_its_own_set_in_its_color():
     figure = figures.curves(history(train_bicubic_psnr_y=30.5))
     drawn = {line.get_label(): line for line in figure.axes[0].lines}
     look = figures.THEMES["light"]
-    for label, value, colour in (("train, 30.50", 30.5, look.orange), ("test, 32.50", 32.5, look.blue)):
+    for label, value, color in (("train, 30.50", 30.5, look.orange), ("test, 32.50", 32.5, look.blue)):
         line = drawn[f"bicubic, {label} dB"]
         assert set(line.get_ydata()) == {value}
-        assert line.get_color() == colour
+        assert line.get_color() == color
         assert line.is_dashed()
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from skimage import data as photographs
 
-from srcnn_lib.config import Settings
+from srcnn_lib.config import TrainingConfig
 from srcnn_lib.data.color import luminance
 from srcnn_lib.data.degradation import degrade
 from srcnn_lib.data.images import Picture
@@ -23,7 +23,7 @@ WIDTHS = {"phone": (390, 844), "laptop": (1366, 768), "4k": (3840, 2160)}
 
 def run_of(path, snapshots, channels=1, widths=(64, 32)) -> Run:
     """A run whose network goes from torch's random weights to others near the identity."""
-    run = Run.create(path, Settings.of(channels=channels, widths=widths))
+    run = Run.create(path, TrainingConfig.of(channels=channels, widths=widths))
     torch.manual_seed(0)
     begin, end = SRCNN(channels, widths=widths), start_from_identity(SRCNN(channels, widths=widths))
     model, history = SRCNN(channels, widths=widths), []
@@ -34,7 +34,11 @@ def run_of(path, snapshots, channels=1, widths=(64, 32)) -> Run:
         step = 0 if not number else 2**number if number < 6 else 50 * (number - 4)
         run.write_snapshot(model, step, max(0, number - 5))
         if number >= 6:
-            record = {"test_psnr_y": 28 + 4 * share, "test_bicubic_psnr_y": 31.0, "test_loss": 0.01 - 0.005 * share}
+            record = {
+                "validation_psnr_y": 28 + 4 * share,
+                "validation_bicubic_psnr_y": 31.0,
+                "validation_loss": 0.01 - 0.005 * share,
+            }
             history.append({"step": step, "epoch": number - 5, "train_psnr_y": None, "train_loss": 0.01, **record})
     run.write_history(history)
     return run
@@ -70,10 +74,10 @@ def test_a_crop_is_what_the_network_makes_of_it_in_the_whole_picture(run, cat):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("colours", [1, 3])
-def test_grey_and_colour_pictures_go_through_both_kinds_of_network(tmp_path, channels, colours, cat):
+@pytest.mark.parametrize("colors", [1, 3])
+def test_grey_and_color_pictures_go_through_both_kinds_of_network(tmp_path, channels, colors, cat):
     run = run_of(tmp_path / "run", 3, channels, (4, 3))
-    picture = Picture(cat.pixels[:colours, :50, :40], name="small.png")
+    picture = Picture(cat.pixels[:colors, :50, :40], name="small.png")
     assert "small.png" in player(run, picture)
 
 
@@ -94,7 +98,7 @@ def test_more_snapshots_than_frames_are_thinned_with_both_ends_kept(run, cat):
 
 def test_the_small_weights_that_a_training_starts_from_are_not_all_stored_as_zero():
     start = torch.empty(32, 64, 5, 5).uniform_(-0.025, 0.025, generator=torch.Generator().manual_seed(0))  # as torch's
-    stored = sheets.kernel_image(start, 0.55, LEVELS["layer_2"], colours=False, root="layer_2" in ROOT).float()
+    stored = sheets.kernel_image(start, 0.55, LEVELS["layer_2"], colors=False, root="layer_2" in ROOT).float()
     assert (stored != stored.median()).float().mean() > 0.5
     # The way back: half a step of the root at most, and never the other sign.
     stored = (stored / 127.5 - 1).unflatten(0, (32, 5)).unflatten(2, (64, 5)).transpose(1, 2)
@@ -119,7 +123,7 @@ def test_a_run_of_one_snapshot_is_shown_as_well(open_page, tmp_path, cat):
     assert page.text_content(".step") == "0"
 
 
-def test_three_channels_are_three_maps_and_no_colours(open_page, tmp_path, cat):
+def test_three_channels_are_three_maps_and_no_colors(open_page, tmp_path, cat):
     run = run_of(tmp_path / "run", 2, 3, (3, 2))
     page = open_page(write_page(player(run, cat), tmp_path / "three.html"))
     drawn(page, 1)
@@ -156,7 +160,7 @@ def test_what_can_not_be_shown_is_one_line(run, cat, tmp_path):
     with pytest.raises(InputError, match="max_mb is nan"):
         player(run, cat, max_mb=float("nan"))
     with pytest.raises(InputError, match="no snapshots"):
-        player(Run.create(tmp_path / "empty", Settings.of()), cat)
+        player(Run.create(tmp_path / "empty", TrainingConfig.of()), cat)
 
 
 # In the browser

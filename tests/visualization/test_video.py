@@ -10,8 +10,8 @@ from srcnn_lib.errors import InputError
 from srcnn_lib.visualization.video import evenly, indexed, write_clip
 
 
-def coloured(count=6, height=40, width=60):
-    """A disc that moves over a gradient, in many colours."""
+def colored(count=6, height=40, width=60):
+    """A disc that moves over a gradient, in many colors."""
     rows, columns = np.mgrid[:height, :width]
     frames = np.empty((count, height, width, 3), np.uint8)
     for number in range(count):
@@ -49,7 +49,7 @@ def gif_palettes(data):
 
 
 def test_twenty_frames_at_five_a_second_play_for_four_seconds_and_the_hold_comes_on_top(tmp_path):
-    frames = coloured(20)
+    frames = colored(20)
     assert write_clip(tmp_path / "plain.gif", frames, 5, hold=0) == []
     write_clip(tmp_path / "held.gif", frames, 5)
     assert reread(tmp_path / "plain.gif")[1] == [200] * 20
@@ -58,44 +58,44 @@ def test_twenty_frames_at_five_a_second_play_for_four_seconds_and_the_hold_comes
 
 @pytest.mark.parametrize("extension", [".gif", ".webp"])
 def test_identical_frames_lose_no_time(tmp_path, extension):
-    frames = coloured(4)[[0, 0, 0, 1, 1, 2, 3, 3, 3]]
+    frames = colored(4)[[0, 0, 0, 1, 1, 2, 3, 3, 3]]
     write_clip(tmp_path / f"a{extension}", frames, 10, hold=1)
     assert sum(reread(tmp_path / f"a{extension}")[1]) == 1900
 
 
 def test_rates_that_hundredths_of_a_second_can_not_say_do_not_add_up_to_an_error(tmp_path):
-    write_clip(tmp_path / "a.gif", coloured(12), 12, hold=0)
+    write_clip(tmp_path / "a.gif", colored(12), 12, hold=0)
     assert sum(reread(tmp_path / "a.gif")[1]) == 1000
 
 
 def test_a_gif_has_one_palette_for_all_frames(tmp_path):
-    write_clip(tmp_path / "a.gif", coloured(), 5)
+    write_clip(tmp_path / "a.gif", colored(), 5)
     assert gif_palettes((tmp_path / "a.gif").read_bytes()) == (1, 0)
 
 
 def test_what_does_not_change_does_not_flicker_in_a_gif(tmp_path):
-    frames = coloured()
+    frames = colored()
     frames[:, :, :30] = frames[0, :, :30]
     write_clip(tmp_path / "a.gif", frames, 5)
     read, _ = reread(tmp_path / "a.gif")
     assert (read[:, :, :30] == read[0, :, :30]).all()
 
 
-def test_a_gif_of_at_most_256_colours_is_exact(tmp_path):
+def test_a_gif_of_at_most_256_colors_is_exact(tmp_path):
     greys = np.random.default_rng(0).integers(0, 256, (5, 30, 40, 1), np.uint8).repeat(3, axis=-1)
     write_clip(tmp_path / "a.gif", greys, 5)
     assert (reread(tmp_path / "a.gif")[0] == greys).all()
 
 
 def smooth(height=96, width=96):
-    """Three frames of slow slopes in many colours, over rows of sand that use up the palette."""
+    """Three frames of slow slopes in many colors, over rows of sand that use up the palette."""
     rows, columns = np.mgrid[:height, :width] / max(height, width)
     frame = np.stack([120 + 60 * rows, 110 + 50 * columns, 90 + 40 * (rows + columns) / 2], axis=-1)
     frame[height // 2 :] = np.random.default_rng(0).integers(0, 256, (height - height // 2, width, 3))
     return np.stack([frame.astype(np.uint8)] * 3)
 
 
-def test_mixed_colours_are_nearer_to_a_smooth_surface_than_steps_are():
+def test_mixed_colors_are_nearer_to_a_smooth_surface_than_steps_are():
     frames = smooth()
     errors = []
     for dither in (False, True):
@@ -106,7 +106,7 @@ def test_mixed_colours_are_nearer_to_a_smooth_surface_than_steps_are():
     assert errors[1] < 0.85 * errors[0]
 
 
-def test_colours_that_are_mixed_stand_still(tmp_path):
+def test_colors_that_are_mixed_stand_still(tmp_path):
     frames = smooth()
     frames[:, 50, 50] = [[0, 0, 0], [90, 90, 90], [255, 255, 255]]
     _, indices = indexed(frames)
@@ -121,24 +121,24 @@ def test_maps_lose_shades_before_they_lose_frames(tmp_path):
     write_clip(tmp_path / "a.gif", frames, 5)
     budget = 0.9 * (tmp_path / "a.gif").stat().st_size / 1e6
     (note,) = write_clip(tmp_path / "a.gif", frames, 5, max_mb=budget)
-    assert re.search(r"a\.gif: 96 colours, [\d.]+ MB instead of", note)
+    assert re.search(r"a\.gif: 96 colors, [\d.]+ MB instead of", note)
     read, _ = reread(tmp_path / "a.gif")
     assert len(read) == 20
     assert len(np.unique(read.reshape(-1, 3), axis=0)) <= 96
     assert np.abs(read.astype(int) - frames).max() <= 8
 
 
-def test_photographs_lose_mixed_colours_before_they_lose_frames(tmp_path):
+def test_photographs_lose_mixed_colors_before_they_lose_frames(tmp_path):
     frames = np.concatenate([smooth()] * 2, axis=1).repeat(3, 1).repeat(3, 2)
     write_clip(tmp_path / "a.gif", frames, 5)
     budget = 0.95 * (tmp_path / "a.gif").stat().st_size / 1e6
     (note,) = write_clip(tmp_path / "a.gif", frames, 5, max_mb=budget)
-    assert re.search(r"a\.gif: colours not mixed, [\d.]+ MB instead of", note)
+    assert re.search(r"a\.gif: colors not mixed, [\d.]+ MB instead of", note)
 
 
-def test_many_colours_come_back_close():
+def test_many_colors_come_back_close():
     noise = np.random.default_rng(0).normal(0, 4, (8, 120, 160, 3))
-    frames = np.clip(coloured(8, 120, 160) + noise, 0, 255).astype(np.uint8)
+    frames = np.clip(colored(8, 120, 160) + noise, 0, 255).astype(np.uint8)
     palette, indices = indexed(frames)
     error = palette[indices].astype(float) - frames
     assert 200 < len(palette) <= 256
@@ -149,7 +149,7 @@ def test_many_colours_come_back_close():
     ).mean()
 
 
-def test_a_thin_line_keeps_its_colour_in_a_picture_of_many_others():
+def test_a_thin_line_keeps_its_color_in_a_picture_of_many_others():
     frames = np.random.default_rng(0).integers(0, 128, (3, 200, 200, 3), np.uint8)
     frames[:, 50, 50:80] = (255, 157, 77)
     palette, indices = indexed(frames)
@@ -158,13 +158,13 @@ def test_a_thin_line_keeps_its_colour_in_a_picture_of_many_others():
 
 def test_a_gif_plays_for_ever_or_as_often_as_asked(tmp_path):
     for loop, stored in ((0, 0), (1, None), (3, 2)):
-        write_clip(tmp_path / "a.gif", coloured(), 5, loop=loop)
+        write_clip(tmp_path / "a.gif", colored(), 5, loop=loop)
         with Image.open(tmp_path / "a.gif") as image:
             assert image.info.get("loop") == stored
 
 
-def test_an_mp4_of_odd_size_is_padded_and_close_in_colour(tmp_path):
-    frames = coloured(10, 121, 161)
+def test_an_mp4_of_odd_size_is_padded_and_close_in_color(tmp_path):
+    frames = colored(10, 121, 161)
     write_clip(tmp_path / "a.mp4", frames, 5, hold=1)
     read = imageio.imread(tmp_path / "a.mp4", plugin="FFMPEG")
     assert read.shape == (15, 122, 162, 3)
@@ -175,7 +175,7 @@ def test_an_mp4_of_odd_size_is_padded_and_close_in_colour(tmp_path):
 
 
 def test_a_webp_has_its_frames_and_times(tmp_path):
-    frames = coloured()
+    frames = colored()
     write_clip(tmp_path / "a.webp", frames, 5, hold=0.5)
     read, milliseconds = reread(tmp_path / "a.webp")
     assert read.shape == frames.shape
@@ -191,7 +191,7 @@ def test_a_budget_is_met_and_what_was_done_is_said_in_one_line(tmp_path, extensi
     budget = path.stat().st_size / 1e6 / 3
     (note,) = write_clip(path, frames, 5, max_mb=budget)
     assert path.stat().st_size <= budget * 1e6
-    assert re.search(r": (colours not mixed, )?\d+ of 20 frames, \d+x\d+ pixels instead of 128x128, ", note)
+    assert re.search(r": (colors not mixed, )?\d+ of 20 frames, \d+x\d+ pixels instead of 128x128, ", note)
     assert "\n" not in note
 
 
@@ -206,13 +206,13 @@ def test_thinning_keeps_the_time(tmp_path):
 
 
 def test_what_fits_is_left_as_it_is(tmp_path):
-    assert write_clip(tmp_path / "a.gif", coloured(), 5, max_mb=3) == []
+    assert write_clip(tmp_path / "a.gif", colored(), 5, max_mb=3) == []
     assert len(reread(tmp_path / "a.gif")[1]) == 6
 
 
 def test_a_budget_that_can_not_be_met_leaves_no_file(tmp_path):
     with pytest.raises(InputError, match="can't be made smaller"):
-        write_clip(tmp_path / "a.gif", coloured(), 5, max_mb=0.0001)
+        write_clip(tmp_path / "a.gif", colored(), 5, max_mb=0.0001)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -230,11 +230,11 @@ def test_a_budget_that_can_not_be_met_leaves_no_file(tmp_path):
 )
 def test_what_can_not_be_used_is_refused_by_name(tmp_path, path, how, message):
     with pytest.raises(InputError, match=message):
-        write_clip(tmp_path / path, coloured(), **how)
+        write_clip(tmp_path / path, colored(), **how)
 
 
 def test_frames_of_another_kind_are_refused(tmp_path):
-    for frames in (coloured().astype(float), coloured()[0], coloured()[:0]):
+    for frames in (colored().astype(float), colored()[0], colored()[:0]):
         with pytest.raises(InputError, match="expected uint8"):
             write_clip(tmp_path / "a.gif", frames)
 

@@ -93,5 +93,5 @@ def _source(picture: Tensor) -> str:
     pixels = page.bytes_of(picture.expand(3, -1, -1)).permute(1, 2, 0)  # (H, W, 3)
     if pixels.shape[0] * pixels.shape[1] <= EXACT:
         return "data:image/webp;base64," + page.encoded(pixels)
-    # Without subsampling: colour edges are part of what is compared.
+    # Without subsampling: color edges are part of what is compared.
     return "data:image/jpeg;base64," + page.encoded(pixels, "jpeg", quality=95, subsampling=0)

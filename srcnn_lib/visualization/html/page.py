@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from ...runtime.files import write_whole
-from ..figures import COLOURS, THEMES
+from ..figures import COLORS, THEMES
 
 
 def render_page(name: str, title: str, data: dict) -> str:
@@ -76,10 +76,10 @@ def _read(name: str) -> str:
 
 
 def _themes() -> str:
-    """The colours of the figures as CSS variables, so that a page beside a figure says the same thing with a colour."""
-    rules = [f"--positive: linear-gradient(90deg, {', '.join(COLOURS[3:])});"]
-    rules += [f"--signed: linear-gradient(90deg, {', '.join(COLOURS)});"]
+    """The colors of the figures as CSS variables, so that a page beside a figure says the same thing with a color."""
+    rules = [f"--positive: linear-gradient(90deg, {', '.join(COLORS[3:])});"]
+    rules += [f"--signed: linear-gradient(90deg, {', '.join(COLORS)});"]
     for name, theme in THEMES.items():
-        colours = " ".join(f"--{part}: {colour};" for part, colour in asdict(theme).items())
-        rules.append(colours if name == "light" else f'&[data-theme="{name}"] {{ color-scheme: {name}; {colours} }}')
+        colors = " ".join(f"--{part}: {color};" for part, color in asdict(theme).items())
+        rules.append(colors if name == "light" else f'&[data-theme="{name}"] {{ color-scheme: {name}; {colors} }}')
     return "\n  ".join(rules)

@@ -8,7 +8,7 @@ function start(root, data) {
   const { frames, side: [height, width] } = data;
   const last = frames.length - 1;
   const range = $("input[type=range]");
-  const signed = ramp(data.colours), positive = ramp(data.colours.slice(data.colours.length >> 1));
+  const signed = ramp(data.colors), positive = ramp(data.colors.slice(data.colors.length >> 1));
   let now = last; // the snapshot that is wanted
   let order = 0, drawn = 0; // of the requests to draw, so that a late one never overwrites a newer
   let content = null; // of the snapshot that is drawn
@@ -72,7 +72,7 @@ function start(root, data) {
     const section = $("template").content.firstElementChild.cloneNode(true);
     const sheet = $(".sheet", section), large = $(".large", section);
     const most = Math.max(...layer.limits), [inputs, size] = layer.kernel.slice(1);
-    const rgb = number === 0 && inputs === 3; // after layer 1 three inputs are three channels, and no colours
+    const rgb = number === 0 && inputs === 3; // after layer 1 three inputs are three channels, and no colors
     let common = false; // one range for all channels, or one for each
     say("h3", layer.title, section);
     say(".size", `${layer.limits.length} channels`, section);
@@ -239,11 +239,11 @@ function rove(tiles) {
   tiles.forEach((tile) => tile.addEventListener("focus", () => tiles.forEach((other) => { other.tabIndex = other === tile ? 0 : -1; })));
 }
 
-/** A range in figures around its colours. */
+/** A range in figures around its colors. */
 function legend(element, low, high, grey = false) {
   const bar = make("i", { class: grey ? "grey" : "" });
   element.replaceChildren(make("span", {}, plain(low)), bar, make("span", {}, plain(high)));
-  element.title = grey ? "weights as colours; grey is zero" : "beyond the range: the colour of its end";
+  element.title = grey ? "weights as colors; grey is zero" : "beyond the range: the color of its end";
 }
 
 // Pixels
@@ -273,15 +273,15 @@ function put(canvas, image, box = null) {
   context.putImageData(image, 0, 0);
   if (!box) return;
   const [top, left, height, width] = box;
-  for (const [colour, line] of [["#fff", 5], ["#d9650b", 2.5]]) {
-    context.strokeStyle = colour, context.lineWidth = line;
+  for (const [color, line] of [["#fff", 5], ["#d9650b", 2.5]]) {
+    context.strokeStyle = color, context.lineWidth = line;
     context.strokeRect(left, top, width, height);
   }
 }
 
-/** 256 colours between the given ones, as the 32 bits of a pixel. */
-function ramp(colours) {
-  const stops = colours.map((colour) => [1, 3, 5].map((at) => parseInt(colour.slice(at, at + 2), 16)));
+/** 256 colors between the given ones, as the 32 bits of a pixel. */
+function ramp(colors) {
+  const stops = colors.map((color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)));
   return Uint32Array.from({ length: 256 }, (_, n) => {
     const at = (n / 255) * (stops.length - 1), low = Math.min(at | 0, stops.length - 2);
     const [r, g, b] = [0, 1, 2].map((c) => Math.round(stops[low][c] + (at - low) * (stops[low + 1][c] - stops[low][c])));
@@ -289,19 +289,19 @@ function ramp(colours) {
   });
 }
 
-/** The luminance of a less that of b, in the signed colours from −limit to limit. */
-function difference(a, b, limit, colours) {
+/** The luminance of a less that of b, in the signed colors from −limit to limit. */
+function difference(a, b, limit, colors) {
   const image = new ImageData(a.width, a.height), target = new Uint32Array(image.data.buffer);
   for (let n = 0; n < target.length; n++) {
     let error = 0;
     for (let c = 0; c < 3; c++) error += LUMA[c] * (a.data[4 * n + c] - b.data[4 * n + c]);
-    target[n] = colours[clamp(Math.round(127.5 + (error / 2 / limit)), 0, 255)];
+    target[n] = colors[clamp(Math.round(127.5 + (error / 2 / limit)), 0, 255)];
   }
   return image;
 }
 
-/** A kernel out of its image: colours, or for each input a small square with a gap around it. */
-function kernelImage(source, channel, inputs, size, rgb, colours) {
+/** A kernel out of its image: colors, or for each input a small square with a gap around it. */
+function kernelImage(source, channel, inputs, size, rgb, colors) {
   const squares = rgb ? 1 : inputs;
   const columns = Math.ceil(Math.sqrt(squares)), rows = Math.ceil(squares / columns);
   const image = new ImageData(columns * (size + 1) - 1, rows * (size + 1) - 1), target = new Uint32Array(image.data.buffer);
@@ -311,7 +311,7 @@ function kernelImage(source, channel, inputs, size, rgb, colours) {
       for (let x = 0; x < size; x++) {
         const weight = from[(channel * size + y) * source.width + n * size + x];
         const at = (((n / columns) | 0) * (size + 1) + y) * image.width + (n % columns) * (size + 1) + x;
-        target[at] = rgb ? weight : colours[weight & 255];
+        target[at] = rgb ? weight : colors[weight & 255];
       }
   return image;
 }
@@ -353,11 +353,11 @@ function Chart(svg, data, go) {
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.append(shape("line", { class: "base", x1: edge, x2: width - edge, y1: height - foot, y2: height - foot }));
     if (rule !== null) svg.append(shape("line", { class: "rule", x1: edge, x2: width - edge, y1: y(rule), y2: y(rule) }));
-    for (const { colour, points } of lines) {
+    for (const { color, points } of lines) {
       const path = points.map(([step, v]) => `${x(position(step)).toFixed(1)},${y(value(v)).toFixed(1)}`);
       svg.append(path.length > 1
-        ? shape("polyline", { class: colour, points: path.join(" ") })
-        : shape("circle", { class: colour, r: 2.5, cx: path[0].split(",")[0], cy: path[0].split(",")[1] }));
+        ? shape("polyline", { class: color, points: path.join(" ") })
+        : shape("circle", { class: color, r: 2.5, cx: path[0].split(",")[0], cy: path[0].split(",")[1] }));
     }
     labels();
     cursor = shape("line", { class: "cursor", y1: 0, y2: height - foot });
@@ -388,7 +388,7 @@ function Chart(svg, data, go) {
   }
   function key() {
     const { lines, rule, bicubic } = data.curves[name];
-    const entries = lines.map(({ colour, label }) => make("span", { class: `entry ${colour}` }, label));
+    const entries = lines.map(({ color, label }) => make("span", { class: `entry ${color}` }, label));
     return rule === null ? entries : [...entries, make("span", { class: "entry dashed" }, `bicubic ${decibels(bicubic)}`)];
   }
   const follow = (event) => {

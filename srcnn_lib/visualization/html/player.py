@@ -13,12 +13,12 @@ from ... import metrics
 from ...data.color import luminance
 from ...data.degradation import degrade
 from ...data.images import Picture
-from ...data.regions import Box, most_lost
+from ...data.regions import Box, largest_error_region
 from ...errors import InputError
 from ...inference.upscaling import apply
 from ...run import Run, Snapshot
 from ..activations import capture, kernels
-from ..figures import COLOURS, STEPS, limit_of
+from ..figures import COLORS, STEPS, limit_of
 from ..inspector import open_picture
 from ..video import evenly
 from . import page, sheets
@@ -67,7 +67,7 @@ def player(
     box: tuple[int, int] | None = None,
     frames: int = 60,
     max_mb: float = 8.0,
-    bar: Callable[[int, int], object] | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> str:
     """A run's learning as a self-contained HTML page; `pages.write(text, path)` writes it, `HTML(text)` shows it.
 
@@ -80,7 +80,7 @@ def player(
         frames: at most so many snapshots, evenly taken; the first and the last are among them.
         max_mb: what the page may take; the feature maps' sheets are compressed until they fit, and should that not
             do, snapshots are left out.
-        bar: called with how many snapshots are done, and of how many.
+        progress: called with how many snapshots are done, and of how many.
 
     Raises:
         InputError: a picture that can't be read, a box outside it, no snapshots, or a size that can't be kept.
@@ -98,8 +98,8 @@ def player(
     shown = []
     for done, snapshot in enumerate(snapshots, start=1):
         shown.append(_frame(snapshot, view))
-        if bar:
-            bar(done, len(snapshots))
+        if progress:
+            progress(done, len(snapshots))
     limits = _limits(shown)
     ends = {layer: limit_of(torch.stack([frame.kernels[layer] for frame in shown]), 0.998) for layer in SHOWN}
     data = _facts(run, view, shown, limits, ends)
@@ -120,10 +120,10 @@ def _view(run: Run, image: Picture | str | Path | None, crop: int, box: tuple[in
         picture = Picture(original, name="a tile of the run's probe")
     else:
         picture = open_picture(image, run)
-        bicubic, original = degrade(picture.pixels, run.settings.scale)
+        bicubic, original = degrade(picture.pixels, run.config.scale)
     height, width = original.shape[-2:]
     tall, wide = min(crop, height), min(crop, width)
-    top, left = box or most_lost(original, bicubic, (tall, wide))[:2]
+    top, left = box or largest_error_region(original, bicubic, (tall, wide))[:2]
     if not (0 <= top <= height - tall and 0 <= left <= width - wide):
         raise InputError(
             f"box is {top},{left}, expected the top (to {height - tall}) and left (to {width - wide}) "
@@ -134,7 +134,7 @@ def _view(run: Run, image: Picture | str | Path | None, crop: int, box: tuple[in
         why = "as asked for" if box else "where bicubic loses most"
         notes.append(f"Of {width} × {height} pixels {wide} × {tall} are shown, at {left}, {top}: {why}.")
     # With its surround the crop comes out as it does in the whole picture.
-    halo = run.settings.halo
+    halo = run.config.halo
     above, before = min(halo, top), min(halo, left)
     window = bicubic[:, top - above : top + tall + halo, left - before : left + wide + halo]
     inner = (slice(above, above + tall), slice(before, before + wide))
@@ -182,7 +182,7 @@ def _facts(run: Run, view: View, shown: list[Frame], limits: dict[str, Tensor], 
     psnr = _psnr(luminance(view.bicubic), view.original)
     return {
         "title": f"SRCNN learns to restore {view.name}",
-        "about": f"{filters}, {widths} channels on {what}, ×{run.settings.scale:g}, the run {run.name}",
+        "about": f"{filters}, {widths} channels on {what}, ×{run.config.scale:g}, the run {run.name}",
         "notes": [note if note.endswith(".") else f"{note}." for note in view.notes],
         "name": view.name,
         "side": side,
@@ -192,7 +192,7 @@ def _facts(run: Run, view: View, shown: list[Frame], limits: dict[str, Tensor], 
         "original": page.encoded(_rgb(view.original)),
         "psnr": psnr,
         "error": limit_of(off, 0.995),
-        "colours": COLOURS,
+        "colors": COLORS,
         "layers": [
             {
                 "title": f"Layer {number}, {STEPS[layer].lower()}",
@@ -211,9 +211,9 @@ def _facts(run: Run, view: View, shown: list[Frame], limits: dict[str, Tensor], 
 def _curves(history: list[dict], shown: list[Frame], psnr: float | None) -> dict:
     """What the chart above the scrubber can show; the last line of each carries the cursor's dot."""
 
-    def line(label: str, colour: str, points) -> dict:
+    def line(label: str, color: str, points) -> dict:
         points = [[step, value] for step, value in points if value is not None and math.isfinite(value)]
-        return {"label": label, "colour": colour, "points": points}
+        return {"label": label, "color": color, "points": points}
 
     def recorded(name: str):
         return [(record["step"], record.get(name)) for record in history]
@@ -222,20 +222,20 @@ def _curves(history: list[dict], shown: list[Frame], psnr: float | None) -> dict
         lines = [line for line in lines if line["points"]]
         return {"title": title, "lines": lines, "rule": rule, "bicubic": rule, "log": log}
 
-    bicubic = [value for _, value in recorded("test_bicubic_psnr_y") if value is not None]
+    bicubic = [value for _, value in recorded("validation_bicubic_psnr_y") if value is not None]
     curves = {
         "crop": curve("PSNR here", [line("SRCNN on this crop", "ink", [(f.step, f.psnr) for f in shown])], psnr),
         "test": curve(
             "PSNR in the run",
             [
                 line("train", "orange", recorded("train_psnr_y")),
-                line("test", "blue", recorded("test_psnr_y")),
+                line("test", "blue", recorded("validation_psnr_y")),
             ],
             bicubic[-1] if bicubic else None,
         ),
         "loss": curve(
             "Loss",
-            [line("train", "orange", recorded("train_loss")), line("test", "blue", recorded("test_loss"))],
+            [line("train", "orange", recorded("train_loss")), line("test", "blue", recorded("validation_loss"))],
             log=True,
         ),
     }
@@ -255,7 +255,7 @@ def _limits(shown: list[Frame]) -> dict[str, Tensor]:
     return limits
 
 
-def _in_colours(layer: str, weight: Tensor) -> bool:
+def _in_color(layer: str, weight: Tensor) -> bool:
     return layer == SHOWN[0] and weight.shape[1] == 3
 
 
@@ -268,7 +268,7 @@ def _exact(frame: Frame, ends: dict[str, float]) -> dict:
         "picture": page.encoded(frame.picture),
         "kernels": [
             page.encoded(
-                sheets.kernel_image(weight, ends[layer], LEVELS[layer], _in_colours(layer, weight), layer in ROOT)
+                sheets.kernel_image(weight, ends[layer], LEVELS[layer], _in_color(layer, weight), layer in ROOT)
             )
             for layer, weight in frame.kernels.items()
         ],

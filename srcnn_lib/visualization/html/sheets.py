@@ -34,8 +34,8 @@ def sheet(maps: Tensor, limits: Tensor) -> Tensor:
     return pixels.unflatten(0, (rows, COLUMNS)).transpose(1, 2).flatten(2).flatten(0, 1)  # (rows·tall, COLUMNS·wide)
 
 
-def kernel_image(weight: Tensor, limit: float, levels: int, colours: bool, root: bool = False) -> Tensor:
-    """(outputs, inputs, k, k) → uint8, zero in the middle: a row of squares for each output, or one in colours.
+def kernel_image(weight: Tensor, limit: float, levels: int, colors: bool, root: bool = False) -> Tensor:
+    """(outputs, inputs, k, k) → uint8, zero in the middle: a row of squares for each output, or one in colors.
 
     `root` spreads the small values before they are rounded to `levels`: the (signed) square root is stored.
     """
@@ -43,7 +43,7 @@ def kernel_image(weight: Tensor, limit: float, levels: int, colours: bool, root:
     values = values.sign() * values.abs().sqrt() if root else values
     values = values.mul(levels).round() / levels
     values = (127.5 + 127.5 * values).round().to(torch.uint8)
-    if colours:
+    if colors:
         return values.permute(0, 2, 3, 1).flatten(0, 1)  # (outputs·k, k, 3)
     return values.permute(0, 2, 1, 3).flatten(2).flatten(0, 1)  # (outputs·k, inputs·k)
 
