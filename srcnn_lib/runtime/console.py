@@ -109,7 +109,7 @@ class ProgressBar:
         for note in became.notes:
             print(f"  {shown(note)}")
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> "ProgressBar":
         return self
 
     def __exit__(self, *error) -> None:

@@ -314,7 +314,7 @@ def animate(
     notes = []
     if what != "scan" and (count := len(snapshots)) < frames:
         notes.append(f"{run.path} has {count} snapshot{'s' * (count > 1)}: that many frames")
-    layer, how = _layer(layer), {"frames": frames, "theme": theme, "bar": progress}
+    layer, how = _layer(layer), {"frames": frames, "theme": theme, "progress": progress}
     if what == "kernels":
         film = kernels(snapshots, layer, only=_only(newest, layer, channel), **how)
     else:
