@@ -89,7 +89,7 @@ def weights(run: Run) -> dict:
 
 def command(*arguments):
     """`srcnn` with these arguments."""
-    sys.argv, console.PATIENCE = ["srcnn", *map(str, arguments)], 0.1
+    sys.argv, console.ERROR_DELAY = ["srcnn", *map(str, arguments)], 0.1
     command_line.main()
 
 
@@ -102,11 +102,11 @@ def followed(config: TrainingConfig, path: Path) -> dict:
         if to_write or event in ("os.mkdir", "os.rename", "os.remove", "os.truncate"):
             written.append(str(given[0]))
 
-    group = distributed.join()
+    group = distributed.process_group()
     data = trainer.read(config, group)
     batch = data.train.batch
     data.train.batch = lambda *place: taken.append(place) or batch(*place)
-    run = group.told(lambda: Run.create(path, config))
+    run = group.run_on_main(lambda: Run.create(path, config))
     sys.addaudithook(audit)
     records = list(trainer.fit(config, run, data))
     return {
@@ -125,7 +125,7 @@ def with_soap(config: TrainingConfig, rounding: float) -> list[float]:
     def after_another_rounding(state):
         with torch.no_grad():
             for parameter in state.model.parameters():
-                parameter *= 1 if state.group.main else 1 + rounding
+                parameter *= 1 if state.group.is_main else 1 + rounding
         follow(state)
 
     trainer.State._follow = after_another_rounding
@@ -137,15 +137,15 @@ def measured(config: TrainingConfig) -> tuple[dict, dict]:
     data = training_data.load_training_data(config)
     torch.manual_seed(0)
     model = SRCNN(config.channels, config.filters, config.widths)
-    return trainer.measure(model, data.validation_patches, distributed.join()), trainer.measure(
+    return trainer.measure(model, data.validation_patches, distributed.process_group()), trainer.measure(
         model, data.validation_patches
     )
 
 
 def left_by_one(config: TrainingConfig, path: Path, rank: int, end) -> list[int]:
     """A training that one of the ranks ends, in the way of `end`; the steps of this one."""
-    group, steps = distributed.join(), []
-    run = group.told(lambda: launch._opened(path, config, "here"))
+    group, steps = distributed.process_group(), []
+    run = group.run_on_main(lambda: launch._opened(path, config, "here"))
     for record in trainer.fit(config, run):
         steps.append(record.step)
         if record.step == 9 and group.rank == rank and end():
@@ -155,10 +155,10 @@ def left_by_one(config: TrainingConfig, path: Path, rank: int, end) -> list[int]
 
 def steered(config: TrainingConfig) -> list[tuple]:
     """A training that the main rank steers: (step, rate, steps in all, paused) after each step, and the weights."""
-    group, control, told = distributed.join(), TrainingControl(), []
+    group, control, told = distributed.process_group(), TrainingControl(), []
     for record in trainer.fit(config, control=control):
         told.append((record.step, record.rate, record.steps, record.paused))
-        if not group.main:
+        if not group.is_main:
             continue
         if record.step == 5:
             for word in ("pause", "halve", "epoch") if not record.paused else ("resume",):
@@ -172,7 +172,7 @@ def full_disk(photographs: Path, path: Path) -> None:
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    if distributed.first():
+    if distributed.is_main_process():
         trainer.Run.write_history = lambda *_: full() if _[1] else None
     command("train", *flags(photographs), "--out", path)
 
@@ -186,7 +186,7 @@ def flags(photographs: Path) -> list[str]:
 
 def only_here(photographs: Path) -> None:
     """The photographs lie in the main rank's current folder, and not in the other's, as on two machines."""
-    os.chdir(photographs.parent if distributed.first() else "/")
+    os.chdir(photographs.parent if distributed.is_main_process() else "/")
     command("train", "--data", photographs.name, "--out", "never", "--steps", 3, "--device", "cpu")
 
 

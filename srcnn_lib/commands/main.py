@@ -6,6 +6,7 @@ import json
 import math
 import sys
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +14,7 @@ import typer
 
 from ..config import ENDS, FREE, TrainingConfig
 from ..errors import InputError
-from ..runtime.console import ProgressBar, guarded, print_table
+from ..runtime.console import ProgressBar, run_command
 
 app = typer.Typer(
     help="Train SRCNN, watch it learn, look into it, use it. Start with: srcnn demo",
@@ -38,7 +39,7 @@ NUMBERS = {tuple[int, ...]: (int, "9,5,5"), tuple[float, ...]: (float, "0.8,0.6"
 
 def main() -> None:
     """The command `srcnn`."""
-    guarded(app)
+    run_command(app)
 
 
 def _config_flags(command):
@@ -100,12 +101,12 @@ def train(
     from ..training import launch
 
     given = _given(flags)
-    group = distributed.join()
-    config, path = group.told(lambda: _asked_for(given, out, resume))
+    group = distributed.process_group()
+    config, path = group.run_on_main(lambda: _asked_for(given, out, resume))
     if launch.train(config, path, quiet):
         print(f"next: srcnn evaluate {path} set5 · srcnn upscale PICTURE --weights {path}")
         print(f"      tensorboard --logdir {path}")
-    group.leave()
+    group.shutdown()
 
 
 def _asked_for(given: dict, out: Path | None, resume: bool) -> tuple[TrainingConfig, Path]:
@@ -204,13 +205,13 @@ def evaluate(
     from ..data.sources import load_photographs
     from ..evaluation.quality import evaluate as measured
     from ..pretrained import open_weights, released_for
-    from ..runtime.devices import device_of
+    from ..runtime.devices import resolve_device
 
     _check_choice("which", which, ("newest", "best"))
     file, note = (words[0], None) if named else released_for(scale)
     sources = words[named:]
     model, path = open_weights(file, which)
-    model = model.to(device_of(device))
+    model = model.to(resolve_device(device))
     if not named and not as_json:
         print(*filter(None, (note, f"the released network {path.name} is measured")), sep="\n")
     how = {"mode": mode, "patch": patch, "stride": stride, "arithmetic": arithmetic, "ensemble": ensemble}
@@ -224,6 +225,8 @@ def evaluate(
         return
     for label, table in published_results.items():
         print(f"\n{label} ×{table['scale']:g}")
+        from ..evaluation.report import print_table
+
         print_table(table)
 
 
@@ -236,13 +239,13 @@ def _comparison(words: list[str], as_json: bool, device: str, **how) -> None:
     """The table of `evaluate --table`; a file of weights or a run among the words stands for the released one."""
     from ..evaluation import published_results
     from ..pretrained import RELEASED, open_weights, saved_folder
-    from ..runtime.devices import device_of
+    from ..runtime.devices import resolve_device
 
     named = [word for word in words if holds_weights(word)]
     sources = [word for word in words if word not in named] or ["set5", "set14"]
     files = named or [saved_folder() / names[0] for names in RELEASED.values()]
     networks = [open_weights(file) for file in files if file in named or file.exists()]
-    networks = [(model.to(device_of(device)), path) for model, path in networks]
+    networks = [(model.to(resolve_device(device)), path) for model, path in networks]
     with ProgressBar("measuring", quiet=as_json) as progress:
         rows = published_results.rows(networks, sources, lambda name, done, total: progress(done, total), **how)
     if as_json:
@@ -300,7 +303,8 @@ def upscale(
     from ..inference.upscaling import ARITHMETICS
     from ..pretrained import open_weights, released_for
     from ..runtime import distributed
-    from ..runtime.devices import device_of
+    from ..runtime.devices import resolve_device
+    from .outcome import print_outcome
 
     _check_choice("which", which, ("newest", "best"))
     _check_choice("arithmetic", arithmetic, ARITHMETICS)
@@ -309,32 +313,32 @@ def upscale(
     note = None
     if weights is None:
         weights, note = released_for(scale)
-    group = distributed.join()
-    model = group.together(lambda: open_weights(weights, which)[0].to(device_of(device)))
+    group = distributed.process_group()
+    model = group.run_on_all(lambda: open_weights(weights, which)[0].to(resolve_device(device)))
     if note is None and scale is not None and scale != model.scale:
         note = f"the picture is enlarged ×{scale:g}; the network was trained for ×{model.scale:g}"
     scale = model.scale if scale is None else scale
-    jobs, missing = group.told(lambda: plan(images, out))
-    with ProgressBar("upscaling", quiet=not group.main) as progress:
-        if group.main:
+    jobs, missing = group.run_on_main(lambda: plan(images, out))
+    with ProgressBar("upscaling", quiet=not group.is_main) as progress:
+        if group.is_main:
             for line in filter(None, (group.note, note)):
                 print(line)
             for source in missing:
-                progress.tell(source)
+                print_outcome(progress, source)
         failed = upscale_files(
-            jobs[group.rank :: group.size], model, scale, progress.tell, mode, progress,
+            jobs[group.rank :: group.size], model, scale, partial(print_outcome, progress), mode, progress,
             patch=patch, stride=stride, arithmetic=arithmetic, ensemble=ensemble,
         )  # fmt: skip
-    _end(group, len(missing) + sum(group.gathered(len(failed))))
+    _end(group, len(missing) + sum(group.gather(len(failed))))
 
 
 def _end(group, failed: int) -> None:
     """Status 2 where pictures failed, on every rank alike: the launcher ends the others with the first that ends."""
-    if failed > 1 and group.main:
+    if failed > 1 and group.is_main:
         print(f"srcnn: {failed} could not be upscaled", file=sys.stderr)
     sys.stdout.flush()
-    group.gathered(None)  # all have said what they had to say
-    group.leave()
+    group.gather(None)  # all have said what they had to say
+    group.shutdown()
     if failed:
         raise typer.Exit(2)
 
@@ -489,10 +493,10 @@ def benchmark(
         lines = timing.benchmark_overlap(size, channels, wide, device=device)
     elif what == "strides":
         from ..pretrained import open_weights, released_for
-        from ..runtime.devices import device_of
+        from ..runtime.devices import resolve_device
 
         model, _ = open_weights(weights or released_for(None)[0])
-        lines = timing.benchmark_strides(model.to(device_of(device)))
+        lines = timing.benchmark_strides(model.to(resolve_device(device)))
     elif what == "train":
         lines = timing.benchmark_train(steps, device, channels, wide)
     else:

@@ -16,7 +16,7 @@ from . import distributed
 
 
 @contextlib.contextmanager
-def repeatable(wanted: bool):
+def deterministic_algorithms(wanted: bool):
     """While it lasts, torch takes only algorithms that give the same bits each time; a CPU has no others here."""
     before = torch.are_deterministic_algorithms_enabled()
     if wanted:
@@ -28,7 +28,7 @@ def repeatable(wanted: bool):
         torch.use_deterministic_algorithms(before)
 
 
-def device_of(name: str) -> torch.device:
+def resolve_device(name: str) -> torch.device:
     """The device that a name means; "auto" is the best one there, and of several GPUs each rank has its own.
 
     Raises:
@@ -37,7 +37,7 @@ def device_of(name: str) -> torch.device:
     if name not in CHOICES["device"]:
         raise InputError(f"device is {name}, expected one of {', '.join(CHOICES['device'])}")
     gpu = _gpu_there()
-    mps = torch.backends.mps.is_available() and not distributed.launched()  # it can't be shared
+    mps = torch.backends.mps.is_available() and not distributed.is_launched()  # it can't be shared
     if name == "auto":
         name = "cuda" if gpu and not distributed.cpu_requested() else "mps" if mps else "cpu"
     if (name == "cuda" and not gpu) or (name == "mps" and not mps):
@@ -55,7 +55,7 @@ def _gpu_there() -> bool:
     return torch.cuda.device_count() > 0 if "ipykernel" in sys.modules else torch.cuda.is_available()
 
 
-def arithmetic_of(name: str, device: torch.device) -> str:
+def resolve_arithmetic(name: str, device: torch.device) -> str:
     """The number type of the first two layers; "auto" is bfloat16 where the device is good at it."""
     if name != "auto":
         return name
@@ -81,7 +81,7 @@ def _bfloat16_pays() -> bool:
     return seconds(torch.bfloat16) < 0.8 * seconds(torch.float32)
 
 
-def describe(device: torch.device) -> str:
+def describe_device(device: torch.device) -> str:
     """The machine in a few words, for the config and the cards."""
     if device.type == "cuda" and "ipykernel" in sys.modules and not torch.cuda.is_initialized():  # leave it so
         from accelerate.utils import get_gpu_info
@@ -90,10 +90,10 @@ def describe(device: torch.device) -> str:
             return get_gpu_info()[0][0]
     if device.type == "cuda":
         return torch.cuda.get_device_name()
-    return f"{device.type}, {os.cpu_count()} cores, {processor()}"
+    return f"{device.type}, {os.cpu_count()} cores, {processor_name()}"
 
 
-def processor() -> str:
+def processor_name() -> str:
     """Its model, where the system tells; its kind elsewhere."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         for line in file:
@@ -102,7 +102,7 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def versions() -> dict[str, str]:
+def package_versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in ("srcnn_lib", "torch", "torchvision", "numpy", "pillow"):
         with contextlib.suppress(PackageNotFoundError):

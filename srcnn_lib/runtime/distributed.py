@@ -1,194 +1,234 @@
-"""The processes that a launcher starts for one piece of work, and what they say to each other: thin over Accelerate.
+"""Communication between the processes that a launcher starts for one piece of work: a thin layer over Accelerate.
 
-Without a launcher there is one rank. It asks nobody, and nothing is imported for it.
+Accelerate gathers, broadcasts and reduces. Added here are what a training needs beyond that: an error that one process
+can name is raised on all of them, and between two steps they agree on what to do next. A process without a launcher
+is a group of one; it imports nothing for that.
 """
 
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import InputError
 
-# What `accelerate launch`, `notebook_launcher`, torchrun and the kinds of MPI tell the processes that they start.
-SIZES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
-RANKS = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
-NEIGHBOURS = ("LOCAL_WORLD_SIZE", "MPI_LOCALNRANKS", "OMPI_COMM_WORLD_LOCAL_SIZE", "MV2_COMM_WORLD_LOCAL_SIZE")
-WAIT = timedelta(hours=12)  # for one that reads or fetches photographs; one that has ended is noticed at once
-COMMANDS = ("epoch", "halve", "snapshot")  # of steering, that change what is trained or kept
+if TYPE_CHECKING:
+    from accelerate import PartialState
+    from torch import Tensor
+
+# Environment variables in which `accelerate launch`, `notebook_launcher`, torchrun and the kinds of MPI tell a process
+# how many there are, which one it is, and how many of them share its machine.
+SIZE_VARIABLES = ("WORLD_SIZE", "PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+RANK_VARIABLES = ("RANK", "PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK")
+LOCAL_SIZE_VARIABLES = (
+    "LOCAL_WORLD_SIZE",
+    "MPI_LOCALNRANKS",
+    "OMPI_COMM_WORLD_LOCAL_SIZE",
+    "MV2_COMM_WORLD_LOCAL_SIZE",
+)
+TIMEOUT = timedelta(hours=12)  # reading or fetching photographs takes long; a process that ended is noticed at once
+COMMANDS = ("epoch", "halve", "snapshot")  # of a TrainingControl: those that change what is trained or kept
 Value = TypeVar("Value")
 
 
 class ProcessGroup:
-    """One process on its own."""
+    """A group of one process. `DistributedGroup` has the same methods for several."""
 
-    rank = 0  # this one's number
-    size = 1  # how many there are
-    local = 0  # this one's number on its machine
-    note: str | None = None  # what a person should know of how they were started
+    rank = 0  # number of this process
+    size = 1  # number of processes
+    local_rank = 0  # number of this process on its machine
+    note: str | None = None  # a remark for the user on how the processes were started
 
     @property
-    def main(self) -> bool:
-        """Whether this is the one that writes and prints."""
+    def is_main(self) -> bool:
+        """Whether this is the process that writes and prints."""
         return self.rank == 0
 
     def share(self, start: int, stop: int) -> tuple[int, int]:
-        """This rank's part of start … stop − 1: all parts together are the whole, none is in two, empty ones happen."""
+        """Returns this process's part of start … stop − 1. The parts do not overlap and cover the whole; some may be
+        empty."""
         length = stop - start
         return start + length * self.rank // self.size, start + length * (self.rank + 1) // self.size
 
-    def total(self, tensor):
-        """The sum of every rank's tensor, the same bits on all of them."""
+    def all_reduce(self, tensor: "Tensor") -> "Tensor":
+        """Returns the sum of the processes' tensors, with the same bits on all of them."""
         return tensor
 
-    def followed(self, tensor):
-        """The main rank's tensor, on all of them."""
+    def broadcast(self, tensor: "Tensor") -> "Tensor":
+        """Returns the main process's tensor, on all of them."""
         return tensor
 
-    def gathered(self, value: Value) -> list[Value]:
-        """What each rank has, in their order."""
+    def gather(self, value: Value) -> list[Value]:
+        """Returns the processes' values, in the order of their ranks."""
         return [value]
 
-    def together(self, function: Callable[[], Value]) -> Value:
-        """What `function` gives here, once it has succeeded everywhere; where it fails on one rank, it fails on all.
+    def run_on_all(self, function: Callable[[], Value]) -> Value:
+        """Runs `function` on every process and returns this one's result.
 
         Raises:
-            InputError: what the first rank that failed was told.
+            InputError: on all processes, where `function` failed on any of them: the first one's error.
         """
         return function()
 
-    def told(self, function: Callable[[], Value]) -> Value:
-        """What `function` gives on the main rank, where alone it is called; its failure is everyone's as well."""
+    def run_on_main(self, function: Callable[[], Value]) -> Value:
+        """Runs `function` on the main process alone and returns its result on all of them.
+
+        Raises:
+            InputError: on all processes, where `function` failed.
+        """
         return function()
 
-    def agreed(self, commands: list[str], stop: bool, paused: bool) -> tuple[list[str], bool, bool]:
-        """What all do next: the main rank's commands and its pause, and a stop that any of them wants."""
+    def synchronize(self, commands: list[str], stop: bool, paused: bool) -> tuple[list[str], bool, bool]:
+        """Agrees on what all processes do next.
+
+        Args:
+            commands: commands that change the training; the main process's count.
+            stop: whether this process wants to stop; one is enough.
+            paused: whether the training pauses; the main process's counts.
+
+        Returns:
+            The commands, stop and paused, the same on all processes.
+        """
         return commands, stop, paused
 
-    def leave(self) -> None:
-        """Take leave of the others, at the end of all work."""
+    def shutdown(self) -> None:
+        """Closes the connections, at the end of all work."""
 
 
 class DistributedGroup(ProcessGroup):
-    """One of several processes. Each method is one message, which waits until all have sent theirs.
+    """A group of several processes, of which this is one. Each method waits for the others to call it too.
 
-    What a person can mend is exchanged and raised on every rank. A process that ends in any other way closes its
-    connections: the others learn it in their next message.
+    Errors that the user can mend are exchanged and raised on every process. A process that ends in any other way
+    closes its connections, and the others get an error from their next message.
     """
 
-    def __init__(self, state):
-        self.state = state  # accelerate's
-        self.rank, self.size, self.local = state.process_index, state.num_processes, state.local_process_index
+    def __init__(self, state: "PartialState"):
+        self.state = state
+        self.rank = state.process_index
+        self.size = state.num_processes
+        self.local_rank = state.local_process_index
 
-    def total(self, tensor):
+    def all_reduce(self, tensor: "Tensor") -> "Tensor":
         from accelerate.utils import reduce
 
-        with _connected():
+        with _explain_lost_connection():
             return reduce(tensor, "sum")
 
-    def followed(self, tensor):
+    def broadcast(self, tensor: "Tensor") -> "Tensor":
         from accelerate.utils import broadcast
 
-        with _connected():
+        with _explain_lost_connection():
             return broadcast(tensor)
 
-    def gathered(self, value: Value) -> list[Value]:
+    def gather(self, value: Value) -> list[Value]:
         from accelerate.utils import gather_object
 
-        with _connected():
+        with _explain_lost_connection():
             return gather_object([value])
 
-    def together(self, function: Callable[[], Value]) -> Value:
-        value, failure = _tried(function)
-        _raise_first(self.gathered(failure))
+    def run_on_all(self, function: Callable[[], Value]) -> Value:
+        value, failure = _attempt(function)
+        for rank, message in enumerate(self.gather(failure)):
+            if message:
+                raise InputError(message if rank == 0 else f"process {rank}: {message}")
         return value
 
-    def told(self, function: Callable[[], Value]) -> Value:
-        answers = self.gathered(_tried(function) if self.main else (None, None))
-        _raise_first([failure for _, failure in answers])
-        return answers[0][0]
+    def run_on_main(self, function: Callable[[], Value]) -> Value:
+        from accelerate.utils import broadcast_object_list
 
-    def agreed(self, commands: list[str], stop: bool, paused: bool) -> tuple[list[str], bool, bool]:
+        answer: list[Any] = [_attempt(function) if self.is_main else None]
+        with _explain_lost_connection():
+            broadcast_object_list(answer)
+        value, failure = answer[0]
+        if failure:
+            raise InputError(failure)
+        return value
+
+    def synchronize(self, commands: list[str], stop: bool, paused: bool) -> tuple[list[str], bool, bool]:
         import torch
 
-        own = [paused, *(commands.count(command) for command in COMMANDS)] if self.main else [0] * (1 + len(COMMANDS))
-        # On the CPU, so that no rank waits for its device.
-        stops, pauses, *counts = self.total(torch.tensor([stop, *own], dtype=torch.int64)).tolist()
+        # One sum of numbers, on the CPU, so that no process waits for its device: how many want to stop, and the main
+        # process's pause and counts of each command.
+        counts = [paused, *(commands.count(command) for command in COMMANDS)]
+        if not self.is_main:
+            counts = [0] * len(counts)
+        stops, pauses, *counts = self.all_reduce(torch.tensor([stop, *counts], dtype=torch.int64)).tolist()
         agreed = [command for command, count in zip(COMMANDS, counts, strict=True) for _ in range(count)]
         return agreed, bool(stops), bool(pauses)
 
-    def leave(self) -> None:
-        with _connected():
+    def shutdown(self) -> None:
+        with _explain_lost_connection():
             self.state.destroy_process_group()
 
 
-def join() -> ProcessGroup:
-    """The ranks that this process is one of, connected; called again, the same.
+def process_group() -> ProcessGroup:
+    """Connects this process with the others that its launcher started, and returns their group.
 
-    Accelerate's own choice of the connection is NCCL alone on GPUs and none on CPUs unless it is told.
+    Further calls return the same group.
+
+    Raises:
+        InputError: where they can't be connected.
     """
-    if not launched():
-        return _one()
+    if not is_launched():
+        group = ProcessGroup()
+        # These two variables without a size: accelerate was asked for several processes and silently started one.
+        if {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR"} <= os.environ.keys():
+            group.note = (
+                "accelerate has started one process only; for several on CPUs it needs --multi_gpu, and no --cpu"
+            )
+        return group
     import multiprocessing
 
     import torch
     from accelerate import PartialState
 
-    if on_one_machine() and sys.platform == "linux":
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # found by the host's name without, which may lead nowhere
+    on_one_machine = processes_on_this_machine() == _from_environment(SIZE_VARIABLES, 1)
+    if on_one_machine and sys.platform == "linux":
+        # Gloo would otherwise look up the host's name, which may not lead back to this machine.
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")
     gpus = torch.cuda.is_available() and not cpu_requested()
-    # Gloo beside NCCL: what is said between two steps must not wait for what the GPUs have still to do.
+    # Accelerate would choose NCCL alone. Gloo beside it carries the messages between two steps, which must not wait
+    # for the GPUs to finish their work.
     backend = {"backend": "cuda:nccl,cpu:gloo"} if gpus else {}
     try:
-        state = PartialState(cpu=not gpus, timeout=WAIT, **backend)
+        state = PartialState(cpu=not gpus, timeout=TIMEOUT, **backend)
     except (RuntimeError, ValueError) as error:
-        raise InputError(f"the processes of this work can't be connected ({_line(error)})") from error
+        raise InputError(f"the processes of this work can't be connected ({_first_line(error)})") from error
     if type(multiprocessing.current_process()).__name__ == "ForkProcess":
         # `notebook_launcher` forks: GNU's OpenMP would wait for ever for threads that only the notebook's process has.
         torch.set_num_threads(1)
     return DistributedGroup(state)
 
 
-def _one() -> ProcessGroup:
-    group = ProcessGroup()
-    # These two without a size: accelerate was asked for several processes and, in silence, started one.
-    if {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR"} <= os.environ.keys():
-        group.note = "accelerate has started one process only; for several on CPUs it wants --multi_gpu, and no --cpu"
-    return group
+def is_launched() -> bool:
+    """Returns whether a launcher started this process as one of several."""
+    return _from_environment(SIZE_VARIABLES, 1) > 1
 
 
-def launched() -> bool:
-    """Whether a launcher started this process as one of several."""
-    return _told(SIZES, 1) > 1
-
-
-def first() -> bool:
-    """Whether this is the process that prints; known before the ranks are connected."""
-    return not launched() or _told(RANKS, 0) == 0
+def is_main_process() -> bool:
+    """Returns whether this is the process that prints; it can be asked before the processes are connected."""
+    return not is_launched() or _from_environment(RANK_VARIABLES, 0) == 0
 
 
 def processes_on_this_machine() -> int:
-    """How many processes share this machine, this one among them."""
-    return _told(NEIGHBOURS, 1) if launched() else 1
-
-
-def on_one_machine() -> bool:
-    return processes_on_this_machine() == _told(SIZES, 1)
+    """Returns how many processes of this work share the machine, this one included."""
+    return _from_environment(LOCAL_SIZE_VARIABLES, 1) if is_launched() else 1
 
 
 def cpu_requested() -> bool:
-    """Whether the launcher was told --cpu."""
+    """Returns whether the launcher was called with --cpu."""
     return os.environ.get("ACCELERATE_USE_CPU", "").lower() in ("1", "true", "yes", "on")
 
 
-def _told(names: Sequence[str], otherwise: int) -> int:
-    return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdecimal()), otherwise)
+def _from_environment(names: Sequence[str], default: int) -> int:
+    """Returns the number in the first of these environment variables that holds one."""
+    return next((int(os.environ[name]) for name in names if os.environ.get(name, "").isdecimal()), default)
 
 
-def _tried(function: Callable[[], Any]) -> tuple[Any, str | None]:
-    """What the function gives, or the line that a person is to read; what only we can mend is raised as it is."""
+def _attempt(function: Callable[[], Any]) -> tuple[Any, str | None]:
+    """Returns the function's result and None, or None and the message of a user error; re-raises bugs."""
     try:
         return function(), None
     except InputError as error:
@@ -199,20 +239,15 @@ def _tried(function: Callable[[], Any]) -> tuple[Any, str | None]:
         return None, f"{error.filename or 'file'}: {error.strerror}"
 
 
-def _raise_first(failures: Sequence[str | None]) -> None:
-    for rank, failure in enumerate(failures):
-        if failure:
-            raise InputError(failure if rank == 0 else f"process {rank}: {failure}")
-
-
 @contextlib.contextmanager
-def _connected():
-    """A connection that closes while one waits for an answer is another process's end, and no bug of this one."""
+def _explain_lost_connection() -> Iterator[None]:
+    """Turns the error of a connection that closed into one that points to the process that ended."""
     try:
         yield
     except RuntimeError as error:
-        raise InputError(f"another process of this work has ended; what it said tells why ({_line(error)})") from error
+        line = _first_line(error)
+        raise InputError(f"another process of this work has ended; its own message tells why ({line})") from error
 
 
-def _line(error: Exception) -> str:
+def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]

@@ -5,8 +5,9 @@ from pathlib import Path
 from ..config import TrainingConfig
 from ..run import Run, weights_digest
 from ..runtime import distributed
-from ..runtime.console import ProgressBar, follow
-from ..runtime.devices import describe, device_of
+from ..runtime.console import ProgressBar
+from ..runtime.devices import describe_device, resolve_device
+from .progress import train_with_progress
 from .trainer import fit, read
 
 
@@ -28,19 +29,19 @@ def train(config: TrainingConfig, path: str | Path, quiet: bool = False) -> Run 
     Raises:
         InputError: as `fit`, and where `path` holds anything but a run; in every process alike.
     """
-    group, path = distributed.join(), Path(path)
-    device = group.together(lambda: device_of(config.device))
-    with ProgressBar("photographs", quiet=quiet or not group.main) as progress:
+    group, path = distributed.process_group(), Path(path)
+    device = group.run_on_all(lambda: resolve_device(config.device))
+    with ProgressBar("photographs", quiet=quiet or not group.is_main) as progress:
         data = read(config, group, progress)
-    run = group.told(lambda: _opened(path, config, describe(device)))
+    run = group.run_on_main(lambda: _opened(path, config, describe_device(device)))
     records = fit(config, run, data)
-    if not group.main:
+    if not group.is_main:
         for _ in records:
             pass
         return None
     for note in filter(None, (group.note, *data.notes)):
         print(note)
-    last = follow(records, run, quiet)
+    last = train_with_progress(records, run, quiet)
     if last and last.step < last.steps:
         print(f"stopped at step {last.step} of {last.steps}; --resume goes on from there")
     if not run.snapshots():  # stopped while it was getting ready

@@ -16,14 +16,14 @@ from torch.nn import functional as F
 from .. import metrics
 from ..config import TrainingConfig
 from ..data import sources, training_data
-from ..data.augmentation import inner
+from ..data.augmentation import remove_border
 from ..data.color import luminance, with_luminance
 from ..data.training_data import Patches, TrainingData
 from ..errors import InputError
 from ..model import SRCNN, start_from_identity
 from ..run import Run
 from ..runtime import distributed
-from ..runtime.devices import arithmetic_of, describe, device_of, repeatable, versions
+from ..runtime.devices import resolve_arithmetic, describe_device, resolve_device, deterministic_algorithms, package_versions
 from ..runtime.distributed import ProcessGroup
 from .control import TrainingControl
 from .tensorboard import TensorBoardWriter
@@ -79,15 +79,15 @@ def fit(
     Raises:
         InputError: photographs that can't be used, or a run made with other settings.
     """
-    group = distributed.join()
-    run = run if group.main else None
+    group = distributed.process_group()
+    run = run if group.is_main else None
     data = data or read(config, group)
     state = State(config, data, group)
     checkpointer = Checkpointer(run, state, data)
     control = control or TrainingControl()
     with (
         interruptible() as interrupted,
-        repeatable(config.deterministic),
+        deterministic_algorithms(config.deterministic),
         contextlib.closing(checkpointer),
         left(group),
     ):
@@ -96,7 +96,7 @@ def fit(
         clock = Clock(state)
         while True:
             wanted = control.commands(run), control.stopped or interrupted(), control.paused
-            commands, stop, paused = group.agreed(*wanted)
+            commands, stop, paused = group.synchronize(*wanted)
             for command in commands:
                 checkpointer.obey(command)
             if stop or state.step >= state.steps:
@@ -119,7 +119,7 @@ def left(group: ProcessGroup):
         yield
     except GeneratorExit:
         with contextlib.suppress(InputError):  # they may have gone already
-            group.agreed([], stop=True, paused=False)
+            group.synchronize([], stop=True, paused=False)
         raise
 
 
@@ -132,11 +132,11 @@ def read(
         InputError: as `pairs.load` on any of them, or they found different photographs.
     """
     if group.size > 1:  # one of each machine finds them first, and fetches what isn't there yet
-        group.together(
-            lambda: group.local or sources.split_photographs(config.data, config.validation, config.seed, config.limit)
+        group.run_on_all(
+            lambda: group.local_rank or sources.split_photographs(config.data, config.validation, config.seed, config.limit)
         )
-    data = group.together(lambda: training_data.load_training_data(config, progress))
-    if len(set(group.gathered(data.description["fingerprint"]))) > 1:
+    data = group.run_on_all(lambda: training_data.load_training_data(config, progress))
+    if len(set(group.gather(data.description["fingerprint"]))) > 1:
         raise InputError(f"{', '.join(config.data)}: the machines hold different photographs; make them the same")
     return data
 
@@ -149,8 +149,8 @@ class State:
 
     def __init__(self, config: TrainingConfig, data: TrainingData, group: ProcessGroup | None = None):
         self.config, self.data, self.group = config, data, group or ProcessGroup()
-        self.device = device_of(config.device)
-        self.arithmetic = self.group.told(lambda: arithmetic_of(config.arithmetic, self.device))  # perhaps timed
+        self.device = resolve_device(config.device)
+        self.arithmetic = self.group.run_on_main(lambda: resolve_arithmetic(config.arithmetic, self.device))  # perhaps timed
         torch.manual_seed(config.seed)
         self.model = new_model(config).to(self.device, memory_format=torch.channels_last)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
@@ -236,7 +236,7 @@ class State:
         here there are some 60 000, and its mean over the ranks would be wrong where their parts differ in size.
         """
         tensors = [*(parameter.grad for parameter in self.model.parameters()), loss]
-        unpack(self.group.total(pack(tensors)), tensors)
+        unpack(self.group.all_reduce(pack(tensors)), tensors)
 
     def _follow(self) -> None:
         """Take over the main rank's weights: what another processor rounds otherwise would grow with each step.
@@ -245,7 +245,7 @@ class State:
         """
         with torch.no_grad():
             parameters = list(self.model.parameters())
-            unpack(self.group.followed(pack(parameters)), parameters)
+            unpack(self.group.broadcast(pack(parameters)), parameters)
 
     @contextlib.contextmanager
     def _centered(self):
@@ -419,7 +419,7 @@ def measure(model: SRCNN, patches: Patches, group: ProcessGroup | None = None, b
             tuple(image[part].to(device) for image in pair) for pair in (patches.rgb, patches.y)
         )  # fmt: skip
         margin = (y_in.shape[-1] - y.shape[-1]) // 2
-        bicubic_rgb, bicubic_y = (inner(image, margin) for image in (rgb_in, y_in))
+        bicubic_rgb, bicubic_y = (remove_border(image, margin) for image in (rgb_in, y_in))
         if model.channels == 1:
             made_y = predict(model, y_in)
             made_rgb = with_luminance(bicubic_rgb, made_y)
@@ -438,7 +438,7 @@ def measure(model: SRCNN, patches: Patches, group: ProcessGroup | None = None, b
         }.items():
             # A flat patch is reproduced without error; 100 dB keeps its infinity from swallowing the mean.
             sums[name] += values.clamp(max=100).sum().item()
-    totals = group.total(torch.tensor(list(sums.values()), dtype=torch.float64)).tolist()
+    totals = group.all_reduce(torch.tensor(list(sums.values()), dtype=torch.float64)).tolist()
     means = {name: total / len(patches) for name, total in zip(sums, totals, strict=True)}
     return {**means, "mse": means["loss"] * 255**2}
 
@@ -471,7 +471,7 @@ class Checkpointer:
         Returns whether it was left to finish; interrupted while it times the first steps, the run is as it was.
         """
         state, group = self.state, self.state.group
-        stored = group.told(self._stored)
+        stored = group.run_on_main(self._stored)
         if stored:
             asked = state.asked
             try:
@@ -486,7 +486,7 @@ class Checkpointer:
             state.steps = steps_in(state, 60 * (state.config.minutes or 10), interrupted)
             if not state.steps:
                 return False
-        group.together(lambda: self._begin(new=stored is None))
+        group.run_on_all(lambda: self._begin(new=stored is None))
         self.clean = True
         return True
 
@@ -548,10 +548,10 @@ class Checkpointer:
             "steps": state.steps,
             "steps_per_epoch": state.per_epoch,
             "arithmetic": state.arithmetic,
-            "device": describe(state.device),
+            "device": describe_device(state.device),
             "processes": state.group.size,
             "threads": torch.get_num_threads(),
-            "versions": versions(),
+            "versions": package_versions(),
         }
 
     def keep(self, measured: dict | None) -> None:
@@ -642,16 +642,16 @@ def steps_in(state: State, seconds: float, interrupted: Callable[[], bool] = lam
 
     def enough() -> bool:
         late = time.monotonic() - began >= min(15, seconds * 0.03)
-        return group.main and len(times) >= warm + 3 and (late or len(times) >= 400)
+        return group.is_main and len(times) >= warm + 3 and (late or len(times) >= 400)
 
     def one() -> float:
         start = time.monotonic()
         copied.take_step(*copied.batch()).item()
         return time.monotonic() - start
 
-    while not group.agreed([], stop=enough() or interrupted(), paused=False)[1]:
+    while not group.synchronize([], stop=enough() or interrupted(), paused=False)[1]:
         times.append(one())
-    if group.agreed([], stop=interrupted(), paused=False)[1]:
+    if group.synchronize([], stop=interrupted(), paused=False)[1]:
         return 0
     a_step = sum(times[warm:]) / len(times[warm:])
     if (finish := state.config.float32_fraction) and state.arithmetic != "float32":
@@ -663,7 +663,7 @@ def steps_in(state: State, seconds: float, interrupted: Callable[[], bool] = lam
     measure(copied.averaged, state.data.train_patches, group)
     at_epoch_end = time.monotonic() - start
     a_step += at_epoch_end / state.per_epoch
-    return group.told(lambda: max(1, round((seconds - (time.monotonic() - began)) / a_step)))
+    return group.run_on_main(lambda: max(1, round((seconds - (time.monotonic() - began)) / a_step)))
 
 
 @contextlib.contextmanager
@@ -680,7 +680,7 @@ def interruptible():
     def press(number, frame):
         now = time.monotonic()
         # A launcher passes on the Ctrl-C that the terminal has sent to all its processes already.
-        if pressed and now - pressed[0] > (5 if distributed.launched() else 0):
+        if pressed and now - pressed[0] > (5 if distributed.is_launched() else 0):
             raise KeyboardInterrupt
         pressed.append(now)
 

@@ -4,14 +4,14 @@ Orientations are those of the edge's line in the picture, in degrees counter-clo
 90 stands. All results are detached and on the CPU.
 """
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..activations import capture, feature_maps, get_layer  # noqa: F401 capture: until its users import it from there
 from ..data.color import luminance
 from ..errors import InputError
 from ..model import LAYERS, SRCNN
@@ -19,62 +19,6 @@ from ..model import LAYERS, SRCNN
 STEP = 15  # degrees between the orientations that are tried
 TIE = 0.02  # correlations this close to the best do not tell orientations apart
 EDGE, SUBJECT, COPY, BRIGHTNESS, FLAT, RARE = 0.5, 0.8, 0.98, 0.95, 0.05, 0.01  # where labels begin
-
-
-@contextlib.contextmanager
-def capture(model: SRCNN, layers: Sequence[str] = LAYERS, before_relu: bool = False) -> Iterator[dict[str, Tensor]]:
-    """Collect what the layers give while the network runs: `with capture(model) as maps: model(image)`.
-
-    Args:
-        layers: names of layers.
-        before_relu: keep the signed values of the convolutions. Layer 3 has no ReLU: it is signed in either case.
-
-    Returns:
-        {layer: (N, C, H, W)} of the last call, cropped to the network's output: pixel lies on pixel.
-
-    Raises:
-        InputError: an unknown layer.
-    """
-    maps, surplus, hooks = {}, model.halo, []
-
-    def keep(name: str, crop: int):
-        def hook(_layer, _inputs, output: Tensor) -> None:
-            values = output.detach().float()
-            height, width = values.shape[-2:]
-            values = values[..., crop : height - crop, crop : width - crop]  # (N, C, H, W) of the network's output
-            maps[name] = (values if before_relu or name == LAYERS[-1] else values.relu()).cpu().contiguous()
-
-        return hook
-
-    for name in layers:
-        _layer(model, name)
-    try:
-        for name, layer in zip(LAYERS, model.layers(), strict=True):
-            # The inner layers give what the next ones need: more than the picture on each side by their reach.
-            surplus -= layer.kernel_size[0] // 2
-            if name in layers:
-                hooks.append(layer.register_forward_hook(keep(name, 0 if model.padding_mode == "zeros" else surplus)))
-        yield maps
-    finally:
-        for hook in hooks:
-            hook.remove()
-
-
-@torch.no_grad()
-def feature_maps(
-    model: SRCNN, upsampled: Tensor, layers: Sequence[str] = LAYERS, before_relu: bool = False
-) -> dict[str, Tensor]:
-    """What the layers see in a bicubic picture: (C, H, W) or (N, C, H, W) in [0, 1] → {layer: (N, channels, H, W)}.
-
-    Raises:
-        InputError: an unknown layer, or a picture with another number of channels than the network's.
-    """
-    batch = upsampled if upsampled.ndim == 4 else upsampled[None]
-    if batch.shape[1] != model.channels:
-        raise InputError(f"the picture has {batch.shape[1]} channels, expected {model.channels} as the network has")
-    with capture(model, layers, before_relu) as maps:
-        model(batch.to(model.layer_1.weight))
-    return maps
 
 
 def parse_address(address: str, model: SRCNN) -> tuple[str, int]:
@@ -93,7 +37,7 @@ def parse_address(address: str, model: SRCNN) -> tuple[str, int]:
 
 def kernels(model: SRCNN, layer: str) -> Tensor:
     """A layer's filters: (outputs, inputs, size, size)."""
-    return _layer(model, layer).weight.detach().float().cpu().clone()
+    return get_layer(model, layer).weight.detach().float().cpu().clone()
 
 
 def in_color(model: SRCNN, layer: str) -> bool:
@@ -104,14 +48,8 @@ def in_color(model: SRCNN, layer: str) -> bool:
 
 def receptive_field(model: SRCNN, layer: str = LAYERS[-1]) -> int:
     """Side, in pixels, of the square of the picture that one value of a layer depends on: 9, 13, 17 for 9-5-5."""
-    _layer(model, layer)
+    get_layer(model, layer)
     return 1 + sum(size - 1 for size in model.filters[: LAYERS.index(layer) + 1])
-
-
-def _layer(model: SRCNN, name: str) -> torch.nn.Conv2d:
-    if name not in LAYERS:
-        raise InputError(f"{name!r} is no layer of this network, expected one of {', '.join(LAYERS)}")
-    return getattr(model, name)
 
 
 def kernel_orientation(weight: Tensor, colors: bool | None = None) -> tuple[Tensor, Tensor, Tensor]:

@@ -193,10 +193,10 @@ def test_shares_are_the_whole_without_an_overlap(size, length):
 
 
 def test_accelerate_that_started_one_process_in_silence_is_said(monkeypatch):
-    assert distributed.join().note is None
+    assert distributed.process_group().note is None
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
-    assert "--multi_gpu" in distributed.join().note
+    assert "--multi_gpu" in distributed.process_group().note
 
 
 def test_more_processes_than_gpus_are_refused(monkeypatch):
@@ -205,10 +205,10 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "3")
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "3")
     with pytest.raises(InputError, match="3 processes were started for 2 GPUs"):
-        devices.device_of("auto")
-    assert devices.device_of("cpu").type == "cpu"
+        devices.resolve_device("auto")
+    assert devices.resolve_device("cpu").type == "cpu"
     monkeypatch.setenv("ACCELERATE_USE_CPU", "True")
-    assert devices.device_of("auto").type == "cpu"
+    assert devices.resolve_device("auto").type == "cpu"
 
 
 def test_in_a_notebook_nothing_wakes_the_gpus_driver_before_the_training(monkeypatch):
@@ -222,4 +222,4 @@ def test_in_a_notebook_nothing_wakes_the_gpus_driver_before_the_training(monkeyp
     monkeypatch.setattr(torch.cuda, "get_device_name", awake)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr("accelerate.utils.get_gpu_info", lambda: (["Some GPU", "Some GPU"], 2))
-    assert devices.describe(devices.device_of("auto")) == "Some GPU"
+    assert devices.describe_device(devices.resolve_device("auto")) == "Some GPU"
