@@ -230,4 +230,7 @@ class TrainingConfig:
         Raises:
             InputError: for an unknown name or value.
         """
-        return cls.of(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        settings: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls.of(**settings)
