@@ -1,9 +1,9 @@
-"""What the user gave can't be used: said in one line, with the way out."""
+"""The error for input that can't be used."""
 
 
 class InputError(ValueError):
-    """A value, file or address from outside can't be used.
+    """A value, file or address given by the user can't be used.
 
-    The message is one line that names the thing and the way out; the command line prints it as it is and
-    ends with status 2. Everything else that goes wrong is a bug and keeps its traceback.
+    The message is one line, which names the thing and the way out. The command line prints it and ends with status 2.
+    Every other error is a bug and keeps its traceback.
     """

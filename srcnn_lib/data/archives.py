@@ -16,7 +16,7 @@ from pathlib import Path, PureWindowsPath
 
 from ..errors import InputError
 from ..runtime import files
-from ..runtime.files import shown
+from ..runtime.files import printable
 from . import download, images
 
 # What the readers of the standard library raise for bytes that no writer would have written.
@@ -71,7 +71,7 @@ class Member:
             raise InputError(f"{self} can't be used: {error}") from error
 
     def __str__(self) -> str:
-        return f"{shown(self.name)} in {shown(self.archive)}"
+        return f"{printable(self.name)} in {printable(self.archive)}"
 
     def _inflated(self, data: bytes) -> bytes:
         try:
@@ -105,7 +105,7 @@ def members(path: Path, scratch: Path) -> list[Member]:
         if isinstance(error, OSError) and error.errno is not None:  # the disk's trouble, not the archive's
             raise
         raise InputError(
-            f"{shown(path)} is no picture, zip or tar, or a damaged one; check or fetch it again"
+            f"{printable(path)} is no picture, zip or tar, or a damaged one; check or fetch it again"
         ) from error
     by_name = {member.name: member for member in found}  # of two with one name, the later one counts
     return [by_name[name] for name in sorted(by_name)]
@@ -119,10 +119,10 @@ def _zip_members(path: Path) -> list[Member]:
             if info.is_dir() or not is_picture(name):
                 continue
             if info.flag_bits & 1:
-                raise InputError(f"{shown(path)} is encrypted; unpack it with its password and give the folder")
+                raise InputError(f"{printable(path)} is encrypted; unpack it with its password and give the folder")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise InputError(
-                    f"{shown(path)} is packed in a rare way (method {info.compress_type}); unpack it, give the folder"
+                    f"{printable(path)} is packed in a rare way (method {info.compress_type}); unpack it, give the folder"
                 )
             deflated = info.compress_type == zipfile.ZIP_DEFLATED
             found.append(Member(path, name, info.header_offset, info.compress_size, info.file_size, deflated, info.CRC))
@@ -151,7 +151,7 @@ def _uncompressed(path: Path, scratch: Path) -> Path:
     if not plain.exists():
         with tarfile.open(path, "r|*") as packed:  # "|": strictly forward, as going back means to begin anew
             scratch.mkdir(parents=True, exist_ok=True)
-            with files.write_whole(plain) as temporary, tarfile.open(temporary, "w:") as copy:
+            with files.write_atomically(plain) as temporary, tarfile.open(temporary, "w:") as copy:
                 for info in packed:
                     if _wanted(info):
                         copy.addfile(info, packed.extractfile(info))

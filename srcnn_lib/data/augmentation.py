@@ -19,7 +19,7 @@ class Crops(Protocol):
         """Samples start … stop − 1 of an epoch: inputs (B, C, crop, crop) and targets (B, C, patch, patch), float32."""
 
 
-def tile_places(height: int, width: int, side: int = TILE) -> list[tuple[int, int]]:
+def tile_positions(height: int, width: int, side: int = TILE) -> list[tuple[int, int]]:
     """(top, left) of the tiles that cover a picture; the last of a row or column is moved inside.
 
     Empty where the picture is smaller than a tile.
@@ -44,7 +44,7 @@ def ten_crops(tiles: Tensor, side: int) -> Tensor:
     return crops.flatten(0, 1)  # (10·N, C, side, side)
 
 
-def inner(original: Tensor, halo: int) -> Tensor:
+def remove_border(original: Tensor, halo: int) -> Tensor:
     """What is left of (…, H, W) without `halo` pixels on each side: the target that belongs to an input."""
     return original[..., halo : original.shape[-2] - halo, halo : original.shape[-1] - halo]
 
@@ -78,7 +78,7 @@ class TenCrops:
             first = window * size
             parts.append(self._crops(epoch, window)[max(start - first, 0) : stop - first])
         upsampled, original = torch.cat(parts).chunk(2, dim=1)  # (B, C, crop, crop) each
-        return upsampled.contiguous(), inner(original, self.halo).contiguous()
+        return upsampled.contiguous(), remove_border(original, self.halo).contiguous()
 
     def _crops(self, epoch: int, window: int) -> Tensor:
         """The mixed crops of a window, (up to 1 280, 2·C, crop, crop); the last window asked for is remembered."""
@@ -112,11 +112,11 @@ class RandomCrops:
 
     def batch(self, epoch: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
         crops = [
-            turned(self._arrays[photograph][:, top : top + self.crop, left : left + self.crop], turn)
+            flip_and_rotate(self._arrays[photograph][:, top : top + self.crop, left : left + self.crop], turn)
             for photograph, top, left, turn in self._draw(epoch)[start:stop].tolist()
         ]
         upsampled, original = np.split(np.stack(crops), 2, axis=1)  # (B, C, crop, crop) each
-        return _as_float(upsampled), _as_float(inner(original, self.halo))
+        return _as_float(upsampled), _as_float(remove_border(original, self.halo))
 
     def _draw(self, epoch: int) -> Tensor:
         """(per_epoch, 4): photograph, top, left, flip and rotation of each sample of an epoch."""
@@ -134,7 +134,7 @@ def _as_float(crops: np.ndarray) -> Tensor:
     return torch.from_numpy(crops.astype(np.float32, order="C"))
 
 
-def turned(image: np.ndarray, turn: int) -> np.ndarray:
+def flip_and_rotate(image: np.ndarray, turn: int) -> np.ndarray:
     """One of the eight flips and rotations, 0 … 7, of (…, H, W); a view."""
     image = np.rot90(image, turn % 4, (-2, -1))
     return image[..., ::-1] if turn >= 4 else image

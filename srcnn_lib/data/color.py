@@ -1,4 +1,4 @@
-"""RGB, YCbCr and luminance (ITU-R BT.601, studio range)."""
+"""RGB, YCbCr and luminance (ITU-R BT.601), and how Y and RGB networks see color and grey pictures."""
 
 import numpy as np
 import torch
@@ -6,40 +6,71 @@ from torch import Tensor
 
 # BT.601, studio range: rows for Y, Cb and Cr, from RGB in [0, 1] to levels of 0…255.
 TO_YCBCR = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
-
-
 OFFSET = (16.0, 128.0, 128.0)
+LUMA = (0.299, 0.587, 0.114)  # BT.601, full range: equal red, green and blue keep their value
 
 
 def rgb_to_ycbcr(image: Tensor) -> Tensor:
-    """(…, 3, H, W) RGB in [0, 1] → YCbCr of BT.601, studio range / 255: Y from 16 to 235, Cb and Cr from 16 to 240.
+    """Converts (…, 3, H, W) RGB in [0, 1] to YCbCr, studio range / 255: Y from 16 to 235, Cb and Cr from 16 to 240.
 
     Reference: ITU-R BT.601; the constants of MATLAB's rgb2ycbcr.
     """
     matrix = np.array(TO_YCBCR) / 255
-    return _mixed(image, matrix, np.array(OFFSET) / 255)
+    return _transform(image, matrix, np.array(OFFSET) / 255)
 
 
 def ycbcr_to_rgb(image: Tensor) -> Tensor:
-    """(…, 3, H, W) YCbCr as `rgb_to_ycbcr` gives it → RGB; not clamped: not every YCbCr is a color."""
+    """Inverts `rgb_to_ycbcr`: (…, 3, H, W) → RGB, not clamped, since not every YCbCr value is a color."""
     matrix = np.linalg.inv(np.array(TO_YCBCR) / 255)
-    return _mixed(image, matrix, -matrix @ np.array(OFFSET) / 255)
-
-
-def with_luminance(image: Tensor, y: Tensor) -> Tensor:
-    """(…, 3, H, W) with `y` (…, 1, H, W) for its luminance: what a Y network makes, in bicubic's colors."""
-    return ycbcr_to_rgb(torch.cat([y, rgb_to_ycbcr(image)[..., 1:, :, :]], dim=-3))
+    return _transform(image, matrix, -matrix @ np.array(OFFSET) / 255)
 
 
 def luminance(image: Tensor) -> Tensor:
-    """(…, 3, H, W) RGB → (…, 1, H, W), the Y of `rgb_to_ycbcr`; a grey image (…, 1, H, W) is its own."""
+    """Returns the Y of `rgb_to_ycbcr`: (…, 3, H, W) → (…, 1, H, W). A grey image (…, 1, H, W) is returned as it is."""
     if image.shape[-3] == 1:
         return image
-    return _mixed(image, np.array(TO_YCBCR[:1]) / 255, np.array(OFFSET[:1]) / 255)
+    return _transform(image, np.array(TO_YCBCR[:1]) / 255, np.array(OFFSET[:1]) / 255)
 
 
-def _mixed(image: Tensor, matrix: np.ndarray, offset: np.ndarray) -> Tensor:
-    """Sums in plain float arithmetic: a matrix product may run in TF32 on a GPU, which keeps 10 bits."""
+def to_network_channels(image: Tensor, channels: int) -> Tensor:
+    """Converts a picture to the channels that a network works on.
+
+    Args:
+        image: (…, 1, H, W) grey or (…, 3, H, W) RGB, in [0, 1].
+        channels: 1 for a network on luminance (Y), 3 for one on RGB.
+
+    Returns:
+        (…, channels, H, W): the luminance, or RGB, which for a grey picture is three equal channels (a view).
+    """
+    if channels == 1:
+        return luminance(image)
+    return image.expand(*image.shape[:-3], 3, -1, -1)
+
+
+def from_network_channels(output: Tensor, image: Tensor) -> Tensor:
+    """Converts a network's output back to the channels of the picture that the network was given.
+
+    A Y network on a color picture restores luminance only: the result takes Cb and Cr from `image`, the bicubic
+    picture. An RGB network on a grey picture gives three channels: the result is their luma, which is grey again.
+
+    Args:
+        output: (…, 1, H, W) or (…, 3, H, W), what the network returned for `to_network_channels(image, …)`.
+        image: (…, 1, H, W) grey or (…, 3, H, W) RGB, in [0, 1].
+
+    Returns:
+        Shaped like `image`, on the device of `output`, not clamped.
+    """
+    if output.shape[-3] == image.shape[-3]:
+        return output
+    if image.shape[-3] == 3:
+        chrominance = rgb_to_ycbcr(image.to(output.device))[..., 1:, :, :]  # (…, 2, H, W)
+        return ycbcr_to_rgb(torch.cat([output, chrominance], dim=-3))
+    red, green, blue = output.split(1, dim=-3)
+    return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
+
+
+def _transform(image: Tensor, matrix: np.ndarray, offset: np.ndarray) -> Tensor:
+    """Applies a color matrix with plain float sums: on a GPU a matrix product may run in TF32, which keeps 10 bits."""
     if image.ndim < 3 or image.shape[-3] != 3:
         raise ValueError(f"image is {tuple(image.shape)}, expected (…, 3, H, W)")
     channels = image.unbind(-3)

@@ -45,7 +45,7 @@ def upscaled_size(height: int, width: int, scale: float) -> tuple[int, int]:
     return tuple(max(1, math.floor(length * scale + 0.5 + 1e-9)) for length in (height, width))
 
 
-def shave_of(scale: float) -> int:
+def shave_width(scale: float) -> int:
     """Pixels left out at each border when a picture is measured: ceil(scale)."""
     return math.ceil(scale)
 

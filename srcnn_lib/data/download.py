@@ -1,94 +1,102 @@
-"""Reads and downloads http(s) addresses."""
+"""Reads and downloads http(s) addresses, with bounds on length, silence and speed.
+
+pooch is not used: it has no bound on length or on a slow server, and its errors are not one line.
+"""
 
 import contextlib
 import re
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from http.client import HTTPException, InvalidURL
+from concurrent.futures import Future
+from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from ..errors import InputError
-from ..runtime.files import digest, shown, write_whole
+from ..runtime.files import digest, printable, write_atomically
 
 TIMEOUT = 20  # seconds without a byte
-
-
+SLOW_AFTER = 60  # seconds for the connection, redirects and headers; from then on, the speed is checked as well
+MINIMUM_SPEED = 4096  # bytes per second on average: a server that sends one byte per second would never end
 PICTURE_BYTES = 512 * 2**20  # the longest answer that is read into memory
-
-
 CHUNK = 2**20
 
+Progress = Callable[[int, int | None], object]  # (bytes done, bytes in all or None where the server doesn't say)
 
-def is_address(source: object) -> bool:
-    """Whether `source` is text with a scheme such as https://, and not a path."""
+
+def is_url(source: object) -> bool:
+    """Returns whether `source` is text with a scheme such as https://, and not a path."""
     return isinstance(source, str) and bool(re.match(r"[a-z][a-z0-9+.-]+://", source, re.IGNORECASE))
 
 
-def read_address(address: str, limit: int = PICTURE_BYTES) -> bytes:
-    """The bytes that an http(s) address answers with.
+def read_url(url: str, limit: int = PICTURE_BYTES) -> bytes:
+    """Returns the bytes that an http(s) address answers with.
+
+    Args:
+        url: the address.
+        limit: a longer answer, in bytes, is refused; no more than this is read.
 
     Raises:
-        InputError: another scheme, no answer for 20 s, an error status, a web page, a cut connection, or more than
-            `limit` bytes (nothing more is read then).
+        InputError: another scheme, no answer for 20 s, a transfer below 4 kB/s, an error status, a web page, a
+            connection that is cut, or more than `limit` bytes.
     """
-    with _answer(address, limit) as chunks:
+    with _open(url, limit) as chunks:
         return b"".join(chunks)
 
 
-def download(
-    address: str,
-    path: str | Path,
-    *,
-    limit: int = 2**40,
-    progress: Callable[[int, int | None], object] | None = None,
-    **sums: str,
+def download_file(
+    url: str, path: str | Path, *, limit: int = 2**40, progress: Progress | None = None, **digests: str
 ) -> Path:
-    """Store what an http(s) address answers with at `path`, whole or not at all.
+    """Stores what an http(s) address answers with, whole or not at all.
 
     Args:
-        address: where it comes from.
-        path: where it goes; its folder is made.
-        limit: bytes after which it is given up.
-        progress: called with the bytes of each piece and the total (None where the server doesn't say).
-        sums: md5="…" or sha256="…", hexadecimal digits.
+        url: the address.
+        path: the file to write; its folder is made.
+        limit: a longer answer, in bytes, is refused.
+        progress: called with the bytes done and the bytes in all (None where the server doesn't say).
+        digests: what the file must have: md5="…" or sha256="…", hexadecimal digits.
+
+    Returns:
+        The path.
 
     Raises:
-        InputError: as `read_address`, or a sum that differs.
-        OSError: where the folder can't be written or the disk is full.
+        InputError: as `read_url`, or another digest.
+        OSError: a full disk, or a folder without permission to write.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with write_whole(path) as temporary:
-        with _answer(address, limit, progress) as chunks, open(temporary, "wb") as file:
+    with write_atomically(path) as temporary:
+        with _open(url, limit, progress) as chunks, open(temporary, "wb") as file:
             for chunk in chunks:
                 file.write(chunk)
-        for kind, expected in sums.items():
+        for kind, expected in digests.items():
             if (found := digest(temporary, kind)) != expected.lower():
                 raise InputError(
-                    f"{shown(address)} came with the {kind} sum {found}, expected {expected}; try again later"
+                    f"{printable(url)} came with the {kind} sum {found}, expected {expected}; try again later"
                 )
     return path
 
 
-class _StayOnTheWeb(urllib.request.HTTPRedirectHandler):
-    """urllib would follow an http answer to ftp."""
+class _HTTPOnlyRedirects(urllib.request.HTTPRedirectHandler):
+    """Refuses redirects to other schemes: urllib would follow one to ftp."""
 
-    def redirect_request(self, request, answer, code, message, headers, address):
-        _check_scheme(address)
-        return super().redirect_request(request, answer, code, message, headers, address)
-
-
-def _check_scheme(address: str) -> None:
-    if urlsplit(address).scheme.lower() not in ("http", "https"):
-        raise InputError(f"{shown(address)} can't be read: only http:// and https:// addresses, or a plain path")
+    def redirect_request(self, req, fp, code, msg, headers, newurl):
+        _check_scheme(newurl)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
-def _request(address: str) -> urllib.request.Request:
-    """Spaces and letters beyond ASCII, as copied from a browser's address bar, are legal for people, not for HTTP."""
-    _check_scheme(address)
-    parts = urlsplit(address)
+def _check_scheme(url: str) -> None:
+    if urlsplit(url).scheme.lower() not in ("http", "https"):
+        raise InputError(f"{printable(url)} can't be read: only http:// and https:// addresses, or a plain path")
+
+
+def _request(url: str) -> urllib.request.Request:
+    """Encodes spaces and letters beyond ASCII, which browsers show in their address bar and HTTP does not allow."""
+    _check_scheme(url)
+    parts = urlsplit(url)
     if not parts.netloc.isascii():
         parts = parts._replace(netloc=parts.netloc.encode("idna").decode())
     return urllib.request.Request(
@@ -97,41 +105,70 @@ def _request(address: str) -> urllib.request.Request:
 
 
 @contextlib.contextmanager
-def _answer(address: str, limit: int, progress=None) -> Iterator[Iterator[bytes]]:
-    """The pieces of what an address answers with."""
-    with _explained(address):
-        answer = urllib.request.build_opener(_StayOnTheWeb).open(_request(address), timeout=TIMEOUT)
-    with answer:
-        if answer.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
-            raise InputError(f"{shown(address)} answers with a web page; give the address of the file itself")
-        length = answer.headers.get("Content-Length", "")
+def _open(url: str, limit: int, progress: Progress | None = None) -> Iterator[Iterator[bytes]]:
+    """Opens an address; gives the pieces of its answer."""
+    started = time.monotonic()
+    with _explain_errors(url):
+        response = _connect(_request(url))
+    with response:
+        if response.headers.get_content_type() in ("text/html", "application/xhtml+xml"):
+            raise InputError(f"{printable(url)} answers with a web page; give the address of the file itself")
+        length = response.headers.get("Content-Length", "")
         total = int(length) if length.isdecimal() else None
         if total is not None and total > limit:
-            raise _too_long(address, total, limit)
-        yield _pieces(address, answer, total, limit, progress)
+            raise _too_long(url, total, limit)
+        yield _chunks(url, response, total, limit, progress, started)
 
 
-def _pieces(address: str, answer, total: int | None, limit: int, progress) -> Iterator[bytes]:
+def _connect(request: urllib.request.Request) -> HTTPResponse:
+    """Returns the response once its headers are complete.
+
+    The socket's timeout starts anew with each byte, so a thread of its own bounds the time of all headers.
+    """
+    response: Future[HTTPResponse] = Future()
+
+    def connect() -> None:
+        try:
+            opener = urllib.request.build_opener(_HTTPOnlyRedirects)
+            response.set_result(opener.open(request, timeout=TIMEOUT))
+        except BaseException as error:
+            response.set_exception(error)
+
+    threading.Thread(target=connect, daemon=True).start()
+    try:
+        return response.result(SLOW_AFTER)
+    except TimeoutError:
+        if response.done():  # the error of the connection itself
+            raise
+        raise InputError(f"{printable(request.full_url)} did not answer within {SLOW_AFTER} s; try again later") from None
+
+
+def _chunks(
+    url: str, response: HTTPResponse, total: int | None, limit: int, progress: Progress | None, started: float
+) -> Iterator[bytes]:
     received = 0
     while True:
-        with _explained(address):
-            chunk = answer.read(CHUNK)
+        with _explain_errors(url):
+            chunk = response.read1(CHUNK)  # what has arrived: `read` would wait for a whole chunk
         if not chunk:
             break
         received += len(chunk)
         if received > limit:
-            raise _too_long(address, received, limit)
+            raise _too_long(url, received, limit)
+        elapsed = time.monotonic() - started
+        if elapsed > SLOW_AFTER and received < MINIMUM_SPEED * elapsed:
+            raise InputError(f"{printable(url)} sent only {received:,} bytes in {elapsed:.0f} s; try again later")
         if progress:
-            progress(len(chunk), total)
+            progress(received, total)
         yield chunk
     if total is not None and received != total:
-        raise InputError(f"{shown(address)}: the connection was cut after {received:,} of {total:,} bytes; try again")
+        raise InputError(f"{printable(url)}: the connection was cut after {received:,} of {total:,} bytes; try again")
 
 
 @contextlib.contextmanager
-def _explained(address: str) -> Iterator[None]:
-    """Turn what goes wrong on the way into an InputError that names the address; other errors are left alone."""
-    name = shown(address)
+def _explain_errors(url: str) -> Iterator[None]:
+    """Turns errors of the network into an InputError that names the address; other errors pass."""
+    name = printable(url)
     try:
         yield
     except InputError:
@@ -142,7 +179,7 @@ def _explained(address: str) -> Iterator[None]:
     except (TimeoutError, urllib.error.URLError) as error:
         if isinstance(getattr(error, "reason", error), TimeoutError):
             raise InputError(f"{name} did not answer for {TIMEOUT} s; try again later") from error
-        reason = _reason(error.reason)
+        reason = _reason(getattr(error, "reason", error))
         raise InputError(f"{name} can't be reached ({reason}); check the address and the network") from error
     except (InvalidURL, ValueError) as error:
         raise InputError(f"{name} is no address that can be read ({_reason(error)}); check it") from error
@@ -151,12 +188,13 @@ def _explained(address: str) -> Iterator[None]:
 
 
 def _reason(error: object) -> str:
-    """What an exception says, on one line (urllib's word on redirects that go in circles has three)."""
-    return shown(" ".join(str(error).split())) or type(error).__name__
+    """Returns the text of an error on one line, cut after 200 letters: a server may send any reason."""
+    text = printable(" ".join(str(error).split())) or type(error).__name__
+    return text if len(text) <= 200 else text[:200] + "…"
 
 
-def _too_long(address: str, length: int, limit: int) -> InputError:
+def _too_long(url: str, length: int, limit: int) -> InputError:
     return InputError(
-        f"{shown(address)} is longer ({length:,} bytes or more) than the {limit:,} that are read; "
+        f"{printable(url)} is longer ({length:,} bytes or more) than the {limit:,} that are read; "
         "store it yourself and give its path"
     )

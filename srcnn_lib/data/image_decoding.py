@@ -1,4 +1,4 @@
-"""From picture files to samples, and from their color profiles to sRGB: what Pillow and tifffile do in reading."""
+"""Decodes picture files with Pillow and tifffile, and converts their colors to sRGB."""
 
 import io
 import threading
@@ -10,14 +10,15 @@ import tifffile
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
 from ..errors import InputError
-from ..runtime.files import shown
+from ..runtime.files import printable
 
-BYTES_A_PIXEL = 20  # what reading takes: Pillow's 4, NumPy's 3, and 12 as three float32
+BYTES_PER_PIXEL = 20  # of memory in reading, rounded up: Pillow's 4, NumPy's 3, and 12 as three float32
 
-# Only these decoders are offered a stranger's file; Pillow has others, one of which starts Ghostscript.
+# Only these of Pillow's decoders are used on a stranger's file; one of the others starts Ghostscript.
 READABLE = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 
-# What Pillow decodes to → what its colors are taken on as. 16 bits, 32 bits and floats (I;16…, I, F) go another way.
+# Pillow's mode → the mode that its colors are converted to. 16 bits, 32 bits and floats (I;16…, I, F) are not here:
+# `_decode_deep` takes them.
 MODES = {
     "1": "L", "L": "L", "LA": "LA", "La": "LA",
     "RGB": "RGB", "RGBX": "RGB", "RGBA": "RGBA", "RGBa": "RGBA", "P": "RGB", "PA": "RGBA", "YCbCr": "RGB", "HSV": "RGB",
@@ -26,17 +27,17 @@ MODES = {
 
 
 @dataclass
-class Decoded:
-    """A decoded picture whose colors are still those of its profile."""
+class DecodedImage:
+    """A decoded picture whose colors are still in the color space of its profile."""
 
-    color: Image.Image | np.ndarray  # L, RGB, CMYK or LAB; or (H, W[, 3]) float32 in [0, 1]: more than 8 bits
+    color: Image.Image | np.ndarray  # L, RGB, CMYK or LAB; or (H, W[, 3]) float32 in [0, 1] for more than 8 bits
     alpha: Image.Image | np.ndarray | None
     profile: bytes | None
     notes: list[str]
 
 
-def decode(file: BinaryIO, label: str, pixel_limit: int) -> Decoded:
-    """The first picture in `file`, upright.
+def decode(file: BinaryIO, label: str, pixel_limit: int) -> DecodedImage:
+    """Decodes the first picture in a file, and turns it upright.
 
     Args:
         file: seekable, at its start.
@@ -44,27 +45,27 @@ def decode(file: BinaryIO, label: str, pixel_limit: int) -> Decoded:
         pixel_limit: a picture with more pixels is refused before it is decoded.
 
     Raises:
-        InputError: no picture, damaged or cut, more pixels than the limit or than memory holds.
+        InputError: no picture, damaged or cut off, more pixels than the limit or than fit into memory.
     """
     with pillows_limit_lifted:
         try:
             if not file.read(1):
                 raise InputError(f"{label} is empty (0 bytes); get a whole copy of it")
-            return _deep_tiff(file, label, pixel_limit) or _by_pillow(file, label, pixel_limit)
+            return _decode_deep_tiff(file, label, pixel_limit) or _decode_with_pillow(file, label, pixel_limit)
         except InputError:
             raise
         except UnidentifiedImageError as error:
             raise InputError(f"{label} holds no picture that can be read; expected {', '.join(READABLE)}") from error
         except MemoryError as error:
             raise InputError(f"{label} is too large for the memory of this machine; make it smaller first") from error
-        except Exception as error:  # decoders raise whatever comes up on damaged files
-            raise InputError(f"{label} is damaged or cut off ({shown(error)}); get a whole copy of it") from error
+        except Exception as error:  # decoders raise errors of any kind on damaged files
+            raise InputError(f"{label} is damaged or cut off ({printable(error)}); get a whole copy of it") from error
 
 
 class _PillowsLimit:
-    """Takes Pillow's own limit, lower than ours, out of the way while pictures are read, and puts it back after.
+    """Lifts Pillow's own limit on pixels, which is lower than ours, while pictures are read.
 
-    It is one number for the whole process: counting the readers lets several threads read at once.
+    The limit is one number for the whole process. Counting the readers lets several threads read at once.
     """
 
     def __init__(self):
@@ -86,22 +87,22 @@ class _PillowsLimit:
 pillows_limit_lifted = _PillowsLimit()
 
 
-class Announced(NamedTuple):
-    """What the header of a picture says."""
+class ImageHeader(NamedTuple):
+    """What the header of a picture file says."""
 
     height: int
     width: int
-    channels: int  # alpha among them
-    bits: int  # 8 or 16 a channel
+    channels: int  # alpha included
+    bits: int  # 8 or 16 per channel
 
 
-def header(file: BinaryIO) -> Announced | None:
-    """What the header announces, None where it is none that Pillow knows; the file is at its start again."""
+def read_header(file: BinaryIO) -> ImageHeader | None:
+    """Reads the header of a picture; None where Pillow does not know the format. The file is rewound to its start."""
     try:
         with pillows_limit_lifted, Image.open(file, formats=READABLE) as picture:
             channels = len(picture.getbands()) if picture.mode != "P" else 3 + ("transparency" in picture.info)
-            return Announced(picture.height, picture.width, channels, 8 if picture.mode in MODES else 16)
-    except Exception:  # decoders raise whatever comes up on damaged files; `decode` says what is wrong
+            return ImageHeader(picture.height, picture.width, channels, 8 if picture.mode in MODES else 16)
+    except Exception:  # decoders raise errors of any kind on damaged files; `decode` says what is wrong
         return None
     finally:
         file.seek(0)
@@ -109,36 +110,36 @@ def header(file: BinaryIO) -> Announced | None:
 
 def _check_size(label: str, width: int, height: int, limit: int) -> None:
     if width * height > limit:
-        memory = width * height * BYTES_A_PIXEL / 1e9
+        memory = width * height * BYTES_PER_PIXEL / 1e9
         raise InputError(
             f"{label} is {width:,} × {height:,} pixels and would take some {memory:,.1f} GB of memory; "
             f"the limit is {limit:,} pixels: make it smaller, or cut it into parts first"
         )
 
 
-def _by_pillow(file: BinaryIO, label: str, limit: int) -> Decoded:
+def _decode_with_pillow(file: BinaryIO, label: str, limit: int) -> DecodedImage:
     with Image.open(file, formats=READABLE) as image:
         _check_size(label, *image.size, limit)
-        stored = " ".join(str(tile[3]) for tile in image.tile)  # Pillow's names of how the samples lie in the file
+        stored = " ".join(str(tile[3]) for tile in image.tile)  # Pillow's names of the sample layout in the file
         notes = []
         if getattr(image, "is_animated", False):
             notes.append("only the first of several pictures in the file was read")
         image.load()
         try:
             ImageOps.exif_transpose(image, in_place=True)
-        except Exception:  # whatever comes up in damaged EXIF data; the picture itself is whole
+        except Exception:  # damaged EXIF data raises errors of any kind; the picture itself is whole
             notes.append("its EXIF orientation could not be read")
         profile = image.info.get("icc_profile")
         if image.mode not in MODES:
-            return Decoded(*_deep(image, label, stored), profile, notes)
+            return DecodedImage(*_decode_deep(image, label, stored), profile, notes)
         if ";16" in stored:
             notes.append("16 bits were read as 8: they are kept of grey PNG and of TIFF, LZW-compressed color excepted")
             _transparency_to_8_bits(image)
-        return Decoded(*_shallow(image, "LA" if "LA;16B" in stored else MODES[image.mode]), profile, notes)
+        return DecodedImage(*_split_alpha(image, "LA" if "LA;16B" in stored else MODES[image.mode]), profile, notes)
 
 
-def _shallow(image: Image.Image, mode: str) -> tuple[Image.Image, Image.Image | None]:
-    """Color (L, RGB, CMYK or LAB) and alpha, apart."""
+def _split_alpha(image: Image.Image, mode: str) -> tuple[Image.Image, Image.Image | None]:
+    """Separates color (L, RGB, CMYK or LAB) and alpha."""
     if image.has_transparency_data and mode in ("L", "RGB"):
         mode += "A"
     if image.mode != mode:
@@ -149,33 +150,33 @@ def _shallow(image: Image.Image, mode: str) -> tuple[Image.Image, Image.Image | 
 
 
 def _transparency_to_8_bits(image: Image.Image) -> None:
-    """Pillow keeps the 16 bits of a PNG's one transparent color while it reduces the pixels to 8."""
+    """Reduces a PNG's one transparent color to 8 bits: Pillow reduces only the pixels."""
     transparent = image.info.get("transparency")
     if isinstance(transparent, tuple):
         image.info["transparency"] = tuple(value >> 8 for value in transparent)
 
 
-def _deep(image: Image.Image, label: str, stored: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Grey of more than 8 bits, and its alpha where one value is said to be transparent."""
+def _decode_deep(image: Image.Image, label: str, stored: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Returns grey of more than 8 bits, and its alpha where the file declares one value transparent."""
     array = np.asarray(image)
     transparent = image.info.get("transparency")
     alpha = None if transparent is None else (array != transparent).astype(np.float32)
-    return _unit(array, label, 4095 if ";12" in stored else 65535), alpha
+    return _normalize(array, label, 4095 if ";12" in stored else 65535), alpha
 
 
-def _unit(array: np.ndarray, label: str, top: int = 65535) -> np.ndarray:
-    """Samples as float32 in [0, 1]: integers by `top`, floats as they are."""
-    whole = np.issubdtype(array.dtype, np.integer)
-    if not (array.min() >= 0 and array.max() <= (top if whole else 1)):  # so that NaN is refused as well
+def _normalize(array: np.ndarray, label: str, top: int = 65535) -> np.ndarray:
+    """Converts samples to float32 in [0, 1]: integers are divided by `top`, floats stay as they are."""
+    integer = np.issubdtype(array.dtype, np.integer)
+    if not (array.min() >= 0 and array.max() <= (top if integer else 1)):  # written so that NaN is refused as well
         raise InputError(
             f"{label} holds values from {array.min():g} to {array.max():g}; "
-            f"expected {f'integers from 0 to {top:,}' if whole else 'floats from 0 to 1'}: bring it to that range first"
+            f"expected {f'integers from 0 to {top:,}' if integer else 'floats from 0 to 1'}: bring it to that range first"
         )
-    return array.astype(np.float32) / np.float32(top if whole else 1)
+    return array.astype(np.float32) / np.float32(top if integer else 1)
 
 
-def _deep_tiff(file: BinaryIO, label: str, limit: int) -> Decoded | None:
-    """A TIFF of more than 8 bits a sample, whose color Pillow would cut to 8; None for whatever Pillow does well."""
+def _decode_deep_tiff(file: BinaryIO, label: str, limit: int) -> DecodedImage | None:
+    """Decodes a TIFF of more than 8 bits per sample, whose color Pillow would cut to 8; None for every other file."""
     file.seek(0)
     magic = file.read(4)
     file.seek(0)
@@ -184,33 +185,33 @@ def _deep_tiff(file: BinaryIO, label: str, limit: int) -> Decoded | None:
     with tifffile.TiffFile(file) as tiff:
         page = tiff.pages[0]
         colors = {0: 1, 1: 1, 2: 3}.get(int(page.photometric), 0)  # white is zero, black is zero, RGB
-        plain = colors and colors <= page.samplesperpixel <= 8 and page.imagedepth == 1
-        if page.bitspersample <= 8 or not plain:
+        supported = colors and colors <= page.samplesperpixel <= 8 and page.imagedepth == 1
+        if page.bitspersample <= 8 or not supported:
             return None
         _check_size(label, page.imagewidth, page.imagelength, limit)
         try:
             array = page.asarray()
         except (ValueError, NotImplementedError) as error:
-            if "imagecodecs" in str(error):  # a compression that Pillow knows and tifffile alone doesn't
+            if "imagecodecs" in str(error):  # a compression that Pillow knows and tifffile does not
                 return None
             raise
         notes = ["only the first of several pictures in the file was read"] if len(tiff.pages) > 1 else []
-        if page.axes.startswith("S"):  # (C, H, W): each channel stored for itself
+        if page.axes.startswith("S"):  # (C, H, W): each channel is stored separately
             array = np.moveaxis(array, 0, -1)
-        array = _upright(np.atleast_3d(_unit(array, label)), page.tags.valueof(274, 1))  # (H, W, samples)
+        array = _turn_upright(np.atleast_3d(_normalize(array, label)), page.tags.valueof(274, 1))  # (H, W, samples)
         color, alpha = array[..., :colors], None
         if int(page.photometric) == 0:
             color = 1 - color
         if page.extrasamples and int(page.extrasamples[0]) in (1, 2):
             alpha = array[..., colors]
-            if int(page.extrasamples[0]) == 1:  # colors are stored multiplied by alpha
+            if int(page.extrasamples[0]) == 1:  # the colors are stored multiplied by alpha
                 color = np.divide(color, alpha[..., None], out=np.zeros_like(color), where=alpha[..., None] > 0)
         color = color.clip(0, 1).squeeze(-1) if colors == 1 else color.clip(0, 1)
-        return Decoded(color, alpha, page.iccprofile, notes)
+        return DecodedImage(color, alpha, page.iccprofile, notes)
 
 
-def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
-    """(H, W, C), turned as EXIF's orientation 1 to 8 says."""
+def _turn_upright(array: np.ndarray, orientation: int) -> np.ndarray:
+    """Flips and rotates (H, W, C) by its EXIF orientation, 1 to 8."""
     if orientation in (5, 6, 7, 8):
         array = array.swapaxes(0, 1)
     rows = -1 if orientation in (3, 4, 7, 8) else 1
@@ -218,20 +219,20 @@ def _upright(array: np.ndarray, orientation: int) -> np.ndarray:
     return array[::rows, ::columns]
 
 
-def in_srgb(color: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
-    """L or RGB by the profile; the very image where it is in sRGB already, or where nothing says that it isn't."""
+def convert_to_srgb(color: Image.Image, profile: bytes | None, notes: list[str]) -> Image.Image:
+    """Converts colors to L or RGB in sRGB by their profile. An image that is in sRGB already is returned as it is."""
     mode = "L" if color.mode == "L" else "RGB"
     try:
-        if color.mode == "LAB":  # says what its colors are without a profile
+        if color.mode == "LAB":  # needs no profile
             source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
         else:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else None
         if source:
-            # Grey pictures with a profile for colors are common, and mean its grey axis.
-            given = "RGB" if source.profile.xcolor_space == "RGB " else color.mode
-            transform = _to_srgb(source, given)
-            if not _changes_nothing(transform, given):
-                converted = ImageCms.applyTransform(color.convert(given), transform)
+            # Grey pictures with a profile for RGB are common, and mean its grey axis.
+            profile_mode = "RGB" if source.profile.xcolor_space == "RGB " else color.mode
+            transform = _to_srgb(source, profile_mode)
+            if not _is_identity(transform, profile_mode):
+                converted = ImageCms.applyTransform(color.convert(profile_mode), transform)
                 return converted.getchannel("G") if mode == "L" else converted
     except (ImageCms.PyCMSError, OSError, ValueError):
         notes.append("its color profile is damaged or of another kind of picture; its colors were taken as sRGB")
@@ -239,13 +240,13 @@ def in_srgb(color: Image.Image, profile: bytes | None, notes: list[str]) -> Imag
 
 
 def _to_srgb(source: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
-    # LittleCMS's short cut is exact for RGB and five times as quick; for greys and Lab it is up to ten levels off.
+    # LittleCMS's optimization is exact for RGB and five times as fast; for grey and Lab it is up to ten levels off.
     flags = ImageCms.Flags.NONE if mode == "RGB" else ImageCms.Flags.NOOPTIMIZE
     return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB", flags=flags)
 
 
-def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
-    """Whether a transform to sRGB stays within one level of 256 all over the range of L or RGB."""
+def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
+    """Returns whether a transform to sRGB changes no L or RGB color by more than one level of 256."""
     levels = np.linspace(0, 255, 18 if mode == "RGB" else 256).round().astype(np.uint8)
     if mode == "RGB":
         samples = Image.fromarray(np.stack(np.meshgrid(levels, levels, levels), -1).reshape(18, -1, 3))

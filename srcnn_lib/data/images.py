@@ -1,4 +1,4 @@
-"""Pictures from files, addresses and bytes to pixels and back, whatever their mode, depth or color profile."""
+"""Reads pictures from files, addresses and bytes into tensors, and writes tensors into picture files."""
 
 import contextlib
 import io
@@ -15,12 +15,13 @@ from PIL import Image
 from torch import Tensor
 
 from ..errors import InputError
-from ..runtime.files import shown, write_whole
-from .download import is_address, read_address
-from .image_decoding import Announced, Decoded, decode, header, in_srgb
+from ..runtime.files import printable, write_atomically
+from .download import is_url, read_url
+from .image_decoding import DecodedImage, ImageHeader, convert_to_srgb, decode, read_header
 
 PIXEL_LIMIT = 500_000_000
-BAND = 256  # rows that are brought to the file's bits at once
+BAND = 256  # rows that are converted to the file's bit depth at once
+WEIGHTS_EXTENSIONS = (".safetensors", ".pth", ".pt")
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class Format:
 
     name: str
     alpha: bool = False
-    deep: tuple[int, ...] = ()  # numbers of channels, alpha among them, that keep 16 bits
+    deep: tuple[int, ...] = ()  # numbers of channels, alpha included, that can be stored with 16 bits
     side: int = 2**31 - 1  # pixels
     length: int = 2**62  # bytes
-    options: dict = field(default_factory=dict)
+    options: dict = field(default_factory=dict)  # of Pillow's encoder
 
 
-# 65,535 is what a JPEG's header can say, 65,500 is where libjpeg stops.
+# A JPEG's header can say 65,535; libjpeg stops at 65,500.
 JPEG = Format("JPEG", side=65_500, options={"quality": 95, "subsampling": "4:4:4"})
 TIFF = Format("TIFF", alpha=True, deep=(1, 2, 3, 4))
 FORMATS = {
@@ -53,55 +54,63 @@ EXTENSIONS = (*WRITABLE, ".gif")
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """The pixels of a picture, and what they alone can't say."""
+    """The pixels of a picture with its alpha, bit depth and name."""
 
     pixels: Tensor  # (C, H, W) float32 in [0, 1], C = 1 grey or 3 RGB (sRGB)
     alpha: Tensor | None = None  # (1, H, W) in [0, 1]; the colors are not multiplied by it
-    bits: int = 8  # 8 or 16 a channel in the file
+    bits: int = 8  # 8 or 16 per channel in the file
     name: str = "picture"  # of the file, without its folder
-    notes: tuple[str, ...] = ()  # what was lost in reading, a line each
+    notes: tuple[str, ...] = ()  # what was lost in reading, one line each
 
 
 def read_image(
     source: str | Path | bytes,
     name: str | None = None,
     pixel_limit: int = PIXEL_LIMIT,
-    admit: Callable[[Announced], object] | None = None,
+    check_header: Callable[[ImageHeader], object] | None = None,
 ) -> Picture:
-    """Read a picture: upright by its EXIF orientation, in sRGB by its color profile.
+    """Reads a picture: upright by its EXIF orientation, in sRGB by its color profile.
 
     Args:
         source: a path, an http(s) address, or the bytes of a file.
-        name: what the picture is called, where `source` doesn't tell.
+        name: what the picture is called; by default the name of the file, or "picture" for bytes.
         pixel_limit: a picture with more pixels is refused before it is decoded.
-        admit: called with what the header announces, where it can be read, before the rest is decoded; what it raises
-            is passed on.
+        check_header: called with the picture's header, where that can be read, before the pixels are decoded. It may
+            raise an error to refuse the picture.
+
+    Returns:
+        The picture, its pixels (1 or 3, H, W) float32 in [0, 1].
 
     Raises:
-        InputError: missing, a folder, empty, no picture, damaged or cut, or larger than `pixel_limit`.
+        InputError: the file is missing, a folder, empty, no picture, damaged or cut off, or larger than `pixel_limit`.
     """
-    with _opened(source, name) as (file, name, label):
-        if admit and (announced := header(file)):
-            admit(announced)
-        return _picture(decode(file, label, pixel_limit), name)
+    with _open(source, name) as (file, name, label):
+        if check_header and (header := read_header(file)):
+            check_header(header)
+        return _to_picture(decode(file, label, pixel_limit), name)
 
 
 @contextlib.contextmanager
-def _opened(source: str | Path | bytes, name: str | None) -> Iterator[tuple[BinaryIO, str, str]]:
-    """A file to read from, the picture's name, and how messages call it."""
-    if isinstance(source, (str, Path)) and not is_address(source):
-        label = shown(source)
-        with _opened_path(Path(source), label) as file:
-            yield file, name or Path(source).name, label
-        return
-    label = shown(source if is_address(source) else name or "the picture")
-    data = read_address(source) if is_address(source) else bytes(source)
-    yield io.BytesIO(data), name or _name_in(source), label
+def _open(source: str | Path | bytes, name: str | None) -> Iterator[tuple[BinaryIO, str, str]]:
+    """Opens a source; gives the file, the picture's name, and what messages call it."""
+    if not isinstance(source, (str, Path)):  # bytes, or the memoryview of an upload in a notebook
+        yield io.BytesIO(source), name or "picture", printable(name or "the picture")
+    elif isinstance(source, str) and is_url(source):
+        yield io.BytesIO(read_url(source)), name or _name_in_url(source), printable(source)
+    else:
+        _refuse_weights(source, "srcnn_lib.load reads networks")
+        with _open_path(Path(source), printable(source)) as file:
+            yield file, name or Path(source).name, printable(source)
 
 
-def _opened_path(path: Path, label: str) -> BinaryIO:
+def _refuse_weights(path: str | Path, way_out: str) -> None:
+    if Path(path).suffix.lower() in WEIGHTS_EXTENSIONS:
+        raise InputError(f"{printable(path)} is the name of a weights file, not of a picture; {way_out}")
+
+
+def _open_path(path: Path, label: str) -> BinaryIO:
     try:
-        # Opening a pipe would wait for whoever writes into it.
+        # Opening a pipe would wait for a process that writes into it.
         if not path.is_dir() and path.exists() and not path.is_file():
             raise InputError(f"{label} is no plain file; give the path of a picture")
         return path.open("rb")
@@ -111,140 +120,167 @@ def _opened_path(path: Path, label: str) -> BinaryIO:
         raise InputError(f"{label} doesn't exist; check the path") from error
     except IsADirectoryError as error:
         raise InputError(f"{label} is a folder; give a picture in it") from error
-    except (OSError, ValueError) as error:  # no permission, too long, a zero byte in it
-        reason = shown(getattr(error, "strerror", None) or error)
+    except (OSError, ValueError) as error:  # no permission, a name that is too long or holds a zero byte
+        reason = printable(getattr(error, "strerror", None) or error)
         raise InputError(f"{label} can't be opened ({reason}); check the path and its permissions") from error
 
 
-def _name_in(source: str | bytes) -> str:
-    """The name at the end of an address; it may become a file's name, so it must hold nothing but a name."""
-    path = unquote(urlsplit(source).path) if isinstance(source, str) else ""
-    return shown(PurePosixPath(path.replace("\\", "/")).name) or "picture"
+def _name_in_url(url: str) -> str:
+    """Returns the name at the end of a URL. It may become a file's name, so it must hold no path."""
+    path = unquote(urlsplit(url).path)
+    return printable(PurePosixPath(path.replace("\\", "/")).name) or "picture"
 
 
-def _picture(found: Decoded, name: str) -> Picture:
-    """The last step of reading: colors into sRGB, arrays into tensors."""
-    color, bits = found.color, 8
+def _to_picture(decoded: DecodedImage, name: str) -> Picture:
+    """Converts the colors to sRGB and the arrays to tensors."""
+    color, bits = decoded.color, 8
     if isinstance(color, Image.Image):
-        color = in_srgb(color, found.profile, found.notes)
+        color = convert_to_srgb(color, decoded.profile, decoded.notes)
     else:
         bits = 16
-        if found.profile:
-            eight = Image.fromarray((color * 255).round().astype(np.uint8))
-            if (converted := in_srgb(eight, found.profile, found.notes)) is not eight:
+        if decoded.profile:
+            reduced = Image.fromarray((color * 255).round().astype(np.uint8))
+            converted = convert_to_srgb(reduced, decoded.profile, decoded.notes)
+            if converted is not reduced:
                 color, bits = converted, 8
-                found.notes.append("16 bits were reduced to 8: its color profile can only be applied to 8")
-    alpha = None if found.alpha is None else _tensor(found.alpha)
-    return Picture(_tensor(color), alpha, bits, name, tuple(found.notes))
+                decoded.notes.append("16 bits were reduced to 8: its color profile can only be applied to 8")
+    alpha = None if decoded.alpha is None else _to_tensor(decoded.alpha)
+    return Picture(_to_tensor(color), alpha, bits, name, tuple(decoded.notes))
 
 
-def _tensor(image: Image.Image | np.ndarray) -> Tensor:
-    """(H, W) or (H, W, C) → (C, H, W) float32 in [0, 1]."""
-    array = np.array(image)  # a copy: what Pillow gives is read-only
+def _to_tensor(image: Image.Image | np.ndarray) -> Tensor:
+    """Converts (H, W) or (H, W, C) to (C, H, W) float32 in [0, 1]."""
+    array = np.array(image)  # a copy, since Pillow's own array is read-only
     planes = torch.from_numpy(np.atleast_3d(array)).permute(2, 0, 1)  # (C, H, W)
     pixels = planes.to(torch.float32, memory_format=torch.contiguous_format)
     return pixels if array.dtype == np.float32 else pixels.div_(255)
 
 
 def write_image(path: str | Path, picture: Picture | Tensor) -> tuple[str, ...]:
-    """Write a picture whole or not at all, in the format that the extension names; values are clamped to [0, 1].
+    """Writes a picture, whole or not at all, in the format that the extension selects.
 
     Args:
         path: ends with one of WRITABLE.
-        picture: a Picture, or (C, H, W) in [0, 1] with C = 1 or 3 for one of 8 bits without alpha.
+        picture: a Picture, or pixels (C, H, W) in [0, 1] with C = 1 or 3, which are written with 8 bits. Values are
+            clamped to [0, 1].
 
     Returns:
-        What the format could not hold, a line each.
+        What the format could not hold, one line each.
 
     Raises:
-        InputError: another extension, no such folder, or a side longer than the format allows.
-        OSError: a full disk, a folder that may not be written.
+        InputError: another extension, a folder that doesn't exist, or a side longer than the format allows.
+        OSError: a full disk, or a folder without permission to write.
+        ValueError: pixels of another shape.
     """
     picture = Picture(picture) if isinstance(picture, Tensor) else picture
     if picture.pixels.ndim != 3 or len(picture.pixels) not in (1, 3) or not picture.pixels.numel():
         raise ValueError(f"pixels are {tuple(picture.pixels.shape)}, expected (1, H, W) or (3, H, W)")
-    channels, *size = picture.pixels.shape
-    canvas = Canvas(path, size, channels, picture.alpha is not None, picture.bits)
-    for top in range(0, size[0], BAND):
+    channels, height, width = picture.pixels.shape
+    writer = PictureWriter(path, (height, width), channels, picture.alpha is not None, picture.bits)
+    for top in range(0, height, BAND):
         rows = slice(top, top + BAND)
-        canvas.fill(top, picture.pixels[:, rows], None if picture.alpha is None else picture.alpha[:, rows])
-    return canvas.write()
+        writer.write_rows(top, picture.pixels[:, rows], None if picture.alpha is None else picture.alpha[:, rows])
+    return writer.save()
 
 
-class Canvas:
-    """A picture file in the making, filled band by band and held in its own 8 or 16 bits: `write` without the floats.
+class PictureWriter:
+    """Writes a picture file from bands of rows, for pictures whose float32 pixels should not be in memory at once.
+
+    The bands are kept with the file's 8 or 16 bits until `save` encodes them.
 
     Args:
         path: ends with one of WRITABLE.
         size: (height, width) in pixels.
         channels: 1 (grey) or 3 (RGB).
         alpha: whether the bands have alpha.
-        bits: 8 or 16, of the picture.
+        bits: 8 or 16 per channel. A format that can't hold 16 gets 8, and a note.
 
     Raises:
         InputError: another extension, or a side longer than the format allows.
     """
 
     def __init__(self, path: str | Path, size: tuple[int, int], channels: int, alpha: bool = False, bits: int = 8):
-        self.path, self.kind = path, _kind_of(path, *size, channels)
-        self.notes = []
-        self.on_white = alpha and not self.kind.alpha
-        if self.on_white:
-            self.notes.append(f"{self.kind.name} holds no alpha: the picture was laid on white")
-        planes = channels + (alpha and self.kind.alpha)
-        deep = bits == 16 and planes in self.kind.deep
+        self.path = path
+        self.format = _format_for(path, *size, channels)
+        self.notes: list[str] = []
+        self._on_white = alpha and not self.format.alpha
+        if self._on_white:
+            self.notes.append(f"{self.format.name} holds no alpha: the picture was laid on white")
+        planes = channels + (alpha and self.format.alpha)
+        deep = bits == 16 and planes in self.format.deep
         if bits == 16 and not deep:
-            which = "TIFF alone keeps" if self.kind.deep else "TIFF keeps"
+            which = "TIFF alone keeps" if self.format.deep else "TIFF keeps"
             self.notes.append(f"16 bits were written as 8: of such pictures {which} 16")
-        self.top_level = 65535 if deep else 255
-        self.array = np.empty((*size, planes), np.uint16 if deep else np.uint8)
+        self._top_level = 65535 if deep else 255
+        self.shape = (*size, planes)  # (height, width, channels with alpha)
+        self._array: np.ndarray | None = np.empty(self.shape, np.uint16 if deep else np.uint8)
 
-    def fill(self, top: int, pixels: Tensor, alpha: Tensor | None = None) -> None:
-        """The rows from `top` on: (C, rows, W), and (1, rows, W) where there is alpha; clamped to [0, 1]."""
-        if self.on_white:
+    def write_rows(self, top: int, pixels: Tensor, alpha: Tensor | None = None) -> None:
+        """Stores a band of rows.
+
+        Args:
+            top: the first row.
+            pixels: (channels, rows, width); clamped to [0, 1].
+            alpha: (1, rows, width), for a picture with alpha.
+        """
+        assert self._array is not None, "the picture is saved already"
+        if self._on_white and alpha is not None:
             alpha = alpha.clamp(0, 1)
-            pixels, alpha = pixels.clamp(0, 1) * alpha + (1 - alpha), None
+            pixels = pixels.clamp(0, 1) * alpha + (1 - alpha)
+            alpha = None
         planes = (pixels if alpha is None else torch.cat([pixels, alpha])).detach().cpu().float()
-        levels = planes.clamp(0, 1).mul_(self.top_level).round_()  # (planes, rows, W)
-        self.array[top : top + levels.shape[1]] = np.moveaxis(levels.numpy(), 0, -1)
+        levels = planes.clamp(0, 1).mul_(self._top_level).round_()  # (planes, rows, width)
+        self._array[top : top + levels.shape[1]] = np.moveaxis(levels.numpy(), 0, -1)
 
-    def write(self) -> tuple[str, ...]:
-        """Write the file whole or not at all, and let the pixels go; what the format could not hold, a line each.
+    def save(self) -> tuple[str, ...]:
+        """Writes the file, whole or not at all, and frees the pixels.
+
+        Returns:
+            What the format could not hold, one line each.
 
         Raises:
-            InputError: no such folder.
-            OSError: a full disk, a folder that may not be written.
+            InputError: the folder doesn't exist.
+            OSError: a full disk, or a folder without permission to write.
         """
-        with write_whole(self.path) as temporary:
-            # Not straight into the file: there Pillow overlooks that a full disk took only half of what it gave.
+        assert self._array is not None, "the picture is saved already"
+        with write_atomically(self.path) as temporary:
+            # Not straight into the file: Pillow overlooks that a full disk took only a part of what it wrote.
             encoded = io.BytesIO()
-            array, self.array = (self.array[..., 0] if self.array.shape[-1] == 1 else self.array), None
-            if self.kind is TIFF:  # Pillow would not write 16-bit color, nor more than 4 GB
-                _save_tiff(encoded, array)
+            array = self._array[..., 0] if self._array.shape[-1] == 1 else self._array
+            self._array = None
+            if self.format is TIFF:  # Pillow writes neither 16-bit color nor more than 4 GB
+                _encode_tiff(encoded, array)
             else:
                 image = Image.fromarray(array)
-                del array  # Pillow has it in its own way
-                image.save(encoded, format=self.kind.name, **self.kind.options)
+                del array  # Pillow holds a copy
+                image.save(encoded, format=self.format.name, **self.format.options)
             temporary.write_bytes(encoded.getbuffer())
         return tuple(self.notes)
 
 
-def _kind_of(path: str | Path, height: int, width: int, channels: int) -> Format:
-    kind = FORMATS.get(Path(path).suffix.lower())
-    if kind is None:
-        raise InputError(f"{shown(path)} has no extension that can be written; expected one of {', '.join(WRITABLE)}")
-    if max(height, width) > kind.side or height * width * channels > kind.length:
-        ends = f"sides of {kind.side:,}" if max(height, width) > kind.side else f"{kind.length / 1e9:.1f} GB"
+def _format_for(path: str | Path, height: int, width: int, channels: int) -> Format:
+    _refuse_weights(path, "srcnn_lib.save writes networks")
+    file_format = FORMATS.get(Path(path).suffix.lower())
+    if file_format is None:
         raise InputError(
-            f"{shown(path)} would be {width:,} × {height:,} pixels, and {kind.name} ends at {ends}; "
+            f"{printable(path)} has no extension that can be written; expected one of {', '.join(WRITABLE)}"
+        )
+    limit = None
+    if max(height, width) > file_format.side:
+        limit = f"sides of {file_format.side:,}"
+    elif height * width * channels > file_format.length:
+        limit = f"{file_format.length / 1e9:.1f} GB"
+    if limit:
+        raise InputError(
+            f"{printable(path)} would be {width:,} × {height:,} pixels, and {file_format.name} ends at {limit}; "
             "write .png or .tiff instead"
         )
-    return kind
+    return file_format
 
 
-def _save_tiff(file: BinaryIO, array: np.ndarray) -> None:
+def _encode_tiff(file: BinaryIO, array: np.ndarray) -> None:
     channels = array.shape[2] if array.ndim == 3 else 1
-    layout = {"planarconfig": "contig"} if channels > 1 else {}
+    layout: dict = {"planarconfig": "contig"} if channels > 1 else {}
     if channels in (2, 4):
         layout["extrasamples"] = ["unassalpha"]
     tifffile.imwrite(file, array, photometric="rgb" if channels > 2 else "minisblack", metadata=None, **layout)

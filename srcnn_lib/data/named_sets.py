@@ -143,7 +143,7 @@ def stl10(split: str, progress: ProgressBar | None = None) -> Path:
         pixels = _stl10_pixels(
             split, cached.parent, progress
         )  # (N, 3, 96, 96), gigabytes, a transposed view of the file
-        with files.write_whole(cached) as temporary, open(temporary, "wb") as file:
+        with files.write_atomically(cached) as temporary, open(temporary, "wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": pixels.shape}
             np.lib.format.write_array_header_1_0(file, header)
             for start in range(0, len(pixels), 1000):
@@ -161,7 +161,7 @@ def _stl10_pixels(split: str, folder: Path, progress: ProgressBar | None) -> np.
             return STL10(folder, split).data
         # The class's own download waits for ever on a host that stalls, and leaves half an archive where it is cut.
         if not (archive.is_file() and files.digest(archive, "md5") == STL10.tgz_md5):
-            download.download(STL10.url, archive, progress=progress, md5=STL10.tgz_md5)
+            download.download_file(STL10.url, archive, progress=progress, md5=STL10.tgz_md5)
         try:
             STL10(folder, split, download=True)  # unpacks, whatever comes out
             pixels = STL10(folder, split).data
@@ -199,7 +199,7 @@ def _fetched(named: NamedSet, progress: ProgressBar | None) -> Path:
             unpacked = Path(scratch) / named.folder
             unpacked.mkdir()
             for address, sums in named.archives:
-                archive = download.download(
+                archive = download.download_file(
                     address, Path(scratch) / address.rpartition("/")[2], progress=progress, **sums
                 )
                 _unpack(archive, named.members, unpacked)
@@ -215,7 +215,7 @@ def _fetched(named: NamedSet, progress: ProgressBar | None) -> Path:
 def _unpack(archive: Path, patterns: tuple[str, ...], folder: Path) -> None:
     for member in archives.members(archive, scratch=archive.parent):
         if any(fnmatchcase(member.name, pattern) for pattern in patterns):
-            with files.write_whole(folder / member.file_name) as temporary:
+            with files.write_atomically(folder / member.file_name) as temporary:
                 temporary.write_bytes(member.data())
 
 

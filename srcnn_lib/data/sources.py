@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError
-from ..runtime.files import shown
+from ..runtime.files import printable
 from . import archives, download, images, named_sets
 from .named_sets import NAMED_SETS, SAMPLES, STL10_SPLITS, ProgressBar, data_folder
 
@@ -129,7 +129,7 @@ def split_photographs(
         sides[place in kept_out].append(index)
     if not sides[0]:
         raise InputError(
-            f"all photographs of {shown(', '.join(data))} are in the test as well; test on others or on a fraction"
+            f"all photographs of {printable(', '.join(data))} are in the test as well; test on others or on a fraction"
         )
     train, measured = map(together.select, sides)
     return dataclasses.replace(train, source=", ".join(data)), dataclasses.replace(measured, source=", ".join(test))
@@ -144,7 +144,7 @@ def _fraction(test: Sequence[str]) -> float | None:
     if test and not numbers:
         return None
     if len(test) != 1 or not 0 < numbers[0] < 1:
-        given = shown(", ".join(test)) or "empty"
+        given = printable(", ".join(test)) or "empty"
         raise InputError(f"test is {given}, expected sources, or one fraction between 0 and 1")
     return numbers[0]
 
@@ -160,7 +160,7 @@ def _kept_out(
     if rest:
         pool = _joined(rest)
         if len(pool) == 1 and not testing:
-            raise InputError(f"{shown(pool.source)} is one photograph, too few to divide; test on others")
+            raise InputError(f"{printable(pool.source)} is one photograph, too few to divide; test on others")
         testing.append(_drawn(pool, min(max(1, round(fraction * len(pool))), len(pool) - 1), seed))
     return testing
 
@@ -194,7 +194,7 @@ def _known(source: str, progress: ProgressBar | None) -> dict[str, Place] | None
     if family == "samples":
         samples = {name: File(path.resolve()) for name, path in named_sets.samples().items()}
         if part and part not in samples:
-            raise InputError(f"there is no sample {shown(part)}; the samples are {', '.join(samples)}")
+            raise InputError(f"there is no sample {printable(part)}; the samples are {', '.join(samples)}")
         return {part: samples[part]} if part else samples
     if family == "stl10":
         path = named_sets.stl10(part or "train", progress)
@@ -215,8 +215,8 @@ def _known(source: str, progress: ProgressBar | None) -> dict[str, Place] | None
 
 def _at_path(source: str) -> dict[str, Place]:
     """The photographs of a path or glob, {name: place}."""
-    if download.is_address(source):
-        raise InputError(f"{shown(source)} is an address; download it and give the file or folder")
+    if download.is_url(source):
+        raise InputError(f"{printable(source)} is an address; download it and give the file or folder")
     path = Path(os.path.expanduser(source))
     if source and path.is_dir():
         return _in_folder(path)
@@ -233,7 +233,7 @@ def _at_path(source: str) -> dict[str, Place]:
         }
     else:
         names = ", ".join(["samples", "stl10", *(f"stl10:{part}" for part in STL10_SPLITS), *NAMED_SETS])
-        raise InputError(f"there is no file, folder or set '{shown(source)}'; the sets are {names}")
+        raise InputError(f"there is no file, folder or set '{printable(source)}'; the sets are {names}")
     return found or _raise_empty(source)
 
 
@@ -261,4 +261,4 @@ def _in_folder(folder: Path, never: tuple[str, ...] = ()) -> dict[str, Place]:
 
 
 def _raise_empty(source: str | Path):
-    raise InputError(f"{shown(source)} holds no picture (files ending in {', '.join(images.EXTENSIONS)})")
+    raise InputError(f"{printable(source)} holds no picture (files ending in {', '.join(images.EXTENSIONS)})")

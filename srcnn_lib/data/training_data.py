@@ -12,7 +12,7 @@ from torch import Tensor
 from ..config import TrainingConfig
 from ..errors import InputError
 from . import sources
-from .augmentation import TILE, Crops, RandomCrops, TenCrops, epoch_generator, inner, tile_places
+from .augmentation import TILE, Crops, RandomCrops, TenCrops, epoch_generator, remove_border, tile_positions
 from .color import luminance
 from .degradation import degrade, resize
 from .images import Picture
@@ -86,7 +86,7 @@ def load_training_data(config: TrainingConfig, progress: Callable[[int, int], No
         train_sums.append(total_sum)
         train_cutter.cut(*degraded[0])
         for images in degraded:
-            places = tile_places(*images[1].shape[-2:])
+            places = tile_positions(*images[1].shape[-2:])
             tiles += max(1, len(places))
             pair = torch.cat([_as_channels(image, config.channels) for image in images])
             if config.crops == "ten":
@@ -229,7 +229,7 @@ class _PatchCutter:
         order = torch.randperm(len(self.cuts), generator=self.generator)[:most].sort().values
         rgb_in, rgb_out, y_in, y_out = (torch.stack(part) for part in zip(*(self.cuts[i] for i in order), strict=True))
         halo = _halo(self.config)
-        return Patches((rgb_in, inner(rgb_out, halo).contiguous()), (y_in, inner(y_out, halo).contiguous()))
+        return Patches((rgb_in, remove_border(rgb_out, halo).contiguous()), (y_in, remove_border(y_out, halo).contiguous()))
 
 
 def _telling_tiles(upsampled: Tensor, original: Tensor, most: int = 4) -> list[tuple[int, float, Tensor, Tensor]]:
@@ -242,7 +242,7 @@ def _telling_tiles(upsampled: Tensor, original: Tensor, most: int = 4) -> list[t
         )
         upsampled, original = (image[:, rows][:, :, columns] for image in (upsampled, original))
     tiles = []
-    for top, left in tile_places(*original.shape[-2:]):
+    for top, left in tile_positions(*original.shape[-2:]):
         pair = [_as_channels(image[:, top : top + TILE, left : left + TILE], 3) for image in (upsampled, original)]
         tiles.append((-(pair[0] - pair[1]).square().mean().item(), *(image.clone() for image in pair)))
     return [(rank, *tile) for rank, tile in enumerate(sorted(tiles, key=lambda tile: tile[0])[:most])]

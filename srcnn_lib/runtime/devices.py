@@ -1,4 +1,4 @@
-"""Which device trains, in which arithmetic, and what is written down about both."""
+"""Chooses the device and the arithmetic of a training, and describes the machine."""
 
 import contextlib
 import os
@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 import torch
@@ -16,11 +17,11 @@ from . import distributed
 
 
 @contextlib.contextmanager
-def deterministic_algorithms(wanted: bool):
-    """While it lasts, torch takes only algorithms that give the same bits each time; a CPU has no others here."""
+def deterministic_algorithms(enabled: bool) -> Iterator[None]:
+    """Restricts torch to algorithms that give the same bits each time. On a CPU all algorithms in use here do."""
     before = torch.are_deterministic_algorithms_enabled()
-    if wanted:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is repeatable only with a fixed workspace
+    if enabled:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic with a fixed workspace
         torch.use_deterministic_algorithms(True)
     try:
         yield
@@ -29,52 +30,62 @@ def deterministic_algorithms(wanted: bool):
 
 
 def resolve_device(name: str) -> torch.device:
-    """The device that a name means; "auto" is the best one there, and of several GPUs each rank has its own.
+    """Returns the device of a name: "auto" is the best one available.
+
+    Of several GPUs, each process is given its own by the launcher.
 
     Raises:
-        InputError: a device that this machine doesn't have, or not once for each process.
+        InputError: an unknown name, a device that this machine doesn't have, or fewer GPUs than processes.
     """
     if name not in CHOICES["device"]:
         raise InputError(f"device is {name}, expected one of {', '.join(CHOICES['device'])}")
-    gpu = _gpu_there()
-    mps = torch.backends.mps.is_available() and not distributed.is_launched()  # it can't be shared
+    cuda = _cuda_available()
+    mps = torch.backends.mps.is_available() and not distributed.is_launched()  # processes can't share it
     if name == "auto":
-        name = "cuda" if gpu and not distributed.cpu_requested() else "mps" if mps else "cpu"
-    if (name == "cuda" and not gpu) or (name == "mps" and not mps):
+        name = "cuda" if cuda and not distributed.cpu_requested() else "mps" if mps else "cpu"
+    if (name == "cuda" and not cuda) or (name == "mps" and not mps):
         raise InputError(f"device is {name}, which this machine does not have; use auto or cpu")
-    if name == "cuda" and distributed.processes_on_this_machine() > torch.cuda.device_count():
+    processes = distributed.processes_on_this_machine()
+    if name == "cuda" and processes > torch.cuda.device_count():
         raise InputError(
-            f"{distributed.processes_on_this_machine()} processes were started for {torch.cuda.device_count()} GPUs; start one for each "
+            f"{processes} processes were started for {torch.cuda.device_count()} GPUs; start one for each "
             "(--num_processes), or use --device cpu"
         )
     return torch.device(name)
 
 
-def _gpu_there() -> bool:
-    """In a notebook this leaves the driver asleep: the processes that `notebook_launcher` forks could not use it."""
-    return torch.cuda.device_count() > 0 if "ipykernel" in sys.modules else torch.cuda.is_available()
+def _cuda_available() -> bool:
+    """Returns whether there is a GPU.
+
+    In a notebook the driver is not initialized: the processes that `notebook_launcher` forks could not use it then.
+    """
+    return torch.cuda.device_count() > 0 if _in_notebook() else torch.cuda.is_available()
+
+
+def _in_notebook() -> bool:
+    return "ipykernel" in sys.modules
 
 
 def resolve_arithmetic(name: str, device: torch.device) -> str:
-    """The number type of the first two layers; "auto" is bfloat16 where the device is good at it."""
+    """Returns the number type of the first two layers: "auto" is bfloat16 where the device is fast at it."""
     if name != "auto":
         return name
     if device.type == "cuda":
         return "bfloat16" if torch.cuda.get_device_capability() >= (8, 0) else "float16"
-    if device.type == "cpu" and _bfloat16_pays():
+    if device.type == "cpu" and _bfloat16_is_faster():
         return "bfloat16"
     return "float32"
 
 
-def _bfloat16_pays() -> bool:
-    """Times a product of matrices in both: processors without AVX-512 BF16 or AMX are ten times slower in bfloat16."""
+def _bfloat16_is_faster() -> bool:
+    """Times a matrix product: processors without AVX-512 BF16 or AMX are ten times slower in bfloat16."""
 
-    def seconds(dtype) -> float:
-        left = torch.ones(256, 256, dtype=dtype)
+    def seconds(dtype: torch.dtype) -> float:
+        matrix = torch.ones(256, 256, dtype=dtype)
         times = []
         for _ in range(5):
             start = time.perf_counter()
-            left @ left
+            matrix @ matrix
             times.append(time.perf_counter() - start)
         return min(times)
 
@@ -82,19 +93,19 @@ def _bfloat16_pays() -> bool:
 
 
 def describe_device(device: torch.device) -> str:
-    """The machine in a few words, for the config and the cards."""
-    if device.type == "cuda" and "ipykernel" in sys.modules and not torch.cuda.is_initialized():  # leave it so
+    """Returns the name of the GPU, or of the processor with its number of cores."""
+    if device.type != "cuda":
+        return f"{device.type}, {os.cpu_count()} cores, {processor_name()}"
+    if _in_notebook() and not torch.cuda.is_initialized():  # and must stay so, see `_cuda_available`
         from accelerate.utils import get_gpu_info
 
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             return get_gpu_info()[0][0]
-    if device.type == "cuda":
-        return torch.cuda.get_device_name()
-    return f"{device.type}, {os.cpu_count()} cores, {processor_name()}"
+    return torch.cuda.get_device_name()
 
 
 def processor_name() -> str:
-    """Its model, where the system tells; its kind elsewhere."""
+    """Returns the processor's model where the system names it, its architecture elsewhere."""
     with contextlib.suppress(OSError), open("/proc/cpuinfo") as file:
         for line in file:
             if line.startswith("model name"):
@@ -103,8 +114,9 @@ def processor_name() -> str:
 
 
 def package_versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    """Returns the versions of Python and of the packages that decide the results."""
+    versions = {"python": platform.python_version()}
     for name in ("srcnn_lib", "torch", "torchvision", "numpy", "pillow"):
         with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+            versions[name] = version(name)
+    return versions

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and addresses that are read with care."""
+"""Writes files whole or not at all, and prepares names for messages."""
 
 import contextlib
 import hashlib
@@ -10,35 +10,35 @@ from pathlib import Path
 from ..errors import InputError
 
 
-def shown(source: object) -> str:
-    """A path, an address or a reason as it can stand in a message of one line: what can't be printed is escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(source))
+def printable(text: object) -> str:
+    """Returns a path, an address or an error's text on one line: characters that can't be printed are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
 
 
 @contextlib.contextmanager
-def write_whole(path: str | Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; on leaving without an error it takes `path`'s place, in one step.
+def write_atomically(path: str | Path) -> Iterator[Path]:
+    """Gives a temporary path beside `path`, which replaces `path` in one step when the block ends without an error.
 
-    The temporary file has the same extension, so that writers that look at it work. On any error, Ctrl-C included,
-    it is removed, and what was at `path` is untouched. A link stays a link: the file that it points to is replaced.
+    The temporary file has the same extension, which some writers look at. On any error, Ctrl-C included, it is removed,
+    and the file at `path` is unchanged. A link stays a link: the file that it points to is replaced.
 
     Raises:
         InputError: `path` is a folder or a device, or its folder doesn't exist.
-        OSError: where the folder can't be written or the disk is full.
+        OSError: a full disk, or a folder without permission to write.
     """
-    given, path = shown(path), Path(os.path.realpath(path))
-    # A rename would put a plain file in the place of /dev/null.
+    name = printable(path)
+    path = Path(os.path.realpath(path))
+    # Renaming would replace /dev/null by a plain file.
     if path.exists() and not path.is_file():
-        raise InputError(
-            f"{shown(path)} is {'a folder' if path.is_dir() else 'no plain file'}; give the name of a file"
-        )
+        kind = "a folder" if path.is_dir() else "no plain file"
+        raise InputError(f"{printable(path)} is {kind}; give the name of a file")
     if not path.parent.is_dir():
-        raise InputError(f"{given} can't be written: there is no folder {shown(path.parent)}; make it first")
+        raise InputError(f"{name} can't be written: there is no folder {printable(path.parent)}; make it first")
     temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
     try:
         temporary.touch(exist_ok=False)  # with the permissions that open() gives, unlike tempfile's
     except OSError as error:
-        raise OSError(error.errno, error.strerror, given) from error
+        raise OSError(error.errno, error.strerror, name) from error
     try:
         yield temporary
         with open(temporary, "r+b") as file:
@@ -46,14 +46,15 @@ def write_whole(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None and error.strerror:  # writing to an open file fails so
-            raise OSError(error.errno, error.strerror, given) from error
+        # An error of writing to an open file does not name it.
+        if isinstance(error, OSError) and error.filename is None and error.strerror:
+            raise OSError(error.errno, error.strerror, name) from error
         raise
     _sync_folder(path.parent)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename survive a power cut, where the system lets folders be synchronised."""
+    """Makes a rename survive a power cut, where the system can synchronize folders."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -63,6 +64,6 @@ def _sync_folder(folder: Path) -> None:
 
 
 def digest(path: str | Path, kind: str = "sha256") -> str:
-    """The file's sum as lower-case hexadecimal digits."""
+    """Returns a file's digest as lower-case hexadecimal digits; `kind` is a name of hashlib."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, kind).hexdigest()

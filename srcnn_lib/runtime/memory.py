@@ -1,50 +1,35 @@
-"""How much memory there is, and no for an answer where something would not fit."""
+"""Checks that an operation fits into memory."""
 
-import os
+import psutil
 
 from ..errors import InputError
 from . import distributed
 
-SHARE = 0.9  # of what is free that one piece of work may take
+SHARE = 0.9  # of the free memory that one operation may take
 
 
-def available() -> int | None:
-    """Bytes that can be had without swapping, where the system tells; ranks on one machine share them."""
-    found = _of_the_machine()
-    return found and found // distributed.processes_on_this_machine()
+def available() -> int:
+    """Returns the bytes of memory that can be used without swapping; processes on one machine share them equally."""
+    return psutil.virtual_memory().available // distributed.processes_on_this_machine()
 
 
 def fits(needed: float) -> bool:
-    """Whether so many bytes can be had; where the system doesn't tell, they can."""
-    there = available()
-    return there is None or needed <= SHARE * there
+    """Returns whether an operation that needs so many bytes fits into memory."""
+    return needed <= SHARE * available()
 
 
 def check(what: str, needed: float, way_out: str) -> None:
-    """Refuse what would not fit, before it makes the machine unusable.
+    """Refuses an operation that does not fit into memory, before it makes the machine unusable.
 
     Args:
-        what: begins the message: "bird.png: 80×60 pixels".
+        what: the beginning of the message, such as "bird.png: 80×60 pixels".
         needed: bytes.
-        way_out: ends it: "use a smaller scale".
+        way_out: the end of the message, such as "use a smaller scale".
 
     Raises:
-        InputError: with what it would take and what there is.
+        InputError: with the memory that is needed and the memory that is free.
     """
     if not fits(needed):
-        wanted, there = (f"{size / 2**30:.1f} GB" for size in (needed, available()))
-        raise InputError(f"{what} would take some {wanted} of memory, {there} are free; {way_out}")
-
-
-def _of_the_machine() -> int | None:
-    try:
-        with open("/proc/meminfo") as file:
-            for line in file:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except (OSError, ValueError):
-        pass
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
+        raise InputError(
+            f"{what} would take some {needed / 2**30:.1f} GB of memory, {available() / 2**30:.1f} GB are free; {way_out}"
+        )

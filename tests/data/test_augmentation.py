@@ -5,14 +5,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms import functional as TF
 
-from srcnn_lib.data.augmentation import TILE, RandomCrops, TenCrops, inner, ten_crops, tile_places, turned
+from srcnn_lib.data.augmentation import TILE, RandomCrops, TenCrops, remove_border, ten_crops, tile_positions, flip_and_rotate
 
 
 @given(st.integers(TILE, 400), st.integers(TILE, 400))
 @settings(max_examples=50, deadline=None)
 def test_tiles_cover_every_pixel_and_stay_inside(height, width):
     covered = torch.zeros(height, width, dtype=torch.bool)
-    for top, left in tile_places(height, width):
+    for top, left in tile_positions(height, width):
         assert 0 <= top <= height - TILE
         assert 0 <= left <= width - TILE
         covered[top : top + TILE, left : left + TILE] = True
@@ -20,7 +20,7 @@ def test_tiles_cover_every_pixel_and_stay_inside(height, width):
 
 
 def test_a_photograph_smaller_than_a_tile_has_no_tiles():
-    assert tile_places(95, 300) == []
+    assert tile_positions(95, 300) == []
 
 
 def test_ten_crops_are_torchvisions_four_corners_center_and_their_mirrors():
@@ -60,7 +60,7 @@ class TestBothKinds:
         upsampled, original = crops.batch(epoch=0, start=0, stop=7)
         assert upsampled.shape == (7, 3, 49, 49)
         assert original.shape == (7, 3, 33, 33)
-        assert torch.allclose(original, inner(upsampled, 8) + 1, atol=1e-6)
+        assert torch.allclose(original, remove_border(upsampled, 8) + 1, atol=1e-6)
 
     def test_a_sample_depends_on_seed_epoch_and_index_alone(self, crops):
         whole, _ = crops.batch(2, 0, 40)
@@ -99,6 +99,6 @@ def test_random_crops_reach_every_corner():
 
 def test_the_eight_flips_and_rotations_are_all_different_and_keep_the_pixels():
     image = np.arange(9).reshape(1, 3, 3)
-    found = {tuple(turned(image, turn).flatten().tolist()) for turn in range(8)}
+    found = {tuple(flip_and_rotate(image, turn).flatten().tolist()) for turn in range(8)}
     assert len(found) == 8
     assert all(sorted(pixels) == list(range(9)) for pixels in found)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from skimage.data import astronaut
 
-from srcnn_lib.data.degradation import degrade, low_resolution, resize, shave_of, upscaled_size
+from srcnn_lib.data.degradation import degrade, downscale, resize, shave_width, upscaled_size
 from srcnn_lib.errors import InputError
 from srcnn_lib.metrics import psnr
 
@@ -54,7 +54,7 @@ def test_degrading_by_any_scale_gives_the_documented_sizes(height, width, scale)
         for low, length in zip(reduced, (height, width), strict=True)
     ]
     assert list(upsampled.shape[-2:]) == list(cropped.shape[-2:]) == expected
-    assert list(low_resolution(original, scale).shape[-2:]) == reduced
+    assert list(downscale(original, scale).shape[-2:]) == reduced
     assert torch.equal(cropped, original[:, : expected[0], : expected[1]])
 
 
@@ -86,7 +86,7 @@ def test_the_pair_is_the_photograph_reduced_and_brought_back(photograph):
 
 
 def test_the_shave_is_the_scale_rounded_up():
-    assert [shave_of(scale) for scale in (1.1, 2, 2.5, 3, 8)] == [2, 2, 3, 3, 8]
+    assert [shave_width(scale) for scale in (1.1, 2, 2.5, 3, 8)] == [2, 2, 3, 3, 8]
 
 
 @pytest.mark.parametrize("scale", [0, -1, 1, 8.1, 100, math.nan, math.inf])

@@ -115,7 +115,7 @@ def test_a_path_bytes_and_an_address_give_the_same_picture(tmp_path, web):
     [("/a/..%2F..%2Fetc%2Fpasswd", "passwd"), ("/..%5Cb.png", "b.png"), ("/", "picture"), ("/a%0Ab.png", r"a\nb.png")],
 )
 def test_the_name_in_an_address_can_not_lead_out_of_a_folder(monkeypatch, path, name):
-    monkeypatch.setattr(images, "read_address", lambda address: encoded(GREY))
+    monkeypatch.setattr(images, "read_url", lambda address: encoded(GREY))
     assert read_image("https://example.org" + path).name == name
 
 
@@ -390,7 +390,7 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path):
         ("a" * 300 + ".png", "can't be opened"),
         ("new\nline\x1b[31m.png", r"new\\nline\\x1b\[31m.png doesn't exist"),
     ):
-        assert images.shown(tmp_path / name) in one_line(tmp_path / name, match)
+        assert images.printable(tmp_path / name) in one_line(tmp_path / name, match)
     one_line(b"", "is empty")
     one_line("file:///etc/passwd", "http")
 
@@ -463,7 +463,7 @@ def test_a_picture_over_the_limit_is_refused_from_its_header_with_its_size_and_m
 def test_what_the_header_announces_is_judged_before_the_picture_is_decoded(mode, form, announced):
     data, told = io.BytesIO(), []
     Image.new(mode, (4, 3)).save(data, form)
-    picture = images.read_image(data.getvalue(), admit=told.append)
+    picture = images.read_image(data.getvalue(), check_header=told.append)
     assert told == [announced]
     assert picture.pixels.shape[1:] == announced[:2]
 
@@ -471,7 +471,7 @@ def test_what_the_header_announces_is_judged_before_the_picture_is_decoded(mode,
         raise InputError("too large")
 
     with pytest.raises(InputError, match="too large"):
-        images.read_image(data.getvalue()[:-4], admit=refuse)
+        images.read_image(data.getvalue()[:-4], check_header=refuse)
 
 
 def test_pillows_own_limit_neither_warns_nor_refuses_and_is_as_before_afterwards(monkeypatch):

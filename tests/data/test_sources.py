@@ -227,7 +227,7 @@ def test_a_compressed_tar_is_gone_through_once(tmp_path, home, monkeypatch):
     path = tmp_path / "photos.tar.gz"
     path.write_bytes(packed({"a.png": png(0), "notes.txt": b"text"}, "tar.gz"))
     first = load_photographs(str(path))
-    monkeypatch.setattr(files, "write_whole", full_disk)
+    monkeypatch.setattr(files, "write_atomically", full_disk)
     assert load_photographs(str(path)) == first
     assert len(list(home.rglob("*.tar"))) == 1
     path.write_bytes(packed({"b.png": png(1)}, "tar.gz"))

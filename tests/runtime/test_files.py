@@ -14,7 +14,7 @@ DATA = bytes(range(256)) * 4000  # about a megabyte
 
 
 def test_a_written_file_appears_at_its_end_with_the_permissions_that_open_gives(tmp_path):
-    with files.write_whole(tmp_path / "a.txt") as temporary:
+    with files.write_atomically(tmp_path / "a.txt") as temporary:
         assert temporary.suffix == ".txt"
         temporary.write_text("whole")
         assert not (tmp_path / "a.txt").exists()
@@ -28,7 +28,7 @@ def test_a_written_file_appears_at_its_end_with_the_permissions_that_open_gives(
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
 def test_an_interrupted_write_leaves_what_was_there_and_nothing_else(tmp_path, error):
     (tmp_path / "a.txt").write_text("before")
-    with pytest.raises(type(error)), files.write_whole(tmp_path / "a.txt") as temporary:  # noqa: PT012
+    with pytest.raises(type(error)), files.write_atomically(tmp_path / "a.txt") as temporary:  # noqa: PT012
         temporary.write_text("half")
         raise error
     assert (tmp_path / "a.txt").read_text() == "before"
@@ -38,7 +38,7 @@ def test_an_interrupted_write_leaves_what_was_there_and_nothing_else(tmp_path, e
 def test_writing_through_a_link_keeps_the_link(tmp_path):
     (tmp_path / "a.txt").write_text("before")
     (tmp_path / "link.txt").symlink_to("a.txt")
-    with files.write_whole(tmp_path / "link.txt") as temporary:
+    with files.write_atomically(tmp_path / "link.txt") as temporary:
         temporary.write_text("after")
     assert (tmp_path / "link.txt").is_symlink()
     assert (tmp_path / "a.txt").read_text() == "after"
@@ -48,14 +48,14 @@ def test_neither_a_folder_nor_a_device_is_replaced(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
     for name, what in (("pipe", "no plain file"), ("folder", "a folder")):
-        with pytest.raises(InputError, match=what), files.write_whole(tmp_path / name):
+        with pytest.raises(InputError, match=what), files.write_atomically(tmp_path / name):
             pass
     assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
     assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]
 
 
 def test_a_missing_folder_is_named_and_not_made(tmp_path):
-    with pytest.raises(InputError, match="there is no folder"), files.write_whole(tmp_path / "no" / "a.txt"):
+    with pytest.raises(InputError, match="there is no folder"), files.write_atomically(tmp_path / "no" / "a.txt"):
         pass
     assert not os.listdir(tmp_path)
 
@@ -79,22 +79,22 @@ def test_digest_agrees_with_the_whole_file_hashed_at_once(tmp_path):
     ],
 )
 def test_an_address_is_text_with_a_scheme(source, expected):
-    assert download.is_address(source) is expected
+    assert download.is_url(source) is expected
 
 
 def test_what_is_shown_stands_on_one_line_and_keeps_other_letters():
-    assert files.shown("bad\nname\r\x1b[31m\u2028.png") == r"bad\nname\r\x1b[31m\u2028.png"
-    assert files.shown("schöne 鳥.png") == "schöne 鳥.png"
-    files.shown(os.fsdecode(b"\xff.png")).encode()  # a name that is no UTF-8 must not break the terminal
+    assert files.printable("bad\nname\r\x1b[31m\u2028.png") == r"bad\nname\r\x1b[31m\u2028.png"
+    assert files.printable("schöne 鳥.png") == "schöne 鳥.png"
+    files.printable(os.fsdecode(b"\xff.png")).encode()  # a name that is no UTF-8 must not break the terminal
 
 
 def test_an_address_gives_its_bytes_also_with_spaces_and_after_a_redirect(web):
-    assert download.read_address(web.put("a.bin", DATA)) == DATA
-    assert download.read_address(web.script("a.bin", "to other")) == DATA
+    assert download.read_url(web.put("a.bin", DATA)) == DATA
+    assert download.read_url(web.script("a.bin", "to other")) == DATA
     web.put("my bird; rm -rf ~.png", DATA)
     web.asked.clear()
     with pytest.raises(InputError, match="404"):
-        download.read_address(web.address("my bird; rm -rf ~.png"))  # the server's folder knows no %20
+        download.read_url(web.address("my bird; rm -rf ~.png"))  # the server's folder knows no %20
     assert web.asked == ["/my%20bird;%20rm%20-rf%20~.png"]
 
 
@@ -117,8 +117,8 @@ def test_an_answer_that_is_no_good_is_one_line_and_leaves_nothing_behind(web, tm
     web.put("a.bin", DATA)
     address = web.script("a.bin", what)
     for get in (
-        lambda: download.read_address(address, limit=2**22),
-        lambda: download.download(address, tmp_path / "new" / "a.bin", limit=2**22),
+        lambda: download.read_url(address, limit=2**22),
+        lambda: download.download_file(address, tmp_path / "new" / "a.bin", limit=2**22),
     ):
         with pytest.raises(InputError, match=expected) as error:
             get()
@@ -133,9 +133,9 @@ def test_a_second_try_succeeds_after_a_first_one_that_failed(web, tmp_path, what
     sums = {"sha256": hashlib.sha256(DATA).hexdigest(), "md5": hashlib.md5(DATA).hexdigest().upper()}
     web.script("a.bin", what, times=1)
     with pytest.raises(InputError, match="sum" if what == "other" else "404|cut"):
-        download.download(address, tmp_path / "a.bin", **sums)
+        download.download_file(address, tmp_path / "a.bin", **sums)
     assert not os.listdir(tmp_path)
-    assert download.download(address, tmp_path / "a.bin", **sums).read_bytes() == DATA
+    assert download.download_file(address, tmp_path / "a.bin", **sums).read_bytes() == DATA
 
 
 @pytest.mark.parametrize(
@@ -158,13 +158,13 @@ def test_an_address_that_can_not_be_read_is_one_line(address, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     monkeypatch.setattr(download, "TIMEOUT", 2)
     with pytest.raises(InputError) as error:
-        download.read_address(address)
+        download.read_url(address)
     assert str(error.value).isprintable()
 
 
 def test_the_bar_hears_of_every_byte_and_its_own_errors_are_not_hidden(web, tmp_path):
     address, heard = web.put("a.bin", DATA), []
-    download.download(address, tmp_path / "a.bin", progress=lambda length, total: heard.append((length, total)))
+    download.download_file(address, tmp_path / "a.bin", progress=lambda length, total: heard.append((length, total)))
     assert sum(length for length, _ in heard) == len(DATA)
     assert {total for _, total in heard} == {len(DATA)}
 
@@ -172,7 +172,7 @@ def test_the_bar_hears_of_every_byte_and_its_own_errors_are_not_hidden(web, tmp_
         raise ValueError("a bug in the bar")
 
     with pytest.raises(ValueError, match="a bug in the bar") as error:
-        download.download(address, tmp_path / "b.bin", progress=broken)
+        download.download_file(address, tmp_path / "b.bin", progress=broken)
     assert type(error.value) is ValueError
     assert os.listdir(tmp_path) == ["a.bin"]
 
