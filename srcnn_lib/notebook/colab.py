@@ -1,4 +1,4 @@
-"""What is Colab's own: whether this is it, and its Drive. Needs nothing of Colab to be imported."""
+"""What only Colab has: finding out whether this is Colab, and Google Drive. Importing it needs nothing of Colab."""
 
 import contextlib
 import errno
@@ -11,8 +11,8 @@ FOLDER = "srcnn_runs"  # in the user's Drive
 
 
 def is_colab() -> bool:
-    """Whether this is a notebook on Colab; in a subprocess there (`!python …`) it is not, as nothing can be asked."""
-    # The package google-colab can be installed elsewhere, where importing it fails in ways of its own.
+    """Returns whether this is a notebook on Colab; False in a subprocess there (`!python …`), which has no page."""
+    # The package google-colab can be installed elsewhere, where importing it may raise anything.
     with contextlib.suppress(Exception):
         import google.colab  # noqa: F401
         from IPython import get_ipython
@@ -21,45 +21,42 @@ def is_colab() -> bool:
     return False
 
 
-def mount_drive(wanted: bool, say: Callable[[str], object] = print) -> Path | None:
-    """The folder on Drive that holds the runs; asks for consent only where Drive is wanted and not there yet.
+def mount_drive(wanted: bool, report: Callable[[str], object] = print) -> Path | None:
+    """Returns the folder on Google Drive that holds the runs; asks for consent only if Drive is not mounted yet.
 
-    Nothing depends on Drive: without it this says so in a line, and the runs stay on the local disk.
+    Nothing depends on Drive: if it can't be used, a line says why, and the runs stay on the local disk.
 
     Args:
-        wanted: whether to ask at all. In VS Code's Colab extension asking hangs: interrupt it and set this to False.
-        say: takes the line.
+        wanted: False returns None at once. In VS Code's Colab extension mounting hangs: interrupt it and set this to
+            False.
+        report: called with the line.
 
     Returns:
-        MyDrive/srcnn_runs, which exists; None where Drive is not wanted, refused, or not to be had.
+        MyDrive/srcnn_runs, which exists; None if Drive is not wanted, refused or not available.
     """
     if not wanted:
         return None
     drive = MOUNT / "MyDrive"
     try:
-        # Asking comes before looking in drive.mount: it would ask for consent again on every run of the cell.
+        # drive.mount asks for consent even if Drive is mounted already, so look first.
         if not os.path.isdir(drive):
-            _mount(drive)
+            from google.colab import drive as colab_drive
+
+            colab_drive.mount(str(MOUNT), force_remount=_is_dead_mount(drive))
         (drive / FOLDER).mkdir(exist_ok=True)
     except ImportError:
-        say("Drive is to be had on Colab only; the run stays on the local disk")
-    # NotImplementedError, ValueError, AttributeError, MessageError, OSError: nobody promises that these are all.
+        report("Drive is available on Colab only; the run stays on the local disk")
+    # NotImplementedError, ValueError, AttributeError, MessageError and OSError were seen; there may be more.
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        say(f"Drive is not mounted ({reason}); the run stays on the local disk, which ends with the runtime")
+        report(f"Drive is not mounted ({reason}); the run stays on the local disk, which is deleted with the runtime")
     else:
         return drive / FOLDER
     return None
 
 
-def _mount(drive: Path) -> None:
-    from google.colab import drive as colab_drive
-
-    colab_drive.mount(str(MOUNT), force_remount=_died(drive))
-
-
-def _died(drive: Path) -> bool:
-    """Whether a mount of hours ago is still in the way ("Transport endpoint is not connected")."""
+def _is_dead_mount(drive: Path) -> bool:
+    """Returns whether an earlier mount died and is in the way ("Transport endpoint is not connected")."""
     try:
         os.stat(drive)
     except OSError as error:

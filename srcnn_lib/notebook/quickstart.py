@@ -1,45 +1,48 @@
-"""A run to look at, for whoever has not trained one yet."""
+"""A run to look at for those who have not trained one yet."""
 
 from pathlib import Path
 
 from ..config import TrainingConfig
 from ..run import Run
-from ..runtime.console import follow
+from ..training.progress import train_with_progress
 from ..training.trainer import fit
 
-SHORT = {
+# A small network on luminance; training it takes less than a minute on two CPU cores.
+QUICKSTART_CONFIG = {
     "data": ("samples",),
-    "test": ("samples:astronaut",),
+    "validation": ("samples:astronaut",),
     "channels": 1,
     "widths": (64, 32),
     "steps": 300,
     "warmup": 50,
-    "test_patches": 128,
+    "validation_patches": 128,
 }
 
 
-def run_or_practice(path: str | Path, name: str = "practice", **config) -> Run:
-    """The run at `path`; where there is none to look at, a short one beside it, which is trained now if need be.
+def open_or_train_run(path: str | Path, name: str = "quickstart", **config) -> Run:
+    """Returns the run at `path`; if it has no snapshots, trains a small network in a folder beside it instead.
+
+    A training that was interrupted is resumed and trained to its end.
 
     Args:
-        path: of a run's folder.
-        name: of the practice run's folder.
-        settings: of the practice run, in place of its own: a small network on luminance, 300 steps on the photographs
-            that come with scikit-image (without the astronaut), which take two CPU cores less than a minute.
+        path: the folder of a run.
+        name: of the folder in which the small network is trained.
+        config: fields of `TrainingConfig` that replace those of the small network: 300 steps on the photographs that
+            come with scikit-image, with the astronaut kept for validation.
 
     Raises:
-        InputError: a setting that can't be used.
+        InputError: a value in `config` that can't be used.
     """
     path = Path(path)
     if (path / "config.json").exists() and (run := Run(path)).snapshots():
         return run
     quickstart = path.with_name(name)
     if not (quickstart / "config.json").exists():
-        Run.create(quickstart, TrainingConfig.of(**{**SHORT, **config}))
+        Run.create(quickstart, TrainingConfig.of(**{**QUICKSTART_CONFIG, **config}))
     run = Run(quickstart)
-    print(
-        f"There is no run at {path} yet; {quickstart} is looked at instead, trained for {run.config.steps} steps only."
-    )
-    if not run.snapshots():
-        follow(fit(run.config, run), run)
+    steps = run.config.steps
+    print(f"There is no run at {path} yet. Instead {quickstart} is shown, a small network trained for {steps} steps only.")
+    snapshots = run.snapshots()
+    if not snapshots or snapshots[-1].step < steps:
+        train_with_progress(fit(run.config, run), run)
     return run

@@ -16,9 +16,9 @@ import pytest
 from srcnn_lib.config import TrainingConfig
 from srcnn_lib.data import training_data
 from srcnn_lib.errors import InputError
-from srcnn_lib.notebook import mirror as mirrors
-from srcnn_lib.notebook.drive import restore
-from srcnn_lib.notebook.mirror import DriveBackup
+from srcnn_lib.notebook.drive import backup as backup_module
+from srcnn_lib.notebook.drive.backup import DriveBackup
+from srcnn_lib.notebook.drive.restore import restore_run
 from srcnn_lib.run import Run, weights_digest
 from srcnn_lib.training.trainer import fit
 
@@ -164,8 +164,8 @@ class _File:
 
 @pytest.fixture
 def drive(tmp_path, monkeypatch):
-    monkeypatch.setattr(mirrors, "FIRST_WAIT", 0.01)
-    monkeypatch.setattr(mirrors, "LONGEST_WAIT", 0.02)
+    monkeypatch.setattr(backup_module, "FIRST_RETRY", 0.01)
+    monkeypatch.setattr(backup_module, "LONGEST_RETRY", 0.02)
     drive = FailingDrive(tmp_path / "MyDrive" / "srcnn_runs", monkeypatch)
     yield drive
     drive.fails = None
@@ -184,16 +184,16 @@ def run(tmp_path):
 
 
 @pytest.fixture
-def mirrored(drive, run):
+def backed_up(drive, run):
     """Makes mirrors that are closed at the end."""
     with contextlib.ExitStack() as stack:
 
-        def mirrored(folder=None):
-            mirror = DriveBackup(folder or run.path, drive.path, interval=0.0)
-            stack.callback(mirror.close, 0.5)
-            return mirror
+        def backed_up(folder=None):
+            backup = DriveBackup(folder or run.path, drive.path, interval=0.0)
+            stack.callback(backup.close, 0.5)
+            return backup
 
-        yield mirrored
+        yield backed_up
 
 
 def advance(run, step, keep=3):
@@ -223,38 +223,38 @@ def wait_for(condition, seconds=10.0):
 
 def contents_of(folder):
     """{path: bytes} of all the files, but for the run's identity."""
-    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "mirror.json"]
+    paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "drive_backup.json"]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def restored(drive, tmp_path, said=None):
     """What a new runtime finds."""
     shutil.rmtree(tmp_path / "new", ignore_errors=True)
-    return restore(drive.path, "run", tmp_path / "new", (said if said is not None else []).append)
+    return restore_run(drive.path, "run", tmp_path / "new", (said if said is not None else []).append)
 
 
-def test_a_run_comes_back_from_drive_as_it_was(drive, run, mirrored, tmp_path):
-    mirror = mirrored()
+def test_a_run_comes_back_from_drive_as_it_was(drive, run, backed_up, tmp_path):
+    backup = backed_up()
     for step in (10, 20, 30, 40, 50):
         advance(run, step)
-        mirror.push()
-        wait_for(lambda step=step: mirror.status == f"Drive: up to date (step {step})")
-    assert mirror.close()
+        backup.push()
+        wait_for(lambda step=step: backup.status == f"Drive: up to date (step {step})")
+    assert backup.close()
     said = []
     found = restored(drive, tmp_path, said)
     assert contents_of(found) == contents_of(run.path)
-    assert said == [f"Drive: {found} was taken from there and stands at step 50"]
+    assert said == [f"Drive: {found} was restored at step 50"]
     assert len(Run(found).snapshots()) == 6
 
 
-def test_everything_is_new_on_drive_and_the_listing_is_last(drive, run, mirrored):
+def test_everything_is_new_on_drive_and_the_listing_is_last(drive, run, backed_up):
     """That nothing is overwritten, appended or renamed the stand-in sees to, here and in all other tests."""
-    mirror = mirrored()
+    backup = backed_up()
     for step in range(10, 100, 10):
         advance(run, step)
-        mirror.push()
-        wait_for(lambda step=step: mirror.status == f"Drive: up to date (step {step})")
-    mirror.close()
+        backup.push()
+        wait_for(lambda step=step: backup.status == f"Drive: up to date (step {step})")
+    backup.close()
     assert drive.opened[-1].startswith("latest-")
     for path, pieces in drive.listing()["files"].items():
         there = b"".join((drive.path / "run" / piece["name"]).read_bytes() for piece in pieces)
@@ -264,8 +264,8 @@ def test_everything_is_new_on_drive_and_the_listing_is_last(drive, run, mirrored
             assert (len(found), hashlib.sha256(found).hexdigest()) == (piece["size"], piece["sha256"])
 
 
-def test_drive_keeps_the_last_few_checkpoints_and_the_best_and_no_litter(drive, run, mirrored):
-    mirror = mirrored()
+def test_drive_keeps_the_last_few_checkpoints_and_the_best_and_no_litter(drive, run, backed_up):
+    backup = backed_up()
     for step in range(10, 200, 10):
         advance(run, step)
         if step == 30:
@@ -273,9 +273,9 @@ def test_drive_keeps_the_last_few_checkpoints_and_the_best_and_no_litter(drive, 
             shutil.copy(run.path / "checkpoints" / "step-00000030.pt", best)
         if step > 30:
             put(run.path / "checkpoints" / "step-00000030.pt", best.read_bytes())
-        mirror.push()
-        wait_for(lambda step=step: mirror.status == f"Drive: up to date (step {step})")
-    mirror.close()
+        backup.push()
+        wait_for(lambda step=step: backup.status == f"Drive: up to date (step {step})")
+    backup.close()
     names = drive.names()
     kept = [name for name in names if name.endswith(".pt")]
     assert sum(name.startswith("latest-") for name in names) == 3
@@ -285,14 +285,14 @@ def test_drive_keeps_the_last_few_checkpoints_and_the_best_and_no_litter(drive, 
     assert set(names) == drive.named()
 
 
-def test_what_is_appended_to_is_not_copied_whole_each_time(drive, run, mirrored):
-    mirror = mirrored()
+def test_what_is_appended_to_is_not_copied_whole_each_time(drive, run, backed_up):
+    backup = backed_up()
     events, sizes = run.path / "events.out.tfevents.1.host.2.0", 0
     for step in range(10, 330, 10):
         advance(run, step)
         sizes += events.stat().st_size
-        mirror.push()
-        wait_for(lambda step=step: mirror.status == f"Drive: up to date (step {step})")
+        backup.push()
+        wait_for(lambda step=step: backup.status == f"Drive: up to date (step {step})")
     pieces = drive.listing()["files"][events.name]
     assert len(pieces) <= 6  # log2 of 33
     assert sum(piece["size"] for piece in pieces) == events.stat().st_size
@@ -309,209 +309,209 @@ def test_what_is_appended_to_is_not_copied_whole_each_time(drive, run, mirrored)
     ],
 )
 def test_a_drive_that_fails_costs_nothing_and_gets_everything_once_it_is_back(
-    drive, run, mirrored, tmp_path, fault, said
+    drive, run, backed_up, tmp_path, fault, said
 ):
-    mirror = mirrored()
-    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    backup = backed_up()
+    wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     drive.fails = fault
     for step in (10, 20, 30, 40, 50):
         advance(run, step)
-        mirror.push()
-    wait_for(lambda: not mirror.healthy)
-    assert re.fullmatch(r"Drive: \d+ files? behind, .*; training goes on", mirror.status)
-    assert said in mirror.status
+        backup.push()
+    wait_for(lambda: not backup.healthy)
+    assert re.fullmatch(r"Drive: \d+ files? behind, .*; training goes on", backup.status)
+    assert said in backup.status
     time.sleep(0.05)  # several tries
     drive.fails = None
-    wait_for(lambda: mirror.status == "Drive: up to date (step 50)")
-    assert mirror.healthy
-    assert mirror.close()
+    wait_for(lambda: backup.status == "Drive: up to date (step 50)")
+    assert backup.healthy
+    assert backup.close()
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
     assert set(drive.names()) == drive.named()
 
 
 @pytest.mark.parametrize("only", ["step-00000010.", "step-00000010-", "history", "events", "latest-"])
 @pytest.mark.parametrize("fault", ["error", "short"])
-def test_a_write_that_fails_in_the_middle_of_a_copy_is_done_again(drive, run, mirrored, tmp_path, fault, only):
-    mirror = mirrored()
-    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+def test_a_write_that_fails_in_the_middle_of_a_copy_is_done_again(drive, run, backed_up, tmp_path, fault, only):
+    backup = backed_up()
+    wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     before = contents_of(run.path)
     drive.only, drive.fails = only, fault
     advance(run, 10)
-    mirror.push()
-    wait_for(lambda: not mirror.healthy)
+    backup.push()
+    wait_for(lambda: not backup.healthy)
     drive.fails = None
-    wait_for(lambda: mirror.healthy)
-    assert mirror.close()
+    wait_for(lambda: backup.healthy)
+    assert backup.close()
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path) != before
     assert set(drive.names()) == drive.named()
 
 
-def test_until_the_listing_is_written_drive_holds_the_state_before(drive, run, mirrored, tmp_path):
-    mirror = mirrored()
-    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+def test_until_the_listing_is_written_drive_holds_the_state_before(drive, run, backed_up, tmp_path):
+    backup = backed_up()
+    wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     before = contents_of(run.path)
     for only in ("step-00000010-", "latest-"):
         drive.only, drive.fails = only, "short"
         advance(run, 10)
-        mirror.push()
-        wait_for(lambda: not mirror.healthy)
+        backup.push()
+        wait_for(lambda: not backup.healthy)
         assert contents_of(restored(drive, tmp_path)) == before
 
 
-def test_half_a_file_that_a_dying_mount_left_is_removed_once_it_is_back(drive, run, mirrored):
-    mirror = mirrored()
-    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+def test_half_a_file_that_a_dying_mount_left_is_removed_once_it_is_back(drive, run, backed_up):
+    backup = backed_up()
+    wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     drive.fails = "dies"
     advance(run, 10)
-    mirror.push()
-    wait_for(lambda: not mirror.healthy)
+    backup.push()
+    wait_for(lambda: not backup.healthy)
     time.sleep(0.05)  # several tries
     drive.fails = None
-    wait_for(lambda: mirror.status == "Drive: up to date (step 10)")
-    assert mirror.close()
+    wait_for(lambda: backup.status == "Drive: up to date (step 10)")
+    assert backup.close()
     assert set(drive.names()) == drive.named()
 
 
-def test_an_unmounted_drive_is_not_replaced_by_a_local_folder(drive, run, mirrored, tmp_path):
-    mirror = mirrored()
-    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+def test_an_unmounted_drive_is_not_replaced_by_a_local_folder(drive, run, backed_up, tmp_path):
+    backup = backed_up()
+    wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     drive.path.parent.rename(tmp_path / "in the cloud")
     advance(run, 10)
-    mirror.push()
-    wait_for(lambda: not mirror.healthy)
+    backup.push()
+    wait_for(lambda: not backup.healthy)
     time.sleep(0.05)
     assert not drive.path.parent.exists()
     (tmp_path / "in the cloud").rename(drive.path.parent)
-    wait_for(lambda: mirror.status == "Drive: up to date (step 10)")
+    wait_for(lambda: backup.status == "Drive: up to date (step 10)")
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
 
-def test_snapshots_beyond_the_newest_checkpoint_wait_for_the_next(drive, run, mirrored):
+def test_snapshots_beyond_the_newest_checkpoint_wait_for_the_next(drive, run, backed_up):
     """A training that goes on from that checkpoint writes them again."""
     put(run.path / "snapshots" / "step-00000004-epoch-0000.safetensors", b"early")
-    assert mirrored().close()
+    assert backed_up().close()
     assert "snapshots/step-00000004-epoch-0000.safetensors" not in drive.listing()["files"]
     advance(run, 10)
-    assert mirrored().close()
+    assert backed_up().close()
     assert "snapshots/step-00000004-epoch-0000.safetensors" in drive.listing()["files"]
 
 
-def test_failed_writes_leave_no_litter_on_a_full_drive(drive, run, mirrored):
-    mirror = mirrored()
-    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+def test_failed_writes_leave_no_litter_on_a_full_drive(drive, run, backed_up):
+    backup = backed_up()
+    wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     before = drive.names()
     drive.fails = "full"
     advance(run, 10)
-    mirror.push()
+    backup.push()
     wait_for(lambda: len(drive.opened) > len(before) + 5)
-    assert mirror.close(0.0) is False
-    mirror._thread.join(10)
+    assert backup.close(0.0) is False
+    backup._thread.join(10)
     assert drive.names() == before
 
 
 def test_a_mount_that_is_gone_from_the_start_makes_no_folder_in_its_place(run, tmp_path, monkeypatch):
-    monkeypatch.setattr(mirrors, "FIRST_WAIT", 0.01)
-    mirror = DriveBackup(run.path, tmp_path / "MyDrive" / "srcnn_runs", interval=0.0)
-    wait_for(lambda: "the mount is gone" in mirror.status)
+    monkeypatch.setattr(backup_module, "FIRST_RETRY", 0.01)
+    backup = DriveBackup(run.path, tmp_path / "MyDrive" / "srcnn_runs", interval=0.0)
+    wait_for(lambda: "the mount is gone" in backup.status)
     assert not (tmp_path / "MyDrive").exists()
     (tmp_path / "MyDrive" / "srcnn_runs").mkdir(parents=True)
-    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
-    assert mirror.close()
+    wait_for(lambda: backup.status == "Drive: up to date (step 0)")
+    assert backup.close()
 
 
-def test_what_a_dying_mount_lost_is_copied_again(drive, run, mirrored, tmp_path):
+def test_what_a_dying_mount_lost_is_copied_again(drive, run, backed_up, tmp_path):
     """Files that were seen locally may never have reached the cloud."""
-    mirror = mirrored()
+    backup = backed_up()
     advance(run, 10)
-    mirror.push()
-    wait_for(lambda: mirror.status == "Drive: up to date (step 10)")
+    backup.push()
+    wait_for(lambda: backup.status == "Drive: up to date (step 10)")
     drive.fails = "gone"
     advance(run, 20)
-    mirror.push()
-    wait_for(lambda: not mirror.healthy)
+    backup.push()
+    wait_for(lambda: not backup.healthy)
     drive.lose("run", "step-00000010", "latest-")
     drive.fails = None
-    wait_for(lambda: mirror.status == "Drive: up to date (step 20)")
-    assert mirror.close()
+    wait_for(lambda: backup.status == "Drive: up to date (step 20)")
+    assert backup.close()
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
 
-def test_a_stalled_write_holds_up_neither_push_nor_close(drive, run, mirrored, monkeypatch):
-    monkeypatch.setattr(mirrors, "STALL_SECONDS", 0.05)
-    mirror = mirrored()
-    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+def test_a_stalled_write_holds_up_neither_push_nor_close(drive, run, backed_up, monkeypatch):
+    monkeypatch.setattr(backup_module, "STALL_SECONDS", 0.05)
+    backup = backed_up()
+    wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     drive.fails = "stall"
     advance(run, 10)
-    mirror.push()
+    backup.push()
     assert drive.stalled.wait(10)
     times = []
     for _ in range(2000):
         start = time.perf_counter()
-        mirror.push()
+        backup.push()
         times.append(time.perf_counter() - start)
     assert statistics.median(times) < 50e-6
-    wait_for(lambda: not mirror.healthy)
-    assert re.fullmatch(r"Drive: \d+ files behind, it has not answered for \d+ s; training goes on", mirror.status)
+    wait_for(lambda: not backup.healthy)
+    assert re.fullmatch(r"Drive: \d+ files behind, it has not answered for \d+ s; training goes on", backup.status)
     start = time.monotonic()
-    assert mirror.close(timeout=0.1) is False
+    assert backup.close(timeout=0.1) is False
     assert time.monotonic() - start < 5
-    assert mirror._thread.daemon
+    assert backup._thread.daemon
     drive.go_on.set()
-    mirror._thread.join(10)
-    assert mirror.status == "Drive: up to date (step 10)"
+    backup._thread.join(10)
+    assert backup.status == "Drive: up to date (step 10)"
 
 
-def test_what_training_deletes_while_it_is_copied_trips_nobody(drive, run, mirrored, tmp_path, monkeypatch):
+def test_what_training_deletes_while_it_is_copied_trips_nobody(drive, run, backed_up, tmp_path, monkeypatch):
     failures = []
-    monkeypatch.setattr(mirrors, "reason", lambda error, _: failures.append(error) or "failed")
-    mirror = mirrored()
-    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+    monkeypatch.setattr(backup_module, "describe_problem", lambda error, _: failures.append(error) or "failed")
+    backup = backed_up()
+    wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     drive.fails = "stall"
     advance(run, 10)
-    mirror.push()
+    backup.push()
     assert drive.stalled.wait(10)
     for step in range(20, 80, 10):  # the checkpoints that the thread has listed are gone by now
         advance(run, step)
     drive.fails = None
     drive.go_on.set()
-    mirror.push()
-    wait_for(lambda: mirror.status == "Drive: up to date (step 70)")
-    assert mirror.close()
+    backup.push()
+    wait_for(lambda: backup.status == "Drive: up to date (step 70)")
+    assert backup.close()
     assert failures == []
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
 
-def test_a_busy_training_and_its_mirror_agree_in_the_end(drive, run, mirrored, tmp_path):
-    mirror = mirrored()
+def test_a_busy_training_and_its_mirror_agree_in_the_end(drive, run, backed_up, tmp_path):
+    backup = backed_up()
     for step in range(10, 600, 10):
         advance(run, step)
-        mirror.push()
-    assert mirror.close()
+        backup.push()
+    assert backup.close()
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
 
-def test_close_copies_what_came_before_it_without_a_push(drive, run, mirrored):
-    mirror = mirrored()
-    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+def test_close_copies_what_came_before_it_without_a_push(drive, run, backed_up):
+    backup = backed_up()
+    wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     advance(run, 10)
-    assert mirror.close()
-    assert mirror.status == "Drive: up to date (step 10)"
-    assert mirror.close()
+    assert backup.close()
+    assert backup.status == "Drive: up to date (step 10)"
+    assert backup.close()
 
 
 def test_a_mirror_without_a_drive_does_nothing(run):
     before = contents_of(run.path)
-    mirror = DriveBackup(run.path, None)
-    mirror.push()
-    assert (mirror.status, mirror.healthy, mirror.close()) == ("Drive: off", True, True)
+    backup = DriveBackup(run.path, None)
+    backup.push()
+    assert (backup.status, backup.healthy, backup.close()) == ("Drive: off", True, True)
     assert contents_of(run.path) == before
 
 
-def test_a_run_without_a_checkpoint_is_nothing_to_copy_yet(drive, tmp_path, mirrored):
+def test_a_run_without_a_checkpoint_is_nothing_to_copy_yet(drive, tmp_path, backed_up):
     run = Run.create(tmp_path / "runs" / "young", TrainingConfig.of())
-    mirror = mirrored(run.path)
-    assert mirror.close()
-    assert mirror.status == "Drive: nothing to copy yet"
+    backup = backed_up(run.path)
+    assert backup.close()
+    assert backup.status == "Drive: nothing to copy yet"
 
 
 def test_a_folder_without_a_run_is_refused(drive, tmp_path):
@@ -519,43 +519,43 @@ def test_a_folder_without_a_run_is_refused(drive, tmp_path):
         DriveBackup(tmp_path, drive.path)
 
 
-def test_another_run_of_the_same_name_is_left_alone(drive, run, mirrored, tmp_path):
+def test_another_run_of_the_same_name_is_left_alone(drive, run, backed_up, tmp_path):
     for step in (10, 20):
         advance(run, step)
-    mirrored().close()
+    backed_up().close()
     first = contents_of(drive.path / "run")
     other = Run.create(tmp_path / "elsewhere" / "run", TrainingConfig.of(seed=1))
     (other.path / "probe.safetensors").write_bytes(b"probe")
     advance(other, 0)
-    mirror = mirrored(other.path)
-    assert mirror.close()
-    assert mirror.status == "Drive: up to date (step 0) in run-2"
+    backup = backed_up(other.path)
+    assert backup.close()
+    assert backup.status == "Drive: up to date (step 0) in run-2"
     assert contents_of(drive.path / "run") == first
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
 
-def test_a_new_runtime_goes_on_in_the_same_folder_and_copies_only_what_is_new(drive, run, mirrored, tmp_path):
+def test_a_new_runtime_goes_on_in_the_same_folder_and_copies_only_what_is_new(drive, run, backed_up, tmp_path):
     advance(run, 10)
-    mirrored().close()
+    backed_up().close()
     (drive.path / "run" / "notes.txt").touch()  # the user's own
     (drive.path / "run" / "step-00000020.aaaaaa-7.pt").touch()  # what a killed session left
     found = Run(restored(drive, tmp_path))
-    mirror = mirrored(found.path)
-    wait_for(lambda: mirror.status == "Drive: up to date (step 10)")
+    backup = backed_up(found.path)
+    wait_for(lambda: backup.status == "Drive: up to date (step 10)")
     known = len(drive.opened)
     advance(found, 20)
-    assert mirror.close()
-    assert mirror.status == "Drive: up to date (step 20)"
+    assert backup.close()
+    assert backup.status == "Drive: up to date (step 20)"
     assert len(drive.opened) - known == 5  # snapshot, checkpoint, events, history, listing
     assert "notes.txt" in drive.names()
     assert "step-00000020.aaaaaa-7.pt" not in drive.names()
 
 
-def test_pieces_that_drive_spoilt_are_written_anew_by_the_next_session(drive, run, mirrored, tmp_path):
-    mirrored().close()
+def test_pieces_that_drive_spoilt_are_written_anew_by_the_next_session(drive, run, backed_up, tmp_path):
+    backed_up().close()
     found = restored(drive, tmp_path)
     spoil(drive, "step-00000000-epoch-0000.")
-    assert mirrored(found).close()
+    assert backed_up(found).close()
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
 
@@ -570,29 +570,29 @@ def spoil(drive, start, run="run"):
             os.close(file)
 
 
-def at_steps(drive, run, mirrored, *steps):
-    mirror = mirrored()
-    wait_for(lambda: mirror.status == "Drive: up to date (step 0)")
+def at_steps(drive, run, backed_up, *steps):
+    backup = backed_up()
+    wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     states = [contents_of(run.path)]
     for step in steps:
         advance(run, step)
-        mirror.push()
-        wait_for(lambda step=step: mirror.status == f"Drive: up to date (step {step})")
+        backup.push()
+        wait_for(lambda step=step: backup.status == f"Drive: up to date (step {step})")
         states.append(contents_of(run.path))
-    mirror.close()
+    backup.close()
     return states
 
 
-def test_restoring_walks_back_until_the_sums_hold(drive, run, mirrored, tmp_path):
-    states = at_steps(drive, run, mirrored, 10, 20, 30)
+def test_restoring_walks_back_until_the_sums_hold(drive, run, backed_up, tmp_path):
+    states = at_steps(drive, run, backed_up, 10, 20, 30)
     spoil(drive, "step-00000030.")
     said = []
     assert contents_of(restored(drive, tmp_path, said)) == states[-2]
-    assert "step 20; what was newer there is damaged" in said[0]
+    assert "step 20; the newer copy there is damaged" in said[0]
 
 
-def test_a_truncated_or_missing_listing_is_passed_over(drive, run, mirrored, tmp_path):
-    states = at_steps(drive, run, mirrored, 10, 20, 30)
+def test_a_truncated_or_missing_listing_is_passed_over(drive, run, backed_up, tmp_path):
+    states = at_steps(drive, run, backed_up, 10, 20, 30)
     newest, before = sorted((name for name in drive.names() if name.startswith("latest-")), reverse=True)[:2]
     os.truncate(drive.path / "run" / newest, 100)
     assert contents_of(restored(drive, tmp_path)) == states[-2]
@@ -600,8 +600,8 @@ def test_a_truncated_or_missing_listing_is_passed_over(drive, run, mirrored, tmp
     assert contents_of(restored(drive, tmp_path)) == states[-3]
 
 
-def test_an_old_snapshot_that_is_damaged_does_not_cost_the_run(drive, run, mirrored, tmp_path):
-    states = at_steps(drive, run, mirrored, 10, 20, 30, 40)
+def test_an_old_snapshot_that_is_damaged_does_not_cost_the_run(drive, run, backed_up, tmp_path):
+    states = at_steps(drive, run, backed_up, 10, 20, 30, 40)
     spoil(drive, "step-00000010-epoch")
     said = []
     found = contents_of(restored(drive, tmp_path, said))
@@ -610,42 +610,42 @@ def test_an_old_snapshot_that_is_damaged_does_not_cost_the_run(drive, run, mirro
     assert said[0].endswith(f"damaged there and left out: {missing}")
 
 
-def test_a_run_that_is_too_damaged_is_said_and_leaves_nothing_behind(drive, run, mirrored, tmp_path):
-    at_steps(drive, run, mirrored, 10)
+def test_a_run_that_is_too_damaged_is_said_and_leaves_nothing_behind(drive, run, backed_up, tmp_path):
+    at_steps(drive, run, backed_up, 10)
     spoil(drive, "config.")
     said = []
     assert restored(drive, tmp_path, said) is None
-    assert said == ["Drive: run is there, but too damaged to go on with; nothing was taken from it"]
+    assert said == ["Drive: run is there, but too damaged to resume from; nothing was restored"]
     assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_a_name_that_drive_does_not_have_is_no_run(drive, tmp_path):
     said = []
-    assert restore(drive.path, "run", tmp_path / "new", said.append) is None
-    assert restore(None, "run", tmp_path / "new", said.append) is None
+    assert restore_run(drive.path, "run", tmp_path / "new", said.append) is None
+    assert restore_run(None, "run", tmp_path / "new", said.append) is None
     assert said == []
 
 
-def test_a_run_on_the_local_disk_is_left_as_it_is(drive, run, mirrored):
-    mirrored().close()
+def test_a_run_on_the_local_disk_is_left_as_it_is(drive, run, backed_up):
+    backed_up().close()
     advance(run, 10)
     before = contents_of(run.path)
-    assert restore(drive.path, "run", run.path.parent) == run.path
+    assert restore_run(drive.path, "run", run.path.parent) == run.path
     assert contents_of(run.path) == before
     drive.fails = "gone"
-    assert restore(drive.path, "run", run.path.parent) == run.path
+    assert restore_run(drive.path, "run", run.path.parent) == run.path
 
 
 @pytest.mark.parametrize("fault", ["gone", "vanished"])
-def test_a_drive_that_is_gone_when_a_run_is_looked_for_is_said(drive, run, mirrored, tmp_path, fault):
-    mirrored().close()
+def test_a_drive_that_is_gone_when_a_run_is_looked_for_is_said(drive, run, backed_up, tmp_path, fault):
+    backed_up().close()
     drive.fails = fault
     with pytest.raises(InputError, match="mount it again"):
         restored(drive, tmp_path)
 
 
-def test_a_drive_that_goes_away_in_the_middle_leaves_nothing_behind(drive, run, mirrored, tmp_path, monkeypatch):
-    mirrored().close()
+def test_a_drive_that_goes_away_in_the_middle_leaves_nothing_behind(drive, run, backed_up, tmp_path, monkeypatch):
+    backed_up().close()
     answer, asked = drive.answer, []
 
     def later(path):
@@ -660,8 +660,8 @@ def test_a_drive_that_goes_away_in_the_middle_leaves_nothing_behind(drive, run, 
 
 
 @pytest.mark.parametrize("path", ["../outside", "/outside", ""])
-def test_a_listing_that_leads_out_of_the_run_is_refused(drive, run, mirrored, tmp_path, path):
-    mirrored().close()
+def test_a_listing_that_leads_out_of_the_run_is_refused(drive, run, backed_up, tmp_path, path):
+    backed_up().close()
     name = drive.holding("latest-")
     content = drive.listing()
     content["files"][path] = content["files"]["config.json"]
@@ -682,25 +682,25 @@ def test_a_training_goes_on_in_a_new_runtime_to_the_bit(drive, photograph_folder
     for _ in fit(config, straight, data):
         pass
     run = Run.create(tmp_path / "first" / "run", config)
-    mirror = DriveBackup(run.path, drive.path, interval=0.0)
+    backup = DriveBackup(run.path, drive.path, interval=0.0)
     with contextlib.closing(fit(config, run, data)) as records:
         for record in records:
-            mirror.push()
+            backup.push()
             if record.step == 5:
                 break
-    assert mirror.close()
-    assert mirror.status == "Drive: up to date (step 5)"
+    assert backup.close()
+    assert backup.status == "Drive: up to date (step 5)"
     shutil.rmtree(run.path)  # the runtime is gone
-    run = Run(restore(drive.path, "run", tmp_path / "second"))
+    run = Run(restore_run(drive.path, "run", tmp_path / "second"))
     assert len(list(fit(run.config, run, data))) == 7
     assert weights_digest(run)[1] == weights_digest(straight)[1]
     assert [s.step for s in run.snapshots()] == [s.step for s in straight.snapshots()]
 
 
-def test_a_newest_listing_that_can_not_be_read_is_said(drive, run, mirrored, tmp_path):
-    states = at_steps(drive, run, mirrored, 10, 20)
+def test_a_newest_listing_that_can_not_be_read_is_said(drive, run, backed_up, tmp_path):
+    states = at_steps(drive, run, backed_up, 10, 20)
     newest = max(name for name in drive.names() if name.startswith("latest-"))
     os.truncate(drive.path / "run" / newest, 1)
     said = []
     assert contents_of(restored(drive, tmp_path, said)) == states[-2]
-    assert "step 10; what was newer there is damaged" in said[0]
+    assert "step 10; the newer copy there is damaged" in said[0]

@@ -1,0 +1,157 @@
+"""Decides what is written to a run's folder on Drive, and what is removed from it."""
+
+import contextlib
+import hashlib
+import itertools
+import os
+import re
+import secrets
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from .pieces import (
+    DamagedError,
+    Listing,
+    Piece,
+    listing_names,
+    read_piece,
+    readable_listings,
+    remove_file,
+    write_piece,
+)
+
+KEPT_LISTINGS = 3  # with all pieces that they name
+
+
+class DriveStorage:
+    """Stores the files of a run as pieces, then a listing, then removes what no kept listing names.
+
+    If another run of the same name is there, it is left alone, and this run is stored under NAME-2.
+
+    Args:
+        drive: the folder of all runs on Drive.
+        name: of the run.
+        run: the run's identity.
+        heartbeat: called whenever Drive has answered.
+    """
+
+    def __init__(self, drive: Path, name: str, run: str, heartbeat: Callable[[], object] = lambda: None):
+        self.drive, self.name, self.run, self.heartbeat = drive, name, run, heartbeat
+        self.folder = drive / name
+        self.connected = False  # whether `stored` is known to match what is on Drive
+        self.stored: dict[str, list[Piece]] = {}
+        self._folder_chosen = False
+        self._listings: list[Listing] = []  # the kept ones, newest first
+        self._number = 0  # of the newest listing
+        self._unverified: set[str] = set()  # pieces of an earlier session, which Drive may have damaged since
+        # Files that may be removed: never those of another session or the user's own. Two sessions that train the
+        # same run at the same time must not remove each other's files either.
+        self._removable: set[str] = set()
+        self._session = secrets.token_hex(3)
+        self._count = itertools.count(1)
+
+    def connect(self) -> None:
+        """Finds out which files of the run are on Drive: at the beginning, and whenever Drive was away.
+
+        Raises:
+            OSError: Drive is not there.
+        """
+        if not self._folder_chosen:
+            self._choose_folder()
+        # Without `parents`: if the mount is gone this must fail, not create a local folder in its place.
+        self.folder.mkdir(exist_ok=True)
+        with os.scandir(self.folder) as entries:
+            sizes = {entry.name: entry.stat().st_size for entry in entries}
+        self.heartbeat()
+        # A mount that dies loses the files that it had not uploaded yet.
+        for path, pieces in list(self.stored.items()):
+            if any(sizes.get(piece.name) != piece.size for piece in pieces):
+                del self.stored[path]
+        self._listings = [listing for listing in self._listings if sizes.get(listing.name) == len(listing.content())]
+        self.connected = True
+
+    def _choose_folder(self) -> None:
+        """Takes the first of NAME, NAME-2, … that is free or holds this run, and reads what this run has there."""
+        for number in itertools.count(1):
+            self.folder = self.drive / (self.name if number == 1 else f"{self.name}-{number}")
+            self.folder.mkdir(exist_ok=True)
+            names = os.listdir(self.folder)
+            listings = readable_listings(self.folder, listing_names(self.folder))
+            self.heartbeat()
+            own = [listing for listing in listings if listing.run == self.run]
+            if own or not any(name.startswith("latest-") for name in names):
+                break
+        self._number = max((listing.number for listing in listings), default=0)
+        if own:
+            self.stored = dict(own[0].files)
+            self._listings = own[:KEPT_LISTINGS]
+            self._unverified = own[0].names()
+        if len(own) == len(listings):  # no other run is here: files that a killed session left behind may go
+            self._removable = {name for name in names if re.search(r"\.[0-9a-f]{6}-\d+(\.|$)", name)}
+        self._folder_chosen = True
+
+    def store(self, path: str, content: bytes) -> list[Piece]:
+        """Stores a file, and returns its pieces; pieces that are on Drive already are not written again.
+
+        If the file was only appended to, the pieces of its beginning stay and the new end becomes a new piece. Short
+        pieces at the end are merged into it, so a file of n bytes has about log n pieces, whatever it was appended in.
+
+        Args:
+            path: of the file in the run.
+            content: of the whole file.
+
+        Raises:
+            OSError: Drive refuses, is full or gone.
+            DamagedError: the content that is read back differs.
+        """
+        pieces: list[Piece] = []
+        end = 0
+        for piece in self.stored.get(path, []):
+            part = content[end : end + piece.size]
+            if hashlib.sha256(part).hexdigest() != piece.sha256 or not self._verify(piece):
+                break
+            pieces.append(piece)
+            end += piece.size
+        if end < len(content) or not pieces:
+            while pieces and pieces[-1].size <= len(content) - end:
+                end -= pieces.pop().size
+            pieces.append(self._write(PurePosixPath(path), content[end:]))
+        self.stored[path] = pieces
+        return pieces
+
+    def _verify(self, piece: Piece) -> bool:
+        """Returns whether a piece still has its content; reads it if an earlier session wrote it."""
+        if piece.name in self._unverified:
+            try:
+                read_piece(self.folder, piece)
+            except DamagedError:
+                return False
+            self.heartbeat()
+            self._unverified.discard(piece.name)
+        return True
+
+    def _write(self, path: PurePosixPath, content: bytes) -> Piece:
+        name = f"{path.stem}.{self._session}-{next(self._count)}{path.suffix}"
+        self._removable.add(name)  # before it is written: a half-written file must be removed as well
+        return write_piece(self.folder, name, content, self.heartbeat)
+
+    def commit(self, files: dict[str, list[Piece]], step: int) -> None:
+        """Writes the listing of the stored files, unless the newest listing is the same."""
+        self.stored = dict(files)
+        if self._listings and self._listings[0].files == files:
+            return
+        content = Listing("", self.run, step, files).content()
+        piece = self._write(PurePosixPath(f"latest-{self._number + 1:08}.json"), content)
+        self._number += 1
+        self._listings = [Listing(piece.name, self.run, step, files), *self._listings][:KEPT_LISTINGS]
+
+    def remove_unlisted(self) -> None:
+        """Removes the files that no kept listing names; those that can't be removed now are tried again next time."""
+        if not os.path.isdir(self.folder):  # the mount is gone, and every file would seem to be removed already
+            return
+        needed = {piece.name for pieces in self.stored.values() for piece in pieces}
+        needed.update(*(listing.names() for listing in self._listings))
+        for name in self._removable - needed:
+            with contextlib.suppress(OSError):
+                remove_file(self.folder, name)
+                self._removable.discard(name)

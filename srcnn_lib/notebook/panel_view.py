@@ -1,0 +1,190 @@
+"""What the training panel shows, as HTML for a notebook and as a line of text elsewhere."""
+
+import time
+from collections.abc import Sequence
+
+import torch
+
+from ..run import Run, Snapshot
+from ..training.tensorboard import reconstruct_probe
+from ..training.trainer import Record
+from ..visualization.curves import scientific, svg_chart
+from . import panel_html
+from .throttle import Throttle
+
+GETTING_READY = "Getting ready"
+THIN_SPACE = "\u2009"  # between thousands
+
+
+class PanelView:
+    """The state of a training as a panel: progress, the figures that matter, curves, and the probe's pictures.
+
+    `TrainingPanel` feeds it and decides when it is drawn.
+
+    Args:
+        run: the run that is trained.
+
+    Attributes:
+        state: one word or a sentence, such as "Training".
+        record: the last one; None before the first step.
+        notes: lines that stay below the panel.
+        status: a line that changes, such as that of the backup on Drive.
+        losses: the curve of the training loss.
+        probe: the probe's pictures.
+    """
+
+    def __init__(self, run: Run):
+        self.run = run
+        self.state = GETTING_READY
+        self.record: Record | None = None
+        self.notes: list[str] = []
+        self.status = ""
+        self.losses = LossCurve()
+        self.probe = ProbePictures(run)
+
+    def add(self, record: Record) -> None:
+        """Takes note of a step."""
+        self.record = record
+        self.notes += record.notes
+        if not record.paused:
+            self.losses.add(record)
+
+    def show_end(self, failed: bool) -> None:
+        """Sets the state in which the training ended."""
+        if self.record is None and not failed:
+            self.record = self._last_record()
+        if self.record is None:
+            self.state = "Stopped before the first step; run the cell again to begin"
+        elif self.record.step >= self.record.steps and not failed:
+            self.state = "Finished"
+        else:
+            self.state = "Stopped; run the cell again to resume"
+
+    def _last_record(self) -> Record | None:
+        """Returns the record at which a run ended that has no step left to take."""
+        history = self.run.history()
+        steps = (self.run.metadata.get("resolved") or {}).get("steps")
+        if not history or not steps:
+            return None
+        last = history[-1]
+        return Record(
+            last["step"], steps, int(last["epoch"]), torch.tensor(last["train_loss"]), last["learning_rate"], 0.0, 0.0
+        )
+
+    def _repr_html_(self) -> str:
+        record = self.record
+        history = self.run.history() if record else []
+        train, validation, bicubic = (self._psnr(history, name) for name in ("train", "validation", "validation_bicubic"))
+        bicubic_psnr = bicubic[-1][1] if bicubic else None
+        # Of what was learned before this cell ran again only the mean loss of each epoch is known.
+        first = self.losses.points[0][0] if self.losses.points else float("inf")
+        earlier = [(line["step"], line["train_loss"]) for line in history if line["step"] < first]
+        in_progress = record is not None and record.step < record.steps
+        return panel_html.render_panel(
+            state=self.state,
+            position=self._position(),
+            time_left=f"{panel_html.duration(record.seconds_left)} left" if in_progress else "",
+            share=record.step / record.steps if record else 0,
+            figures=self._figures(validation, bicubic_psnr),
+            chart=svg_chart(train, validation, bicubic_psnr, earlier + self.losses.points) if record else "",
+            probe=self.probe.columns() if record else [],
+            notes=[str(self.run.path), *self.notes, self.status],
+        )
+
+    def __repr__(self) -> str:
+        psnr = self._psnr(self.run.history(), "validation")
+        measured = f", validation {psnr[-1][1]:.2f} dB" if psnr else ""
+        return f"{self.state}: {self._position()}{measured} ({self.run.path})"
+
+    @property
+    def _channel(self) -> str:
+        return "y" if self.run.config.channels == 1 else "rgb"
+
+    def _psnr(self, history: Sequence[dict], name: str) -> list[tuple[int, float]]:
+        """Returns (step, PSNR) of each epoch in which it was measured."""
+        key = f"{name}_psnr_{self._channel}"
+        return [(line["step"], line[key]) for line in history if line.get(key) is not None]
+
+    def _position(self) -> str:
+        record = self.record
+        if record is None:
+            return "reading the photographs, timing the first steps" if self.state == GETTING_READY else ""
+        per_epoch = self.run.metadata.get("resolved", {}).get("steps_per_epoch") or record.steps
+        epochs = -(-record.steps // per_epoch)
+        epoch = f"epoch {min(record.epoch + 1, epochs)} of {epochs}"
+        return f"{epoch} · step {record.step:,} of {record.steps:,}".replace(",", THIN_SPACE)
+
+    def _figures(self, validation: list[tuple[int, float]], bicubic: float | None) -> list[tuple[str, str]]:
+        """Returns (value, label) of the gain over bicubic, the speed and the learning rate, as far as they are known."""
+        figures = []
+        if validation and bicubic is not None:
+            gain = f"{validation[-1][1] - bicubic:+.2f} dB".replace("-", "−")
+            figures.append((gain, f"over bicubic, validation patches ({self._channel.upper()})"))
+        if self.record:
+            if self.record.crops_per_second:
+                figures.append((f"{self.record.crops_per_second:,.0f}", "crops per second"))
+            figures.append((scientific(self.record.learning_rate, 1), "learning rate"))
+        return figures
+
+
+class LossCurve:
+    """The training loss over the steps, in `points` of (step, mean loss since the point before)."""
+
+    MOST_POINTS = 400
+    FEWEST_STEPS = 10  # whose losses are averaged into one point
+
+    def __init__(self) -> None:
+        self.points: list[tuple[int, float]] = []
+        self._since: list[torch.Tensor] = []  # losses since the last point, on the device
+        self._step = 0
+
+    def add(self, record: Record) -> None:
+        """Takes note of a step's loss; does not wait for the device."""
+        self._since.append(record.loss)
+        self._step = record.step
+
+    def update(self) -> None:
+        """Makes a point of the losses since the last one; halves the number of points if there are too many."""
+        if len(self._since) >= self.FEWEST_STEPS:
+            self.points.append((self._step, torch.stack(self._since).mean().item()))
+            self._since.clear()
+        if len(self.points) > self.MOST_POINTS:
+            pairs = zip(self.points[::2], self.points[1::2], strict=False)
+            self.points = [(second[0], (first[1] + second[1]) / 2) for first, second in pairs]
+
+
+class ProbePictures:
+    """The probe's tiles in three columns: bicubic, the reconstruction by the newest snapshot, original."""
+
+    SHARE = 0.01  # of the training's time that reconstructing may take
+
+    def __init__(self, run: Run):
+        self.run = run
+        self._throttle = Throttle(self.SHARE)
+        self._snapshot: Snapshot | None = None
+        self._columns: dict[str, list[str]] = {}  # addresses of PNG images
+
+    def update(self, force: bool = False) -> None:
+        """Reconstructs the probe if there is a newer snapshot and enough time has passed, or if `force`."""
+        if not force and not self._throttle.is_due():
+            return
+        snapshots = self.run.snapshots()
+        if not snapshots or snapshots[-1] == self._snapshot:
+            return
+        began = time.monotonic()
+        upsampled, original = self.run.probe()
+        if not self._columns:
+            self._columns = {"Bicubic": _encode(upsampled), "SRCNN": [], "Original": _encode(original)}
+        self._snapshot = snapshots[-1]
+        self._columns["SRCNN"] = _encode(reconstruct_probe(self._snapshot.load(), upsampled))
+        self._throttle.done(time.monotonic() - began)
+
+    def columns(self) -> list[tuple[str, list[str]]]:
+        """Returns (title, addresses of PNG images) of each column; none before the first snapshot."""
+        step = f", step {self._snapshot.step}" if self._snapshot else ""
+        return [(title + step if title == "SRCNN" else title, images) for title, images in self._columns.items()]
+
+
+def _encode(tiles: torch.Tensor) -> list[str]:
+    """Returns the address of a PNG image for each of the tiles (N, 3, H, W)."""
+    return [panel_html.png_address(tile) for tile in tiles]
