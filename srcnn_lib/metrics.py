@@ -1,6 +1,7 @@
 """How close a picture is to another: MSE, PSNR and SSIM, in double precision, one figure an image."""
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,6 +12,21 @@ from .errors import InputError
 CHANNELS = ("rgb", "y")
 WINDOW, SIGMA = 11, 1.5  # pixels, of SSIM's Gaussian
 K1, K2 = 0.01, 0.03  # keep SSIM finite where a window is dark or flat
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How close a picture is to the original, or the mean over several pictures.
+
+    Args:
+        psnr_y: PSNR on Y in dB; inf for equal pictures.
+        ssim_y: SSIM on Y; nan for a picture that is smaller than SSIM's window.
+        psnr_rgb: PSNR on RGB in dB; of a grey picture, its grey PSNR.
+    """
+
+    psnr_y: float
+    ssim_y: float
+    psnr_rgb: float
 
 
 def mse(image: Tensor, reference: Tensor, channel: str = "rgb", shave: int = 0, data_range: float = 1.0) -> Tensor:

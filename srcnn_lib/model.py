@@ -1,9 +1,12 @@
-"""SRCNN: three convolutions, and the identity start."""
+"""SRCNN, the network: three convolutions, how they treat the picture's border, and the start as the identity."""
+
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .config import halo_of
 from .convolution import Convolution
 from .errors import InputError
 
@@ -11,21 +14,39 @@ LAYERS = ("layer_1", "layer_2", "layer_3")
 
 
 class SRCNN(nn.Module):
-    """Patch extraction, non-linear mapping, reconstruction: convolution, ReLU, convolution, ReLU, convolution.
+    """Restores detail in a picture that was enlarged by bicubic interpolation.
+
+    Patch extraction, non-linear mapping, reconstruction: convolution, ReLU, convolution, ReLU, convolution.
+
+    **The border rule.** Each convolution needs pixels beyond the border of its input: `halo` of them for all three
+    layers together, 8 for filters of 9, 5 and 5. With padding_mode "replicate" the picture is padded once, with its
+    edge pixels, and all convolutions are valid ones (`pad`, then `valid`). With "zeros" each layer pads its own input
+    with zeros, as the original project did.
 
     Args:
         channels: 1 (Y) or 3 (RGB).
         filters: the three filter sizes, odd.
         widths: channels after the first and the second layer.
-        padding_mode: what the network sees beyond the border of what it is given. "replicate": valid convolutions
-            over an edge-replicated surround of `halo` pixels. "zeros": every layer padded with zeros, as the
-            original's were.
-        scale: the enlargement it is trained for; what `upscale` takes when it is told none.
+        padding_mode: "replicate" or "zeros".
+        scale: the enlargement that it is trained for, the default of `upscale`.
+
+    Attributes:
+        metadata: what the weights file says about the network, apart from its tensors; {} for a new network.
+
+    Raises:
+        InputError: values that make no network.
 
     Reference: Dong, Loy, He, Tang, arXiv 1501.00092, section 3.1.
     """
 
-    def __init__(self, channels=3, filters=(9, 5, 5), widths=(128, 64), padding_mode="replicate", scale=2.0):
+    def __init__(
+        self,
+        channels: int = 3,
+        filters: Sequence[int] = (9, 5, 5),
+        widths: Sequence[int] = (128, 64),
+        padding_mode: str = "replicate",
+        scale: float = 2.0,
+    ):
         super().__init__()
         if channels not in (1, 3):
             raise InputError(f"channels is {channels}, expected 1 (Y) or 3 (RGB)")
@@ -35,41 +56,65 @@ class SRCNN(nn.Module):
             raise InputError(f"widths are {tuple(widths)}, expected two positive numbers such as (128, 64)")
         if padding_mode not in ("replicate", "zeros"):
             raise InputError(f"padding_mode is {padding_mode!r}, expected 'replicate' or 'zeros'")
-        self.channels, self.filters, self.widths = channels, tuple(filters), tuple(widths)
-        self.padding_mode, self.scale = padding_mode, float(scale)
-        self.metadata = {}  # what a file said of it beside its tensors
+        self.channels = channels
+        self.filters = tuple(filters)
+        self.widths = tuple(widths)
+        self.padding_mode = padding_mode
+        self.scale = float(scale)
+        self.metadata: dict = {}
         padding = [size // 2 if padding_mode == "zeros" else 0 for size in filters]
         self.layer_1 = Convolution(channels, widths[0], filters[0], padding=padding[0])  # patch extraction
         self.layer_2 = Convolution(widths[0], widths[1], filters[1], padding=padding[1])  # non-linear mapping
         self.layer_3 = Convolution(widths[1], channels, filters[2], padding=padding[2])  # reconstruction
 
+    def forward(self, upsampled: Tensor) -> Tensor:
+        """Restores a bicubic picture: (N, C, H, W) in [0, 1] → the same shape, not clamped."""
+        return self.run_layers(self.pad(upsampled))
+
+    def valid(self, upsampled: Tensor) -> Tensor:
+        """Restores the inside of a picture that brings its own surround: (N, C, H, W) → (N, C, H − 2·halo, W − 2·halo).
+
+        Raises:
+            InputError: a network with padding_mode "zeros", which has no such pass.
+        """
+        if self.padding_mode == "zeros":
+            raise InputError("a network with padding_mode='zeros' has no valid pass; call it as it is")
+        return self.run_layers(upsampled)
+
+    def run_layers(self, images: Tensor) -> Tensor:
+        """Runs the three layers on what they are given: (N, C, H, W) → (N, C, H − 2·margin, W − 2·margin).
+
+        Training crops are run this way: they include the surround that the border rule asks for.
+        """
+        features = F.relu(self.layer_1(images))  # (N, widths[0], …)
+        features = F.relu(self.layer_2(features))  # (N, widths[1], …)
+        # The last layer writes pixels: it stays in float32 where autocast runs the others in 16 bits.
+        with torch.autocast(features.device.type, enabled=False):
+            return self.layer_3(features.to(self.layer_3.weight.dtype))
+
     @property
     def halo(self) -> int:
         """How far, in pixels, an output pixel looks to each side: 8 for 9-5-5."""
-        return sum(size // 2 for size in self.filters)
+        return halo_of(self.filters)
+
+    @property
+    def margin(self) -> int:
+        """How many pixels `run_layers` takes off each side: `halo` where the convolutions are valid, 0 for "zeros"."""
+        return self.halo if self.padding_mode == "replicate" else 0
+
+    def pad(self, images: Tensor, sides: tuple[int, int, int, int] | None = None) -> Tensor:
+        """Adds the surround that `run_layers` takes off again: (N, C, H, W) → (N, C, H + 2·margin, W + 2·margin).
+
+        Args:
+            images: (N, C, H, W).
+            sides: pixels to add at the left, right, top and bottom; None for `margin` on each side.
+        """
+        sides = sides or (self.margin,) * 4
+        return F.pad(images, sides, mode="replicate") if any(sides) else images
 
     def layers(self) -> tuple[Convolution, Convolution, Convolution]:
-        """The three convolutions, in order."""
+        """Returns the three convolutions, in order."""
         return self.layer_1, self.layer_2, self.layer_3
-
-    def valid(self, upsampled: Tensor) -> Tensor:
-        """(N, C, H, W) → (N, C, H − 2·halo, W − 2·halo): nothing is made up beyond the border."""
-        if self.padding_mode == "zeros":
-            raise InputError("a network with padding_mode='zeros' has no valid pass; call it as it is")
-        return self._layers(upsampled)
-
-    def forward(self, upsampled: Tensor) -> Tensor:
-        """(N, C, H, W) bicubic picture in [0, 1] → the same shape, not clamped."""
-        if self.padding_mode == "replicate":
-            upsampled = F.pad(upsampled, [self.halo] * 4, mode="replicate")  # (N, C, H + 2·halo, W + 2·halo)
-        return self._layers(upsampled)
-
-    def _layers(self, upsampled: Tensor) -> Tensor:
-        features = F.relu(self.layer_1(upsampled))
-        features = F.relu(self.layer_2(features))
-        # The last layer writes pixels: it stays in float32 where autocast takes the others to 16 bits.
-        with torch.autocast(features.device.type, enabled=False):
-            return self.layer_3(features.to(self.layer_3.weight.dtype))
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}, padding_mode={self.padding_mode!r}, scale={self.scale:g}"
@@ -77,22 +122,23 @@ class SRCNN(nn.Module):
 
 @torch.no_grad()
 def start_from_identity(model: SRCNN) -> SRCNN:
-    """Make an untrained network nearly copy its input (for inputs in [0, 1]); returns the network.
+    """Makes an untrained network nearly copy its input (in [0, 1]), in place, and returns it.
 
-    One channel a color carries the picture through a centered delta in every layer. The other channels stay as torch
-    drew them, but for the last layer's weights on them, which are a tenth: small enough to start near bicubic, large
-    enough to learn from. Same architecture, same file format: only the starting point differs.
+    One channel per color copies the input: its filter is 1 at the center and 0 elsewhere, in every layer. The other
+    channels stay as torch initialized them, except that the last layer's weights on them are multiplied by 0.1: small
+    enough to start near bicubic, large enough to learn from. Architecture and file format are the same.
     """
     for layer in model.layers():
+        assert layer.bias is not None
         layer.bias[: model.channels] = 0
-    carried = min(model.channels, *model.widths)
-    for number, layer in enumerate(model.layers()):
+    copied = min(model.channels, *model.widths)
+    for layer in model.layers():
         center = layer.kernel_size[0] // 2
-        if number == 2:
+        if layer is model.layer_3:
             layer.weight *= 0.1
-            layer.weight[:, :carried] = 0
+            layer.weight[:, :copied] = 0
         else:
-            layer.weight[:carried] = 0
-        for channel in range(carried):
+            layer.weight[:copied] = 0
+        for channel in range(copied):
             layer.weight[channel, channel, center, center] = 1
     return model

@@ -1,21 +1,49 @@
-"""Quality of a network on photographs, measured as the papers do it, with bicubic beside it."""
+"""Measures a network on photographs as the papers do, with bicubic interpolation beside it."""
 
-import math
+import dataclasses
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from torch import Tensor
 
-from .. import metrics
-from ..data.color import luminance, with_luminance
-from ..data.degradation import degrade, shave_of
 from ..data.images import Picture
-from ..inference.upscaling import apply, reconstruct
+from ..inference.options import InferenceOptions
+from ..metrics import Scores
 from ..model import SRCNN
 from ..runtime import memory
+from .sample import Sample, mean_scores
 
-FIGURES = ("psnr_y", "ssim_y", "psnr_rgb")
-PLAIN = {"ensemble": False, "arithmetic": "float32"}  # options that change the figures, where nobody asks for them
-PIXEL_BYTES = 210  # of memory, measured: the picture, what is made of it, and SSIM in double precision
+# Options that change the figures, with their plain values: what they gain or lose is measured as well.
+MEASURED_OPTIONS = {"ensemble": False, "arithmetic": "float32"}
+PIXEL_BYTES = 210  # of memory, measured: the picture, its versions, and SSIM in double precision
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of bicubic interpolation and of a network on photographs.
+
+    Args:
+        scale: the enlargement that was measured.
+        images: how many photographs.
+        bicubic, srcnn: the mean of the scores (so also the mean of the dB, not the dB of the mean).
+        per_image: {name: {"bicubic": Scores, "srcnn": Scores}}.
+        options: the values of the options in MEASURED_OPTIONS that are not plain, such as {"ensemble": True}.
+        without: for each of these options, what `srcnn` is with this one option plain.
+    """
+
+    scale: float
+    images: int
+    bicubic: Scores
+    srcnn: Scores
+    per_image: dict[str, dict[str, Scores]]
+    options: dict[str, bool | str] = dataclasses.field(default_factory=dict)
+    without: dict[str, Scores] = dataclasses.field(default_factory=dict)
+
+    def to_dict(self) -> dict:
+        """Returns plain values for JSON; options stand beside the other names, and only where there are any."""
+        values = dataclasses.asdict(self)
+        options, without = values.pop("options"), values.pop("without")
+        return {**values, **options, "without": without} if options else values
 
 
 def evaluate(
@@ -23,100 +51,62 @@ def evaluate(
     photographs: Sequence[Picture],
     names: Sequence[str],
     scale: float | None = None,
-    progress: Callable[[int, int], None] | None = None,
-    **how,
-) -> dict:
-    """Degrade each photograph, bring it back by bicubic and by the network, and compare both with it.
+    options: InferenceOptions = InferenceOptions(),
+    progress: Callable[[int, int], object] | None = None,
+) -> Evaluation:
+    """Degrades each photograph, restores it by bicubic interpolation and by the network, and compares both with it.
 
     Args:
-        photographs: what is measured, in [0, 1]; read one by one.
-        names: one for each.
+        photographs: read one by one.
+        names: one for each photograph.
         scale: None for the network's own.
-        progress: called with how many are done, and of how many.
-        how: mode, patch, stride … as in `inference.reconstruct`. For each of ensemble and arithmetic that is not as
-            plain as it could be, all is measured once more.
-
-    Returns:
-        {"scale", "images", "bicubic": {"psnr_y", "ssim_y", "psnr_rgb"}, "srcnn": {the same}, "per_image": {name:
-        {"bicubic": …, "srcnn": …}}}. The means are means of the dB; a photograph too small for SSIM's window has nan.
-        With an option, also its name and value ("ensemble": True), and under "without" what "srcnn" would be if this
-        one option were plain: {"ensemble": {"psnr_y", …}}.
+        options: how the network is run. For each of ensemble and arithmetic that is not plain, the network is measured
+            once more without it.
+        progress: called as progress(done, total), in photographs.
 
     Raises:
-        InputError: as `inference.reconstruct`, or a photograph that is too large for the memory.
+        InputError: options that do not fit together, a scale outside 1.1 to 8, or a photograph that is too large for
+            the memory.
 
-    Reference: arXiv 1501.00092, section 4; the README's section on the protocol.
+    Reference: arXiv 1501.00092, section 4; the README, how quality is measured.
     """
-    scale = model.scale if scale is None else scale
-    options = {name: how[name] for name, plain in PLAIN.items() if how.get(name, plain) != plain}
-    without = {name: {**how, name: PLAIN[name]} for name in options}
-    per_image, plainer = {}, {name: [] for name in without}
-    for done, name in enumerate(names):
-        photograph = photographs[done].pixels
+    changed = {
+        name: getattr(options, name) for name, plain in MEASURED_OPTIONS.items() if getattr(options, name) != plain
+    }
+    per_image: dict[str, dict[str, Scores]] = {}
+    without: dict[str, list[Scores]] = {name: [] for name in changed}
+    for done, name in enumerate(names, start=1):
+        photograph = photographs[done - 1].pixels
         check_memory(name, photograph)
-        per_image[name] = compare(model, photograph, scale, **how)
-        for option, other in without.items():
-            plainer[option].append(compare(model, photograph, scale, **other)["srcnn"])
+        sample = Sample(photograph, model, scale, max_pixels=None)
+        per_image[name] = compare(sample, model, options)
+        for option, scores in without.items():
+            plainer = dataclasses.replace(options, **{option: MEASURED_OPTIONS[option]})
+            scores.append(sample.scores(sample.reconstruct(model, plainer)))
         if progress:
-            progress(done + 1, len(names))
-    means = {method: _means([scores[method] for scores in per_image.values()]) for method in ("bicubic", "srcnn")}
-    table = {"scale": scale, "images": len(names), **means, "per_image": per_image}
-    if options:
-        table |= {**options, "without": {name: _means(scores) for name, scores in plainer.items()}}
-    return table
+            progress(done, len(names))
+    return Evaluation(
+        scale=model.scale if scale is None else scale,
+        images=len(names),
+        bicubic=mean_scores([scores["bicubic"] for scores in per_image.values()]),
+        srcnn=mean_scores([scores["srcnn"] for scores in per_image.values()]),
+        per_image=per_image,
+        options=changed,
+        without={name: mean_scores(scores) for name, scores in without.items()},
+    )
+
+
+def compare(sample: Sample, model: SRCNN, options: InferenceOptions = InferenceOptions()) -> dict[str, Scores]:
+    """Measures one photograph: {"bicubic": Scores, "srcnn": Scores}."""
+    return {"bicubic": sample.bicubic_scores, "srcnn": sample.scores(sample.reconstruct(model, options))}
 
 
 def check_memory(name: str, photograph: Tensor) -> None:
-    """Refuse a photograph (C, H, W) whose evaluation would not fit into memory.
+    """Refuses a photograph (C, H, W) whose evaluation would not fit into memory.
 
     Raises:
-        InputError: with what it would take and what there is.
+        InputError: with the memory that is needed and what is available.
     """
     height, width = photograph.shape[-2:]
     what = f"{name}: to measure {width}×{height} pixels"
     memory.check(what, PIXEL_BYTES * height * width, "cut the picture")
-
-
-def compare(model: SRCNN, photograph: Tensor, scale: float, **how) -> dict:
-    """The figures of one photograph, (C, H, W): {"bicubic": {…}, "srcnn": {…}}."""
-    bicubic, srcnn, original = restore(model, photograph, scale, **how)
-    return {method: score(made, original, scale) for method, made in (("bicubic", bicubic), ("srcnn", srcnn))}
-
-
-def restore(model: SRCNN, photograph: Tensor, scale: float, **how) -> tuple[dict, dict, dict]:
-    """A photograph as bicubic brings it back, as the network does, and as it is.
-
-    Returns:
-        Three times {"y": (1, H, W), "rgb": (C, H, W)}, not clamped. Y is what is measured: of a Y network its own
-        output, not what is left of it after a way through 8-bit RGB.
-    """
-    upsampled, original = degrade(photograph, scale)
-    bicubic = {"y": luminance(upsampled), "rgb": upsampled}
-    truth = {"y": luminance(original), "rgb": original}
-    if len(photograph) == 3 and model.channels == 1:
-        y = reconstruct(bicubic["y"], model, **how)
-        return bicubic, {"y": y, "rgb": with_luminance(upsampled, y)}, truth
-    rgb = apply(upsampled, model, **how)
-    return bicubic, {"y": luminance(rgb), "rgb": rgb}, truth
-
-
-def score(made: dict, original: dict, scale: float) -> dict[str, float]:
-    """PSNR and SSIM on Y, PSNR on RGB, ceil(scale) pixels off each border (none where nothing would be left)."""
-    shave = shave_of(scale)
-    if min(original["y"].shape[-2:]) <= 2 * shave:
-        shave = 0
-    small = min(original["y"].shape[-2:]) - 2 * shave < metrics.WINDOW
-    return {
-        "psnr_y": metrics.psnr(made["y"], original["y"], shave=shave).item(),
-        "ssim_y": math.nan if small else metrics.ssim(made["y"], original["y"], shave=shave).item(),
-        "psnr_rgb": metrics.psnr(made["rgb"], original["rgb"], shave=shave).item(),
-    }
-
-
-def _means(scores: list[dict[str, float]]) -> dict[str, float]:
-    return {figure: _mean([each[figure] for each in scores]) for figure in FIGURES}
-
-
-def _mean(values: list[float]) -> float:
-    known = [value for value in values if not math.isnan(value)]
-    return sum(known) / len(known) if known else math.nan

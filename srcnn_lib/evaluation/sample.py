@@ -1,64 +1,128 @@
-"""A photograph as a network gets it, and what the network makes of it as it is shown and measured."""
+"""A photograph degraded for a network: what the network is given, and how its output is shown and measured."""
 
+import dataclasses
 import math
+from collections.abc import Callable
+from functools import cached_property
 
 import numpy as np
-import torch
 from torch import Tensor
 
-from .. import metrics
-from ..data.color import luminance, rgb_to_ycbcr, ycbcr_to_rgb
-from ..data.degradation import degrade, shave_of
+from ..data.color import from_network_channels, luminance, to_network_channels
+from ..data.degradation import degrade, shave_width
 from ..errors import InputError
-from ..inference.upscaling import LUMA
+from ..inference.options import InferenceOptions
+from ..inference.upscaling import reconstruct
+from ..metrics import WINDOW, Scores, psnr, ssim
 from ..model import SRCNN
 
-PIXELS = 1920 * 1080  # of a photograph, whose feature maps are held whole
+MAX_PIXELS = 1920 * 1080  # of a photograph whose feature maps, or frames, are held as a whole
 
 
 class Sample:
-    """A photograph (C, H, W) in [0, 1], RGB or grey, for any network of a run.
+    """A photograph, reduced and brought back to its size by bicubic interpolation, for a network to restore.
 
-    seen: (C, H, W), the bicubic picture with the network's channels: Y for one, RGB (or three greys) for three.
+    Args:
+        photograph: (C, H, W) in [0, 1], RGB or grey.
+        model: a network; another network can be used later, if it works on the same channels (a run's snapshots do).
+        scale: how much the photograph is reduced; None for the network's own scale.
+        max_pixels: the largest photograph that is accepted; None for any size.
+
+    Attributes:
+        original: (C, H, W) the photograph, cropped as `degrade` does.
+        upsampled: (C, H, W) the bicubic picture, not clamped.
+        network_input: `upsampled` in the network's channels: Y for one, RGB (or three times grey) for three.
 
     Raises:
-        InputError: a photograph of more than 1920 · 1080 pixels.
+        InputError: a photograph of more than `max_pixels`, or a scale outside 1.1 to 8.
     """
 
-    def __init__(self, original: Tensor, model: SRCNN):
-        if original.shape[-2] * original.shape[-1] > PIXELS:
-            size = f"{original.shape[-1]}x{original.shape[-2]}"
+    def __init__(
+        self, photograph: Tensor, model: SRCNN, scale: float | None = None, max_pixels: int | None = MAX_PIXELS
+    ):
+        height, width = photograph.shape[-2:]
+        if max_pixels is not None and height * width > max_pixels:
             raise InputError(
-                f"a picture of {size} is too large, expected up to {PIXELS:,} pixels; take a part, such as crop 512"
+                f"a picture of {width}x{height} is too large, expected up to {max_pixels:,} pixels; "
+                "take a part, such as crop 512"
             )
-        self.upsampled, original = degrade(original, model.scale)
-        y = luminance(self.upsampled)
-        self.seen = y if model.channels == 1 else self.upsampled.expand(3, -1, -1)
-        self._color = rgb_to_ycbcr(self.upsampled)[1:] if len(original) > model.channels else None
-        self._truth = luminance(original)
-        self._shave = shave_of(model.scale) if min(y.shape[-2:]) > 2 * shave_of(model.scale) else 0
-        self._bicubic = self._psnr(y)
+        self.scale = model.scale if scale is None else scale
+        self.upsampled, self.original = degrade(photograph, self.scale)
+        self.network_input = to_network_channels(self.upsampled, model.channels)
+        # Pixels left out at each border when measuring; none where nothing would remain.
+        shave = shave_width(self.scale)
+        self._shave = shave if min(self.original.shape[-2:]) > 2 * shave else 0
 
-    def pixels(self, made: Tensor) -> np.ndarray:
-        """What a network made of `seen` → (H, W, 3) uint8; of a Y network with the color of bicubic."""
-        if self._color is not None:
-            made = ycbcr_to_rgb(torch.cat([made, self._color]))
-        return (self._plain(made) * 255).round().byte().expand(3, -1, -1).permute(1, 2, 0).numpy()
+    def reconstruct(
+        self,
+        model: SRCNN,
+        options: InferenceOptions = InferenceOptions(),
+        progress: Callable[[int, int], object] | None = None,
+    ) -> Tensor:
+        """Returns the network's output for `network_input`, (channels, H, W), not clamped."""
+        return reconstruct(self.network_input, model, options, progress=progress)
 
-    def decibels(self, made: Tensor) -> str:
-        """33.71 dB (+0.62): PSNR on Y, and what it gains over bicubic."""
-        psnr = self._psnr(luminance(self._plain(made)))
-        if math.isinf(psnr):
+    def to_image(self, output: Tensor) -> Tensor:
+        """Converts a network's output to a picture in the photograph's own channels, (C, H, W) in [0, 1]."""
+        return from_network_channels(output, self.upsampled).clamp(0, 1)
+
+    def to_pixels(self, output: Tensor) -> np.ndarray:
+        """Converts a network's output to (H, W, 3) uint8; the output of a Y network gets the bicubic picture's color."""
+        pixels = (self.to_image(output) * 255).round().byte()  # (C, H, W)
+        return pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()
+
+    def scores(self, output: Tensor) -> Scores:
+        """Measures a network's output against the photograph.
+
+        Y is the output itself where the network works on luminance: it does not pass through RGB first.
+        """
+        image = self.to_image(output)
+        return self._scores(self._network_y(output, image), image)
+
+    @cached_property
+    def bicubic_scores(self) -> Scores:
+        """The scores of the bicubic picture."""
+        return self._scores(luminance(self.upsampled), self.upsampled)
+
+    def psnr_label(self, output: Tensor) -> str:
+        """Returns "33.71 dB (+0.62)": the output's PSNR on Y, and its gain over bicubic."""
+        value = self._psnr_y(self._network_y(output, self.to_image(output)))
+        if math.isinf(value):
             return "∞ dB"
-        if not math.isfinite(gain := psnr - self._bicubic):
-            return f"{psnr:.2f} dB"
-        return f"{psnr:.2f} dB ({round(gain, 2) + 0.0:+.2f})".replace("-", "−")
+        gain = value - self._bicubic_psnr_y
+        if not math.isfinite(gain):
+            return f"{value:.2f} dB"
+        return f"{value:.2f} dB ({round(gain, 2) + 0.0:+.2f})".replace("-", "−")
 
-    def _plain(self, made: Tensor) -> Tensor:
-        """Clamped; an RGB network's view of a grey picture is grey again."""
-        if len(made) > len(self.upsampled):
-            made = sum(weight * plane for weight, plane in zip(LUMA, made.split(1), strict=True))
-        return made.clamp(0, 1)
+    @cached_property
+    def _bicubic_psnr_y(self) -> float:
+        return self._psnr_y(luminance(self.upsampled))
 
-    def _psnr(self, y: Tensor) -> float:
-        return metrics.psnr(y, self._truth, "y", self._shave).item()
+    @cached_property
+    def _original_y(self) -> Tensor:
+        return luminance(self.original)
+
+    def _network_y(self, output: Tensor, image: Tensor) -> Tensor:
+        return output if output.shape[0] == 1 else luminance(image)
+
+    def _psnr_y(self, y: Tensor) -> float:
+        return psnr(y, self._original_y, shave=self._shave).item()
+
+    def _scores(self, y: Tensor, image: Tensor) -> Scores:
+        too_small = min(y.shape[-2:]) - 2 * self._shave < WINDOW
+        return Scores(
+            psnr_y=self._psnr_y(y),
+            ssim_y=math.nan if too_small else ssim(y, self._original_y, shave=self._shave).item(),
+            psnr_rgb=psnr(image, self.original, shave=self._shave).item(),
+        )
+
+
+def mean_scores(scores: list[Scores]) -> Scores:
+    """Returns the mean of each figure; a photograph too small for SSIM (nan) does not count there."""
+
+    def mean(values: list[float]) -> float:
+        known = [value for value in values if not math.isnan(value)]
+        return sum(known) / len(known) if known else math.nan
+
+    names = [field.name for field in dataclasses.fields(Scores)]
+    return Scores(**{name: mean([getattr(one, name) for one in scores]) for name in names})

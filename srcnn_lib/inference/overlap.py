@@ -112,7 +112,7 @@ def applies(model: SRCNN, height: int, width: int, patch: int) -> bool:
 
 @torch.no_grad()  # not inference_mode: what it makes could not be used in training
 def overlapping(
-    model: SRCNN, image: Tensor, patch: int = 33, stride: int = 1, batch: int | None = None,
+    model: SRCNN, image: Tensor, patch: int = 33, stride: int = 1, batch_size: int | None = None,
     progress: Callable[[int, int], object] | None = None,
 ) -> Tensor:  # fmt: skip
     """The mean over all patches, each run alone through `model.forward`.
@@ -124,7 +124,7 @@ def overlapping(
         image: (C, H, W) bicubic picture in [0, 1] with the network's channels.
         patch: side of a patch in pixels; an image smaller than it is one patch in that dimension.
         stride: pixels from one patch to the next, from 1 to `patch`; the last one of a row or column is moved inside.
-        batch: patches at a time where they are run; None for as many as take some 64 MB.
+        batch_size: patches at a time where they are run; None for as many as take some 64 MB.
         progress: called with how many blocks, or patches, are done, and of how many.
 
     Returns:
@@ -139,7 +139,7 @@ def overlapping(
     if not 1 <= stride <= patch:
         raise InputError(f"stride is {stride}, expected from 1 to the patch's {patch}: pixels would be left out")
     if stride > 1 or not applies(model, *image.shape[1:], patch):
-        return patches.overlapping(image, model, patch, stride, batch, progress).to(model.layer_1.weight)
+        return patches.overlapping(image, model, patch, stride, batch_size, progress).to(model.layer_1.weight)
     image = image.to(model.layer_1.weight)
     sizes = [(length, min(patch, length)) for length in image.shape[1:]]
     # Under autocast the products would lose the digits that an exact method is for.

@@ -1,93 +1,148 @@
-"""Patches of a picture, each run through the network alone."""
+"""Patches of a picture, such as 33×33 pixels, each run through the network alone.
+
+A patch is a small picture of its own: the network does not see the pixels beside it, but the patch's own edge pixels,
+repeated `halo` times on each side (the border rule of `SRCNN`). Near its border a patch is therefore restored less well
+than the same pixels in a pass over the whole picture.
+
+    positions       where patches begin in a row or a column
+    non_overlapping each patch once, side by side
+    overlapping     a patch every `stride` pixels, and the mean where they overlap
+
+At stride 1, `overlap.overlapping` computes the same mean without running each patch.
+"""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
 
 from ..model import SRCNN
-from .tiling import bytes_a_pixel, out_of_memory
+from .tiling import bytes_per_pixel, out_of_memory
 
-BATCH_BYTES = 64 * 2**20  # what the feature maps of a batch may take: larger ones were slower on a CPU
-
-
-def batch_for(model: SRCNN, patch: int) -> int:
-    """How many patches' feature maps take some BATCH_BYTES."""
-    return max(1, BATCH_BYTES // (bytes_a_pixel(model) * (patch + 2 * model.halo) ** 2))
+BATCH_BYTES = 64 * 2**20  # what the feature maps of a batch may take: larger batches were slower on a CPU
 
 
 def positions(length: int, patch: int, stride: int) -> list[int]:
-    """Where patches begin so that they cover `length`: every `stride` pixels, the last one moved inside."""
+    """Returns where patches begin so that they cover `length` pixels.
+
+    One begins every `stride` pixels; the last one is moved inside, so that it ends with the picture. For 100 pixels,
+    patches of 33 and a stride of 33: 0, 33, 66 and 67.
+    """
     last = max(0, length - patch)
     return [*range(0, last, stride), last]
 
 
-def non_overlapping(upsampled: Tensor, model: SRCNN, patch: int, batch: int | None = None, progress=None) -> Tensor:
-    """(C, H, W) of patches run alone; where two cover a pixel, the later one overwrites."""
+def non_overlapping(
+    upsampled: Tensor,
+    model: SRCNN,
+    patch: int,
+    batch_size: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
+) -> Tensor:
+    """Restores a picture patch by patch; where two patches cover a pixel, the later one overwrites.
+
+    Args:
+        upsampled: (C, H, W) bicubic picture with the network's channels.
+        model: the network, on any device.
+        patch: side of a patch in pixels.
+        batch_size: patches at a time; None for as many as take some 64 MB.
+        progress: called as progress(done, total), in patches.
+
+    Returns:
+        (C, H, W) float32 on the CPU, not clamped.
+    """
     result = torch.empty(upsampled.shape)
-    for top, left, pixels in _patches(upsampled, model, patch, patch, batch, progress):
-        height, width = pixels.shape[-2:]
-        result[:, top : top + height, left : left + width] = pixels
+    for top, left, output in _run_patches(upsampled, model, patch, patch, batch_size, progress):
+        height, width = output.shape[-2:]
+        result[:, top : top + height, left : left + width] = output
     return result
 
 
 def overlapping(
-    upsampled: Tensor, model: SRCNN, patch: int, stride: int, batch: int | None = None, progress=None
+    upsampled: Tensor,
+    model: SRCNN,
+    patch: int,
+    stride: int,
+    batch_size: int | None = None,
+    progress: Callable[[int, int], object] | None = None,
 ) -> Tensor:
-    """(C, H, W) float64 on the CPU, of patches run alone: each pixel is the mean of all values it got."""
-    # A thousand values a pixel: their sum in float32 would lose two of its seven digits.
+    """Restores a picture from patches that overlap: each pixel is the mean of all values that it got.
+
+    Args:
+        upsampled, model, patch, batch_size, progress: as in `non_overlapping`.
+        stride: pixels from one patch to the next.
+
+    Returns:
+        (C, H, W) float64 on the CPU, not clamped.
+    """
+    # A pixel may get a thousand values: in float32 their sum would lose two of its seven digits.
     total = torch.zeros(upsampled.shape, dtype=torch.float64)
-    for top, left, pixels in _patches(upsampled, model, patch, stride, batch, progress):
-        height, width = pixels.shape[-2:]
-        total[:, top : top + height, left : left + width] += pixels
-    down, across = (_coverage(length, patch, stride) for length in upsampled.shape[-2:])
+    for top, left, output in _run_patches(upsampled, model, patch, stride, batch_size, progress):
+        height, width = output.shape[-2:]
+        total[:, top : top + height, left : left + width] += output
+    down, across = (_patch_counts(length, patch, stride) for length in upsampled.shape[-2:])
     return total / (down[:, None] * across)
 
 
-def _coverage(length: int, patch: int, stride: int) -> Tensor:
-    """(length,) in how many patches a row, or a column, lies."""
+def _patch_counts(length: int, patch: int, stride: int) -> Tensor:
+    """Counts in how many patches each row, or column, lies: (length,)."""
     count = torch.zeros(length)
     for start in positions(length, patch, stride):
         count[start : start + patch] += 1
     return count
 
 
-def _patches(
-    upsampled: Tensor, model: SRCNN, patch: int, stride: int, batch: int | None, progress
+def _run_patches(
+    upsampled: Tensor,
+    model: SRCNN,
+    patch: int,
+    stride: int,
+    batch_size: int | None,
+    progress: Callable[[int, int], object] | None,
 ) -> Iterator[tuple[int, int, Tensor]]:
-    """(top, left, (C, patch, patch)) of every patch run alone, row by row, computed in batches."""
+    """Yields (top, left, output) of every patch, row by row; the output is (C, patch, patch)."""
+    # 1. All patches, as a view of the picture. A picture smaller than a patch is one patch in that dimension.
     height, width = (min(patch, length) for length in upsampled.shape[-2:])
     tops, lefts = (torch.tensor(positions(length, patch, stride)) for length in upsampled.shape[-2:])
-    windows = upsampled.unfold(1, height, 1).unfold(2, width, 1)  # (C, tops, lefts, height, width), a view
-    batch, total, first = batch or batch_for(model, patch), len(tops) * len(lefts), 0
+    windows = upsampled.unfold(1, height, 1).unfold(2, width, 1)  # (C, every top, every left, height, width)
+    # 2. Batch by batch through the network.
+    total = len(tops) * len(lefts)
+    batch_size = batch_size or batch_for(model, patch)
+    first = 0
     while first < total:
-        numbers = torch.arange(first, min(first + batch, total))
-        top, left = tops[numbers // len(lefts)], lefts[numbers % len(lefts)]
+        numbers = torch.arange(first, min(first + batch_size, total))
+        top = tops[numbers // len(lefts)]
+        left = lefts[numbers % len(lefts)]
+        outputs = None
         try:
-            results = _run(windows[:, top, left].transpose(0, 1), model)  # (batch, C, height, width)
+            outputs = _run_batch(windows[:, top, left].transpose(0, 1), model)  # (batch, C, height, width)
         except RuntimeError as error:
             if len(numbers) == 1 or not out_of_memory(error):
                 raise
-            results = None
-        if results is None:  # not above: there the error still holds what the pass had in memory
-            batch = _halved(len(numbers))
+        if outputs is None:  # outside of `except`: there the error still holds the memory of the pass
+            batch_size = _halve(len(numbers))
             continue
-        yield from zip(top.tolist(), left.tolist(), results, strict=True)
-        first += len(results)
+        yield from zip(top.tolist(), left.tolist(), outputs, strict=True)
+        first += len(outputs)
         if progress:
             progress(first, total)
 
 
-def _halved(batch: int) -> int:
-    """Half of a batch that a GPU had no memory for; the rest of its memory is given back."""
+@torch.inference_mode()
+def _run_batch(patches: Tensor, model: SRCNN) -> Tensor:
+    return model(patches.to(model.layer_1.weight)).cpu()
+
+
+def batch_for(model: SRCNN, patch: int) -> int:
+    """Returns how many patches' feature maps take some BATCH_BYTES."""
+    return max(1, BATCH_BYTES // (bytes_per_pixel(model) * (patch + 2 * model.halo) ** 2))
+
+
+def _halve(batch_size: int) -> int:
+    """Halves a batch for which a GPU had no memory, and returns unused memory to the GPU."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    # The same words every time: a warning is shown once.
+    # The same words every time: Python shows a warning once.
     warnings.warn("the GPU has no memory for so many patches at a time; fewer are run", stacklevel=2)
-    return batch // 2
-
-
-@torch.inference_mode()
-def _run(patches: Tensor, model: SRCNN) -> Tensor:
-    return model(patches.to(model.layer_1.weight)).cpu()
+    return batch_size // 2

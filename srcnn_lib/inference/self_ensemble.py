@@ -1,4 +1,4 @@
-"""Self-ensemble: one network as eight, each of which sees a picture turned or mirrored in its own way."""
+"""Self-ensemble: the mean over eight flips and rotations, with turned filters in place of turned pictures."""
 
 import copy
 
@@ -10,11 +10,11 @@ from ..model import SRCNN
 
 @torch.no_grad()
 def eight(model: SRCNN) -> list[SRCNN]:
-    """What the network does to the eight flips and rotations of a picture, as networks for the picture as it is.
+    """Returns eight networks whose mean output is the self-ensemble of `model`.
 
-    A convolution of a turned picture, turned back, is the convolution of the picture with the filter turned back. So
-    nothing but the filters turns: pictures, tiles and patches stay where they are, and the mean of the eight outputs
-    is the self-ensemble of the network alone, in every mode.
+    The self-ensemble runs a network on the eight flips and rotations of a picture, turns the outputs back and takes
+    their mean. A convolution of a turned picture, turned back, equals the convolution of the picture with the filter
+    turned back. So only the filters are turned here: pictures, tiles and patches stay as they are, in every mode.
 
     Reference: Timofte, Rothe, Van Gool, *Seven ways to improve example-based single image super resolution*,
     arXiv 1511.02228, on enhanced prediction.

@@ -1,235 +1,274 @@
-"""Picture files made larger: which file goes where, and one after another, whatever becomes of the others."""
+"""Enlarges picture files one after another: read, enlarge, write, with the steps of neighbors overlapping.
 
-import glob
-import os
+While the network enlarges a picture, the next one is read and the last one is written, each in a thread:
+
+    thread   | read 2      | read 3      |             |
+    main     | enlarge 1   | enlarge 2   | enlarge 3   |
+    thread   |             | write 1     | write 2     | write 3
+"""
+
+import contextlib
+import functools
 import threading
+import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from dataclasses import dataclass
 
 from ..data import images
-from ..data.degradation import check_scale
-from ..data.download import is_address
+from ..data.degradation import check_scale, upscaled_size
+from ..data.image_decoding import ImageHeader
 from ..errors import InputError
 from ..model import SRCNN
-from .passage import Done, Job, NoRoom, Passage
-from .tiling import Tiles, tile_for
+from ..runtime import memory
+from .jobs import Job, check_writable
+from .options import InferenceOptions
+from .tiling import LONGEST, BicubicEnlargement, TileSize
+from .upscaling import upscale_bands
 
-ENDING = "_upscaled"
-EXPECTED = (InputError, OSError, MemoryError)  # what may become of a picture without the others' being given up
+EXPECTED = (InputError, OSError, MemoryError)  # errors of one picture, after which the others are still done
+# Bytes per value, measured.
+OVERLAPPING_BYTES = 32  # where the whole enlargement is in memory: 25 (RGB) to 29 (RGBA)
+BAND_BYTES = 40  # of a band, in float32: its enlargement, its colors, its result
 
 
-def plan(sources: Sequence[str], out: str | Path | None = None) -> tuple[list[Job], list[tuple[Job, Exception]]]:
-    """Which files are read and written; nothing is done yet.
+@dataclass(frozen=True)
+class Upscaled:
+    """A job that is done.
 
     Args:
-        sources: paths, globs, folders or addresses.
-        out: None for `<name>_upscaled.<ext>` beside each (an address: in the current folder), a file for a single
-            picture, or a folder.
-
-    Returns:
-        The jobs, and the sources that hold nothing to read, with why.
-
-    Raises:
-        InputError: two pictures for one file, or a picture that would be overwritten.
+        job: what was read and written.
+        size: (height, width, channels) of what was written.
+        seconds: of work on it.
+        notes: what was lost in reading or writing, one line each.
     """
-    found, failed = [], []
-    for source in sources:
-        try:
-            found += _expand(source)
-        except InputError as error:
-            failed.append((Job(source, Path()), error))
-    found = _without_own(list({str(picture): picture for picture in found}.values()))
-    folder = out is not None and (
-        len(found) > 1 or Path(out).is_dir() or str(out).endswith(("/", os.sep)) or not Path(out).suffix
-    )
-    if folder and Path(out).suffix.lower() in images.EXTENSIONS and not Path(out).is_dir():
-        raise InputError(f"{out} is one file for {len(found)} pictures; give a folder to --out")
-    jobs = [Job(picture, _target(picture, Path(out) if out else None, folder)) for picture in found]
-    read = {_identity(job.source): job.source for job in jobs if not is_address(job.source)}
-    written: dict[str, Job] = {}
-    for job in jobs:
-        key = _identity(job.target)
-        if key in read:
-            raise InputError(f"{job.source} would be written over the picture {read[key]}; choose another --out")
-        if key in written:
-            raise InputError(
-                f"{written[key].source} and {job.source} would both be written to {job.target}; "
-                "run them one at a time with --out"
-            )
-        written[key] = job
-    return jobs, failed
+
+    job: Job
+    size: tuple[int, int, int]
+    seconds: float
+    notes: tuple[str, ...]
 
 
-def _identity(path: str | Path) -> str:
-    """One text for one file, also on systems that take a.png and A.PNG for the same."""
-    return os.path.normcase(os.path.realpath(path))
-
-
-def _expand(source: str) -> list[str | Path]:
-    """The pictures that a source names.
-
-    Raises:
-        InputError: a folder without pictures, a pattern that nothing matches, a name that can't be one.
-    """
-    if is_address(source):
-        return [source]
-    path = Path(source)
-    try:
-        if path.is_dir():
-            return _pictures(path.iterdir(), f"{path} is a folder without pictures")
-        if path.exists() or not glob.has_magic(source):
-            return [path]  # a missing file is reported when its turn comes, so that the others are done
-        return _pictures(map(Path, glob.glob(source, recursive=True)), f"no picture matches {source}")
-    except (OSError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"{source} can't be read ({getattr(error, 'strerror', None) or error})") from error
-
-
-def _pictures(paths, otherwise: str) -> list[Path]:
-    """The pictures among the paths, in order, without hidden ones."""
-    found = [path for path in paths if path.suffix.lower() in images.EXTENSIONS and not path.name.startswith(".")]
-    if not found:
-        raise InputError(f"{otherwise}; expected {', '.join(images.EXTENSIONS)}")
-    return sorted(found)
-
-
-def _without_own(found: list[str | Path]) -> list[str | Path]:
-    """The pictures without what an earlier call made of others among them: they will be made anew."""
-    stems = {(path.parent, path.stem) for path in found if isinstance(path, Path)}
-
-    def own(path: str | Path) -> bool:
-        if not isinstance(path, Path) or not path.stem.endswith(ENDING):
-            return False
-        return (path.parent, path.stem.removesuffix(ENDING)) in stems
-
-    return [path for path in found if not own(path)]
-
-
-def _target(source: str | Path, out: Path | None, folder: bool) -> Path:
-    if out and not folder:
-        return out
-    address = is_address(source)
-    name = _name_in(source) if address else Path(source).name
-    stem, extension = Path(name).stem or "picture", Path(name).suffix
-    if extension.lower() not in images.WRITABLE:
-        extension = ".png"
-    if out:
-        return out / f"{stem}{ENDING}{extension}"
-    return Path("" if address else Path(source).parent) / f"{stem}{ENDING}{extension}"
-
-
-def _name_in(address: str) -> str:
-    """The file's name at the end of an address; what is wrong with the address is for `images.read` to say."""
-    try:
-        name = Path(unquote(urlsplit(address).path)).name
-    except ValueError:
-        return "picture"
-    return "".join(letter if letter.isprintable() else "_" for letter in name)
-
-
-def upscale_file(job: Job, model: SRCNN, scale: float, mode: str = "whole", **how) -> Done:
-    """Read, enlarge and write one picture. `how` is as in `inference.bands`, but for `tile`.
-
-    Raises:
-        InputError: a picture or a target that can't be used; nothing is written then.
-        OSError: a full disk, a folder that may not be written.
-    """
-    passage = Passage(job, scale, mode)
-    passage.read()
-    passage.enlarge(model, Tiles(tile_for(model), passage.notes.append), **how)
-    return passage.write()
+Outcome = Upscaled | tuple[Job, Exception]
 
 
 def upscale_files(
     jobs: Sequence[Job],
     model: SRCNN,
     scale: float,
-    tell: Callable[[Done | tuple[Job, Exception]], None],
-    mode: str = "whole",
+    report: Callable[[Outcome], object],
+    options: InferenceOptions = InferenceOptions(),
     progress: Callable[[int, int], object] | None = None,
-    **how,
 ) -> list[tuple[Job, Exception]]:
-    """Every job in turn; a bad one does not stop the rest. Returns those that failed, with why.
-
-    While the network works on a picture, the next one is read and the last one is written, where memory allows.
+    """Does every job in turn; a picture that fails does not stop the others.
 
     Args:
-        tell: called for each job, in their order, with what became of it.
-        progress: called with how many rows of a picture are done, and of how many.
-        how: as in `inference.bands`, but for `tile`.
+        jobs: as `plan` returns them.
+        model: the network, on any device.
+        scale: from 1.1 to 8.
+        report: called for each job, in their order, with an Upscaled, or with (job, error).
+        options: how the network is run.
+        progress: called as progress(done, total), in rows of a picture.
+
+    Returns:
+        The jobs that failed, each with its error.
+
+    Raises:
+        InputError: a scale outside 1.1 to 8.
     """
     check_scale(scale)
-    outcomes, tiles = _Outcomes(tell), Tiles(tile_for(model))
-    coming = deque(Passage(job, scale, mode) for job in jobs)
-    passage, reading = None, None  # the picture at work, and the reading of the next one
+    outcomes = _Outcomes(report)
+    tile_size = TileSize.suitable(model, options.tile)  # shared: a GPU's limit is found only once
 
-    def moved(done: int, total: int) -> None:
-        outcomes.settle()
+    def on_progress(done: int, total: int) -> None:
+        outcomes.report_finished()
         if progress:
             progress(done, total)
 
+    current: _PictureJob | None = None
+    following: _PictureJob | None = None
+    reading: Future | None = None  # of `following`, in a thread
     try:
-        while coming:
-            behind, passage, read, reading = passage, coming.popleft(), reading, None
+        for number, job in enumerate(jobs):
+            previous, current = current, following or _PictureJob(job, scale, options)
+            read_ahead, reading, following = reading, None, None
             try:
-                if not _was_read(read):
-                    outcomes.settle(wait=True)  # so that it has all the memory there is
-                    passage.read()
-                if coming:
-                    beside = [passage, behind] if outcomes.open else [passage]
-                    reading = _in_thread(lambda following=coming[0], beside=beside: following.read(beside), daemon=True)
-                tiles.say = passage.notes.append
-                passage.enlarge(model, tiles, progress=moved, **how)
-                outcomes.settle(wait=True)  # one at a time is written
-                outcomes.add(passage.job, _in_thread(passage.write))
+                # 1. Read, unless that is done already; then with all the memory.
+                if not _was_read(read_ahead):
+                    outcomes.wait()
+                    current.read()
+                # 2. Begin to read the next picture.
+                if number + 1 < len(jobs):
+                    following = _PictureJob(jobs[number + 1], scale, options)
+                    beside = [current, previous] if previous and outcomes.pending else [current]
+                    reading = _in_thread(functools.partial(following.read, beside), daemon=True)
+                # 3. Enlarge.
+                tile_size.notify = current.notes.append
+                current.enlarge(model, tile_size, on_progress)
+                # 4. Begin to write, once the previous picture is written.
+                outcomes.wait()
+                outcomes.add(job, _in_thread(current.write))
             except EXPECTED as error:
-                outcomes.add(passage.job, _failed(error))
-            outcomes.settle()
+                outcomes.add(job, _failed(error))
+            outcomes.report_finished()
     finally:
-        outcomes.settle(wait=True)  # Ctrl-C waits for the file that is being written
+        outcomes.wait()  # Ctrl-C waits for the file that is being written
     return outcomes.failed
 
 
-class _Outcomes:
-    """What becomes of jobs, told in their order. Only the first that is not told yet may be waited for."""
+def upscale_file(job: Job, model: SRCNN, scale: float, options: InferenceOptions = InferenceOptions()) -> Upscaled:
+    """Reads, enlarges and writes one picture.
 
-    def __init__(self, tell: Callable):
-        self.tell = tell
-        self.open: deque[tuple[Job, Future]] = deque()
+    Raises:
+        InputError: a picture or a target that can't be used; nothing is written then.
+        OSError: a full disk, or a folder without permission to write.
+    """
+    picture = _PictureJob(job, scale, options)
+    picture.read()
+    picture.enlarge(model, TileSize.suitable(model, options.tile, picture.notes.append))
+    return picture.write()
+
+
+class _NoRoom(Exception):
+    """A picture has no room in memory beside the pictures that are being enlarged and written."""
+
+
+class _PictureJob:
+    """One job, done in three steps that may run in different threads: `read`, `enlarge`, `write`.
+
+    Raises, in any of them:
+        InputError: a picture or a target that can't be used; nothing is written then.
+        OSError: a full disk, or a folder without permission to write.
+    """
+
+    def __init__(self, job: Job, scale: float, options: InferenceOptions):
+        self.job, self.scale, self.options = job, scale, options
+        self.bytes_needed = 0  # once the picture's size is known
+        self.seconds = 0.0
+        self.notes: list[str] = []
+
+    def read(self, beside: Sequence["_PictureJob"] = ()) -> None:
+        """Reads the picture.
+
+        Args:
+            beside: jobs that are being worked on; the picture is read only if there is memory for all of them.
+
+        Raises:
+            _NoRoom: there is not enough memory now; there may be when the others are done.
+        """
+        with self._clock():
+            check_writable(self.job.target)
+            picture = images.read_image(self.job.source, admit=lambda header: self._check_memory(header, beside))
+            channels, height, width = picture.pixels.shape
+            alpha = picture.alpha is not None
+            self._check_memory(ImageHeader(height, width, channels + alpha, picture.bits), beside)
+            self.notes += picture.notes
+            self.enlargement = BicubicEnlargement(picture, self.scale)
+            self.writer = images.PictureWriter(self.job.target, self.enlargement.size, channels, alpha, picture.bits)
+
+    def enlarge(
+        self, model: SRCNN, tile_size: TileSize, progress: Callable[[int, int], object] | None = None
+    ) -> None:
+        """Runs the network band by band and hands each band to the writer."""
+        with self._clock():
+            try:
+                for top, pixels, alpha in upscale_bands(
+                    self.enlargement, model, self.options, tile_size=tile_size, progress=progress
+                ):
+                    self.writer.write_rows(top, pixels, alpha)
+            except (MemoryError, RuntimeError) as error:
+                if isinstance(error, RuntimeError) and "alloc" not in str(error) and "out of memory" not in str(error):
+                    raise
+                raise InputError(
+                    f"{self.job.source}: there is not enough memory to enlarge it ×{self.scale:g}; cut it first"
+                ) from error
+            del self.enlargement  # writing needs memory of its own
+
+    def write(self) -> Upscaled:
+        """Writes the file, whole or not at all."""
+        with self._clock():
+            self.job.target.parent.mkdir(parents=True, exist_ok=True)
+            self.notes += self.writer.save()
+        return Upscaled(self.job, self.writer.shape, self.seconds, tuple(self.notes))
+
+    def _check_memory(self, header: ImageHeader, beside: Sequence["_PictureJob"]) -> None:
+        self.bytes_needed = bytes_needed(header, self.scale, self.options.mode)
+        if beside and not memory.fits(self.bytes_needed + sum(other.bytes_needed for other in beside)):
+            raise _NoRoom
+        height, width = upscaled_size(header.height, header.width, self.scale)
+        what = f"{self.job.source}: {width}×{height} pixels"
+        memory.check(what, self.bytes_needed, "use a smaller scale or cut the picture")
+
+    @contextlib.contextmanager
+    def _clock(self) -> Iterator[None]:
+        began = time.perf_counter()
+        yield
+        self.seconds += time.perf_counter() - began
+
+
+def bytes_needed(header: ImageHeader, scale: float, mode: str) -> int:
+    """Returns the memory that a picture takes at most, from file to file, in bytes."""
+    enlarged_height, enlarged_width = upscaled_size(header.height, header.width, scale)
+    values = header.height * header.width * header.channels
+    enlarged_values = enlarged_height * enlarged_width * header.channels
+    if mode == "overlapping":
+        return OVERLAPPING_BYTES * enlarged_values
+    sample_bytes = header.bits // 8
+    band = BAND_BYTES * min(enlarged_height, LONGEST + 32) * enlarged_width * header.channels
+    reading = 7 * values  # Pillow's, NumPy's and float32
+    enlarging = 4 * values + sample_bytes * enlarged_values + band
+    writing = 4 * sample_bytes * enlarged_values  # the pixels, the encoder's copy, the file
+    return max(reading, enlarging, writing)
+
+
+class _Outcomes:
+    """Reports the outcomes of jobs in their order, as soon as they are known."""
+
+    def __init__(self, report: Callable[[Outcome], object]):
+        self.report = report
+        self.pending: deque[tuple[Job, Future]] = deque()
         self.failed: list[tuple[Job, Exception]] = []
 
     def add(self, job: Job, outcome: Future) -> None:
-        self.open.append((job, outcome))
+        self.pending.append((job, outcome))
 
-    def settle(self, wait: bool = False) -> None:
-        """Tell all that is known, or wait until everything is."""
-        while self.open and (wait or self.open[0][1].done()):
-            job, outcome = self.open[0]
-            if error := outcome.exception():
-                if not isinstance(error, EXPECTED):
-                    raise error
-                # The frames that an error has come through hold its picture.
-                error.__traceback__ = error.__cause__ = error.__context__ = None
-                self.failed.append((job, error))
-            self.open.popleft()
-            self.tell((job, error) if error else outcome.result())
+    def report_finished(self) -> None:
+        """Reports the outcomes that are known, up to the first one that is not."""
+        while self.pending and self.pending[0][1].done():
+            self._report_first()
+
+    def wait(self) -> None:
+        """Waits until all outcomes are known, and reports them."""
+        while self.pending:
+            self._report_first()
+
+    def _report_first(self) -> None:
+        job, outcome = self.pending[0]
+        error = outcome.exception()  # waits until it is known
+        if error is not None and not isinstance(error, EXPECTED):
+            raise error  # it stays pending: the wait before leaving raises it again
+        self.pending.popleft()
+        if error is None:
+            self.report(outcome.result())
+            return
+        # The frames that an error passed through hold its picture.
+        error.__traceback__ = error.__cause__ = error.__context__ = None
+        self.failed.append((job, error))
+        self.report((job, error))
 
 
 def _was_read(reading: Future | None) -> bool:
-    """Whether a picture was read ahead; what made it fail is raised."""
-    if reading is None or isinstance(reading.exception(), NoRoom):
+    """Waits for a picture that is read ahead and tells whether it was; raises the error that it met, if any."""
+    if reading is None or isinstance(reading.exception(), _NoRoom):
         return False
     reading.result()
     return True
 
 
 def _in_thread(function: Callable[[], object], daemon: bool = False) -> Future:
-    """What a function will have given; the program's end waits for it unless it is a daemon."""
-    future = Future()
+    """Runs a function in a thread; the end of the program waits for it, unless it is a daemon."""
+    future: Future = Future()
 
     def run() -> None:
         try:
@@ -242,6 +281,6 @@ def _in_thread(function: Callable[[], object], daemon: bool = False) -> Future:
 
 
 def _failed(error: Exception) -> Future:
-    future = Future()
+    future: Future = Future()
     future.set_exception(error)
     return future
