@@ -1,4 +1,8 @@
-"""Crops of pairs, the same place in both; their order is a function of (seed, epoch, index)."""
+"""Cuts training samples from pairs of pictures: TenCrop, and random crops with flips and rotations.
+
+A pair is a bicubic picture and its original, stacked along the channels, so that both are cropped alike. The order of
+the samples depends on seed, epoch and index alone.
+"""
 
 from typing import Protocol
 
@@ -13,128 +17,142 @@ TILE = 96  # side of an STL-10 picture, in pixels
 class Crops(Protocol):
     """Training samples in an endless, repeatable order."""
 
-    per_epoch: int
+    per_epoch: int  # samples
 
     def batch(self, epoch: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """Samples start … stop − 1 of an epoch: inputs (B, C, crop, crop) and targets (B, C, patch, patch), float32."""
+        """Returns the samples start … stop − 1 of an epoch.
+
+        Returns:
+            Inputs (B, C, crop, crop) and targets (B, C, patch, patch), float32.
+        """
 
 
 def tile_positions(height: int, width: int, side: int = TILE) -> list[tuple[int, int]]:
-    """(top, left) of the tiles that cover a picture; the last of a row or column is moved inside.
+    """Returns (top, left) of the tiles that cover a picture; none where the picture is smaller than a tile.
 
-    Empty where the picture is smaller than a tile.
+    The last tile of a row or column is moved inside, so that it overlaps the one before.
     """
     if height < side or width < side:
         return []
-    tops, lefts = (_places(length, side) for length in (height, width))
-    return [(top, left) for top in tops for left in lefts]
+    return [(top, left) for top in _tile_offsets(height, side) for left in _tile_offsets(width, side)]
 
 
-def _places(length: int, side: int) -> list[int]:
-    return sorted({min(place, length - side) for place in range(0, length, side)})
+def _tile_offsets(length: int, side: int) -> list[int]:
+    return sorted({min(offset, length - side) for offset in range(0, length, side)})
 
 
 def ten_crops(tiles: Tensor, side: int) -> Tensor:
-    """(N, C, H, W) → (10·N, C, side, side): torchvision's TenCrop, ten crops of a tile after one another.
+    """Cuts torchvision's TenCrop of each tile: (N, C, H, W) → (10·N, C, side, side).
 
-    Four corners and the center, then the same of the mirrored tile. Channels that belong together (a pair stacked
-    along C) are cropped alike.
+    They are the four corners and the center, then the same of the mirrored tile; the ten crops of a tile lie together.
     """
     crops = torch.stack(v2.TenCrop(side)(tiles), dim=1)  # (N, 10, C, side, side)
     return crops.flatten(0, 1)  # (10·N, C, side, side)
 
 
-def remove_border(original: Tensor, halo: int) -> Tensor:
-    """What is left of (…, H, W) without `halo` pixels on each side: the target that belongs to an input."""
-    return original[..., halo : original.shape[-2] - halo, halo : original.shape[-1] - halo]
+def remove_border(image: Tensor, border: int) -> Tensor:
+    """Crops (…, H, W) by `border` pixels on each side: from the input's place to the target of a valid convolution."""
+    return image[..., border : image.shape[-2] - border, border : image.shape[-1] - border]
 
 
 def epoch_generator(seed: int, epoch: int) -> torch.Generator:
-    """The source of all that is random in an epoch."""
+    """Returns the generator of all random choices in an epoch."""
     return torch.Generator().manual_seed(seed * 1_000_003 + epoch)
 
 
 class TenCrops:
-    """The ten crops of every tile, each once an epoch.
+    """The ten crops of every tile, each once per epoch.
 
-    Crops are mixed within windows of 128 tiles, whose tiles are drawn anew each epoch: a batch of neighbours from one
-    tile would be nearly one sample, and mixing all crops of all tiles would need them all in memory.
+    Crops are shuffled within windows of 128 tiles, which are drawn anew each epoch. The ten crops of one tile in a row
+    would make a batch of nearly equal samples; shuffling the crops of all tiles would need all of them in memory.
 
     Args:
-        tiles: pairs stacked along the channels, (2·C, 96, 96) each, float16 or float32.
-        crop: side of an input; halo: what the target is smaller by, on each side.
+        tiles: pairs (2·C, 96, 96), float16 or float32.
+        crop: side of an input in pixels.
+        halo: pixels by which the target is smaller than the input on each side.
+        seed: decides the order.
     """
 
     WINDOW = 128
 
     def __init__(self, tiles: list[Tensor], crop: int, halo: int, seed: int):
-        self.tiles, self.crop, self.halo, self.seed = tiles, crop, halo, seed
+        self.tiles = tiles
+        self.crop = crop
+        self.halo = halo
+        self.seed = seed
         self.per_epoch = 10 * len(tiles)
         self._window: tuple[tuple[int, int] | None, Tensor] = (None, torch.empty(0))
 
     def batch(self, epoch: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        size, parts = 10 * self.WINDOW, []
+        """Returns the samples start … stop − 1 of an epoch, as `Crops.batch`."""
+        size = 10 * self.WINDOW
+        parts = []
         for window in range(start // size, (stop - 1) // size + 1):
             first = window * size
-            parts.append(self._crops(epoch, window)[max(start - first, 0) : stop - first])
+            parts.append(self._window_crops(epoch, window)[max(start - first, 0) : stop - first])
         upsampled, original = torch.cat(parts).chunk(2, dim=1)  # (B, C, crop, crop) each
         return upsampled.contiguous(), remove_border(original, self.halo).contiguous()
 
-    def _crops(self, epoch: int, window: int) -> Tensor:
-        """The mixed crops of a window, (up to 1 280, 2·C, crop, crop); the last window asked for is remembered."""
+    def _window_crops(self, epoch: int, window: int) -> Tensor:
+        """Returns the shuffled crops of a window, (up to 1 280, 2·C, crop, crop); the latest window is cached."""
         if self._window[0] != (epoch, window):
             generator = epoch_generator(self.seed, epoch)
             order = torch.randperm(len(self.tiles), generator=generator)
-            mix = torch.randperm(self.per_epoch, generator=generator)
-            chosen = order[window * self.WINDOW : (window + 1) * self.WINDOW]
-            crops = ten_crops(torch.stack([self.tiles[index] for index in chosen]).float(), self.crop)
-            place = mix[window * 10 * self.WINDOW :][: len(crops)].argsort()
-            self._window = ((epoch, window), crops[place])
+            keys = torch.randperm(self.per_epoch, generator=generator)
+            tiles = [self.tiles[index] for index in order[window * self.WINDOW : (window + 1) * self.WINDOW]]
+            crops = ten_crops(torch.stack(tiles).float(), self.crop)
+            shuffled = keys[window * 10 * self.WINDOW :][: len(crops)].argsort()
+            self._window = ((epoch, window), crops[shuffled])
         return self._window[1]
 
 
 class RandomCrops:
-    """Random crops of whole photographs, drawn by their area, each in one of the eight flips and rotations.
+    """Random crops of whole photographs, each in one of the eight flips and rotations.
+
+    A photograph is drawn with a probability proportional to its area.
 
     Args:
-        pairs: pairs stacked along the channels, (2·C, H, W) each, at least `crop` high and wide.
-        per_epoch: how many make an epoch.
+        pairs: pairs (2·C, H, W), float16 or float32, at least `crop` high and wide.
+        crop: side of an input in pixels.
+        halo: pixels by which the target is smaller than the input on each side.
+        seed: decides the crops.
+        per_epoch: samples per epoch.
     """
 
     def __init__(self, pairs: list[Tensor], crop: int, halo: int, seed: int, per_epoch: int):
-        self.crop, self.halo, self.seed, self.per_epoch = crop, halo, seed, per_epoch
-        # Slicing thousands of small pieces is what numpy is ten times quicker at.
+        self.crop = crop
+        self.halo = halo
+        self.seed = seed
+        self.per_epoch = per_epoch
+        # numpy cuts thousands of small pieces ten times as fast as torch.
         self._arrays = [pair.numpy() for pair in pairs]
         sizes = torch.tensor([pair.shape[-2:] for pair in pairs])  # (photographs, 2)
-        self._room = sizes - crop + 1
+        self._positions = sizes - crop + 1  # of a crop, down and across
         self._area = sizes.prod(1).double()
         self._drawn: tuple[int | None, Tensor] = (None, torch.empty(0))
 
     def batch(self, epoch: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """Returns the samples start … stop − 1 of an epoch, as `Crops.batch`."""
         crops = [
-            flip_and_rotate(self._arrays[photograph][:, top : top + self.crop, left : left + self.crop], turn)
-            for photograph, top, left, turn in self._draw(epoch)[start:stop].tolist()
+            flip_and_rotate(self._arrays[photograph][:, top : top + self.crop, left : left + self.crop], orientation)
+            for photograph, top, left, orientation in self._draw(epoch)[start:stop].tolist()
         ]
-        upsampled, original = np.split(np.stack(crops), 2, axis=1)  # (B, C, crop, crop) each
-        return _as_float(upsampled), _as_float(remove_border(original, self.halo))
+        upsampled, original = torch.from_numpy(np.stack(crops)).chunk(2, dim=1)  # (B, C, crop, crop) each
+        return upsampled.float().contiguous(), remove_border(original, self.halo).float().contiguous()
 
     def _draw(self, epoch: int) -> Tensor:
-        """(per_epoch, 4): photograph, top, left, flip and rotation of each sample of an epoch."""
+        """Draws the samples of an epoch: (per_epoch, 4) of photograph, top, left and orientation; cached."""
         if self._drawn[0] != epoch:
             generator = epoch_generator(self.seed, epoch)
             photograph = torch.multinomial(self._area, self.per_epoch, replacement=True, generator=generator)
-            place = torch.rand(self.per_epoch, 2, dtype=torch.float64, generator=generator)
-            place = (place * self._room[photograph]).long()
-            turn = torch.randint(8, (self.per_epoch,), generator=generator)
-            self._drawn = (epoch, torch.stack([photograph, place[:, 0], place[:, 1], turn], dim=1))
+            position = torch.rand(self.per_epoch, 2, dtype=torch.float64, generator=generator)
+            top, left = (position * self._positions[photograph]).long().unbind(1)
+            orientation = torch.randint(8, (self.per_epoch,), generator=generator)
+            self._drawn = (epoch, torch.stack([photograph, top, left, orientation], dim=1))
         return self._drawn[1]
 
 
-def _as_float(crops: np.ndarray) -> Tensor:
-    return torch.from_numpy(crops.astype(np.float32, order="C"))
-
-
-def flip_and_rotate(image: np.ndarray, turn: int) -> np.ndarray:
-    """One of the eight flips and rotations, 0 … 7, of (…, H, W); a view."""
-    image = np.rot90(image, turn % 4, (-2, -1))
-    return image[..., ::-1] if turn >= 4 else image
+def flip_and_rotate(image: np.ndarray, orientation: int) -> np.ndarray:
+    """Returns one of the eight flips and rotations, 0 … 7, of (…, H, W); a view."""
+    image = np.rot90(image, orientation % 4, (-2, -1))
+    return image[..., ::-1] if orientation >= 4 else image

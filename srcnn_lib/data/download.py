@@ -140,7 +140,9 @@ def _connect(request: urllib.request.Request) -> HTTPResponse:
     except TimeoutError:
         if response.done():  # the error of the connection itself
             raise
-        raise InputError(f"{printable(request.full_url)} did not answer within {SLOW_AFTER} s; try again later") from None
+        raise InputError(
+            f"{printable(request.full_url)} did not answer within {SLOW_AFTER} s; try again later"
+        ) from None
 
 
 def _chunks(

@@ -1,43 +1,42 @@
-"""Photographs that go by a name: where each set comes from, and where it lies once it is here."""
+"""Sets of photographs that have a name: where each comes from, and the folder in which it is kept."""
 
 import contextlib
 import importlib.util
 import os
 import sys
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import platformdirs
 
 from ..errors import InputError
-from ..runtime import files
-from . import archives, download
-
-ProgressBar = Callable[[int, int | None], None]  # the bytes of a piece, and the total where the server says it
+from ..runtime.files import digest, write_atomically
+from . import archives
+from .download import Progress, download_file
 
 STL10_SPLITS = ("train", "test", "unlabeled")
 
 
-class Sample(NamedTuple):
-    """A photograph that comes with scikit-image."""
+class SamplePhotograph(NamedTuple):
+    """A photograph that scikit-image ships."""
 
     file: str  # in the folder skimage/data
     credit: str
-    licence: str
+    license: str
 
 
-# Color photographs of scenes with a stated licence. Left out: the retina and the stained tissue, which teach nothing
-# about scenes, and the motorcycle, whose licence scikit-image does not state.
+# Color photographs of scenes with a stated license. Left out: the retina and the stained tissue, which are no scenes,
+# and the motorcycle, whose license scikit-image does not state.
 SAMPLES = {
-    "astronaut": Sample("astronaut.png", "NASA, portrait of Eileen Collins", "public domain"),
-    "chelsea": Sample("chelsea.png", "Stefan van der Walt", "CC0"),
-    "coffee": Sample("coffee.png", "Rachel Michetti, courtesy of Pikolo Espresso Bar", "CC0"),
-    "hubble_deep_field": Sample("hubble_deep_field.jpg", "NASA, Hubble eXtreme Deep Field", "public domain"),
-    "rocket": Sample("rocket.jpg", "SpaceX, DSCOVR on Falcon 9", "public domain"),
+    "astronaut": SamplePhotograph("astronaut.png", "NASA, portrait of Eileen Collins", "public domain"),
+    "chelsea": SamplePhotograph("chelsea.png", "Stefan van der Walt", "CC0"),
+    "coffee": SamplePhotograph("coffee.png", "Rachel Michetti, courtesy of Pikolo Espresso Bar", "CC0"),
+    "hubble_deep_field": SamplePhotograph("hubble_deep_field.jpg", "NASA, Hubble eXtreme Deep Field", "public domain"),
+    "rocket": SamplePhotograph("rocket.jpg", "SpaceX, DSCOVR on Falcon 9", "public domain"),
 }
 
 
@@ -45,25 +44,25 @@ SAMPLES = {
 class NamedSet:
     """A set of photographs that the papers train or measure on, and where it comes from."""
 
-    folder: str  # what it is called under `data_folder()`
-    count: int
-    archives: tuple[tuple[str, dict[str, str]], ...]  # addresses, each with its sums: {"md5": "…"}
-    also: tuple[str, ...] = ()  # other names under which people keep it
-    members: tuple[str, ...] = ("*",)  # which of an archive's pictures belong to it
-    never: tuple[str, ...] = ()  # folders inside it that don't
-    size: int = 0  # bytes of all files, where the archive itself has no lasting sum
-    validation: tuple[str, ...] = ()  # stems of the pictures that "<name>:validation" means
+    folder: str  # its name under `data_folder()`
+    count: int  # of photographs
+    archives: tuple[tuple[str, dict[str, str]], ...]  # addresses, each with its digests: {"md5": "…"}
+    other_folders: tuple[str, ...] = ()  # other names that the folder may have
+    members: tuple[str, ...] = ("*",)  # patterns of the archive's pictures that belong to the set
+    excluded_folders: tuple[str, ...] = ()  # patterns of folders inside the set's folder that do not
+    size: int = 0  # bytes of all files, where the archive has no lasting digest
+    validation: tuple[str, ...] = ()  # stems of the pictures in "<name>:validation"
 
 
-LOW_RESOLUTION = ("lr*", "*_lr*")  # how people call what they keep beside the originals
+LOW_RESOLUTION = ("lr*", "*_lr*")  # usual names of folders with reduced copies
 
 
-def _benchmark(folder: str, count: int, *also: str) -> NamedSet:
+def _benchmark(folder: str, count: int, *other_folders: str) -> NamedSet:
     address = f"https://huggingface.co/datasets/eugenesiow/{folder}/resolve/main/data/{folder}_HR.tar.gz"
-    return NamedSet(folder, count, ((address, {}),), also, never=LOW_RESOLUTION)
+    return NamedSet(folder, count, ((address, {}),), other_folders, excluded_folders=LOW_RESOLUTION)
 
 
-# GitHub packs its archives anew now and then, so their sums don't last: files and bytes are counted instead.
+# GitHub repacks its archives now and then, so that their digests don't last: files and bytes are counted instead.
 NAMED_SETS = {
     "set5": _benchmark("Set5", 5),
     "set14": _benchmark("Set14", 14),
@@ -80,11 +79,11 @@ NAMED_SETS = {
         "BSDS500",
         400,
         (("https://github.com/BIDS/BSDS500/archive/a04b7c6c3a9f0ace74bf205c72a43d32e1c72722.zip", {}),),
-        also=("BSDS400",),
+        other_folders=("BSDS400",),
         members=("*/images/train/*.jpg", "*/images/test/*.jpg"),
-        never=("val",),  # is the test set B100
-        # What recipes and snapshots of released networks are chosen on, and no released network is trained on: the
-        # twenty with the smallest SHA-256 of "0\n<stem>" (a test draws them again).
+        excluded_folders=("val",),  # is the test set B100
+        # Recipes and snapshots of released networks are chosen on these twenty, and no released network is trained on
+        # them. They have the smallest SHA-256 of "0\n<stem>" (a test draws them again).
         validation=tuple(
             "16052 46076 55075 65074 70090 97010 102062 124084 175083 198087 "  # noqa: SIM905
             "207049 209021 217013 254054 258089 268048 302003 323016 376086 393035".split()
@@ -97,53 +96,49 @@ NAMED_SETS = {
             ("http://data.vision.ee.ethz.ch/cvl/DIV2K/DIV2K_train_HR.zip", {"md5": "bdc2d9338d4e574fe81bf7d158758658"}),
             ("http://data.vision.ee.ethz.ch/cvl/DIV2K/DIV2K_valid_HR.zip", {"md5": "9fcdda83005c5e5997799b69f955ff88"}),
         ),
-        never=LOW_RESOLUTION,
+        excluded_folders=LOW_RESOLUTION,
     ),
 }
 
 
 def data_folder() -> Path:
-    """Where sets are looked for and kept: SRCNN_DATA, or a folder "srcnn" in the user's cache."""
-    if given := os.environ.get("SRCNN_DATA"):
-        return Path(os.path.expanduser(given))
-    if sys.platform == "darwin":
-        cache = Path.home() / "Library" / "Caches"
-    elif sys.platform == "win32":
-        cache = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    else:
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "srcnn"
+    """Returns the folder in which sets are looked for and kept: SRCNN_DATA, or "srcnn" in the user's cache."""
+    if folder := os.environ.get("SRCNN_DATA"):
+        return Path(os.path.expanduser(folder))
+    return platformdirs.user_cache_path("srcnn", appauthor=False, opinion=False)
 
 
-def samples() -> dict[str, Path]:
-    """The files of SAMPLES that the installed scikit-image has; nothing is downloaded.
+def sample_files() -> dict[str, Path]:
+    """Returns the files of SAMPLES that the installed scikit-image has, by name; nothing is downloaded.
 
     Raises:
         InputError: scikit-image isn't installed.
     """
-    package = importlib.util.find_spec("skimage")  # not its functions: they may go to the network
-    folder = Path(package.origin).parent / "data" if package else Path()
+    package = importlib.util.find_spec("skimage")  # its own functions may download
+    folder = Path(package.origin).parent / "data" if package and package.origin else Path()
     found = {name: folder / sample.file for name, sample in SAMPLES.items() if (folder / sample.file).is_file()}
     if not found:
         raise InputError("the samples come with scikit-image, which isn't here: pip install scikit-image")
     return found
 
 
-def stl10(split: str, progress: ProgressBar | None = None) -> Path:
-    """The .npy of one of STL-10's splits, (N, 3, 96, 96) uint8, rows before columns; fetched and written where absent.
+def stl10_file(split: str, progress: Progress | None = None) -> Path:
+    """Returns the .npy file of one of STL-10's splits, (N, 3, 96, 96) uint8; it is downloaded and written where absent.
+
+    Args:
+        split: one of STL10_SPLITS.
+        progress: called with the bytes done and the bytes in all.
 
     Raises:
-        InputError: no such split, or STL-10 can't be fetched or is damaged.
+        InputError: an unknown split, or STL-10 can't be downloaded or is damaged.
     """
     if split not in STL10_SPLITS:
         raise InputError(f"STL-10 has no {split!r}; give {', '.join(f'stl10:{name}' for name in STL10_SPLITS)}")
     cached = data_folder() / "stl10" / f"{split}.npy"
     if not cached.exists():
         cached.parent.mkdir(parents=True, exist_ok=True)
-        pixels = _stl10_pixels(
-            split, cached.parent, progress
-        )  # (N, 3, 96, 96), gigabytes, a transposed view of the file
-        with files.write_atomically(cached) as temporary, open(temporary, "wb") as file:
+        pixels = _stl10_pixels(split, cached.parent, progress)  # (N, 3, 96, 96), gigabytes, a transposed view
+        with write_atomically(cached) as temporary, open(temporary, "wb") as file:
             header = {"descr": "|u1", "fortran_order": False, "shape": pixels.shape}
             np.lib.format.write_array_header_1_0(file, header)
             for start in range(0, len(pixels), 1000):
@@ -151,19 +146,19 @@ def stl10(split: str, progress: ProgressBar | None = None) -> Path:
     return cached
 
 
-def _stl10_pixels(split: str, folder: Path, progress: ProgressBar | None) -> np.ndarray:
-    """What torchvision's class reads, checks and unpacks; it sums three gigabytes each time."""
-    from torchvision.datasets import STL10  # slow to import, and needed once
+def _stl10_pixels(split: str, folder: Path, progress: Progress | None) -> np.ndarray:
+    """Reads, checks and unpacks STL-10 with torchvision's class, which hashes three gigabytes each time."""
+    from torchvision.datasets import STL10  # slow to import, and used once
 
     archive = folder / STL10.filename
-    with contextlib.redirect_stdout(sys.stderr):  # it prints, and standard output may be somebody's JSON
-        with contextlib.suppress(RuntimeError):  # not there, or other sums
+    with contextlib.redirect_stdout(sys.stderr):  # torchvision prints, and standard output may be JSON
+        with contextlib.suppress(RuntimeError):  # not there, or with other digests
             return STL10(folder, split).data
-        # The class's own download waits for ever on a host that stalls, and leaves half an archive where it is cut.
-        if not (archive.is_file() and files.digest(archive, "md5") == STL10.tgz_md5):
-            download.download_file(STL10.url, archive, progress=progress, md5=STL10.tgz_md5)
+        # torchvision's own download waits forever on a host that stalls, and leaves half an archive where it is cut.
+        if not (archive.is_file() and digest(archive, "md5") == STL10.tgz_md5):
+            download_file(STL10.url, archive, progress=progress, md5=STL10.tgz_md5)
         try:
-            STL10(folder, split, download=True)  # unpacks, whatever comes out
+            STL10(folder, split, download=True)  # unpacks without a check
             pixels = STL10(folder, split).data
         except (RuntimeError, ValueError) as error:
             raise InputError(
@@ -173,39 +168,45 @@ def _stl10_pixels(split: str, folder: Path, progress: ProgressBar | None) -> np.
     return pixels
 
 
-def folder_of(name: str, progress: ProgressBar | None = None) -> Path:
-    """The folder of one of NAMED_SETS; fetched, checked and kept where there is none yet.
+def set_folder(name: str, progress: Progress | None = None) -> Path:
+    """Returns the folder of a named set; the set is downloaded, checked and kept where there is none yet.
+
+    Args:
+        name: a key of NAMED_SETS.
+        progress: called with the bytes done and the bytes in all of each archive.
 
     Raises:
-        InputError: it can't be fetched, or isn't what it should be; nothing is left behind then.
-        OSError: the disk is full, or not to be written; likewise.
+        InputError: the set can't be downloaded, or isn't what it should be; nothing is left behind then.
+        OSError: a full disk, or a folder without permission to write; likewise.
     """
-    return _kept(NAMED_SETS[name]) or _fetched(NAMED_SETS[name], progress)
+    return _existing_folder(NAMED_SETS[name]) or _download_set(NAMED_SETS[name], progress)
 
 
-def _kept(named: NamedSet) -> Path | None:
-    """The folder in which the set lies already."""
+def _existing_folder(named: NamedSet) -> Path | None:
+    """Returns the folder under `data_folder()` that holds the set already, whatever the case of its name."""
     home = data_folder()
     folders = {path.name.lower(): path for path in sorted(home.iterdir()) if path.is_dir()} if home.is_dir() else {}
-    return next((folders[name.lower()] for name in (named.folder, *named.also) if name.lower() in folders), None)
+    for name in (named.folder, *named.other_folders):
+        if name.lower() in folders:
+            return folders[name.lower()]
+    return None
 
 
-def _fetched(named: NamedSet, progress: ProgressBar | None) -> Path:
-    """The set's folder, made whole or not at all."""
+def _download_set(named: NamedSet, progress: Progress | None) -> Path:
+    """Downloads, unpacks and checks a set in a temporary folder, which then takes its final name."""
     folder = data_folder() / named.folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryDirectory(prefix=f".{named.folder}-", dir=folder.parent) as scratch:
             unpacked = Path(scratch) / named.folder
             unpacked.mkdir()
-            for address, sums in named.archives:
-                archive = download.download_file(
-                    address, Path(scratch) / address.rpartition("/")[2], progress=progress, **sums
-                )
+            for url, digests in named.archives:
+                archive = Path(scratch) / url.rpartition("/")[2]
+                download_file(url, archive, progress=progress, **digests)
                 _unpack(archive, named.members, unpacked)
                 archive.unlink()
             _check(named, unpacked)
-            if not folder.exists():  # another process may have been quicker
+            if not folder.exists():  # another process may have been faster
                 os.rename(unpacked, folder)
     except InputError as error:
         raise InputError(f"{error}; or put the pictures of {named.folder} into {folder} yourself") from error
@@ -213,15 +214,16 @@ def _fetched(named: NamedSet, progress: ProgressBar | None) -> Path:
 
 
 def _unpack(archive: Path, patterns: tuple[str, ...], folder: Path) -> None:
-    for member in archives.members(archive, scratch=archive.parent):
+    """Writes an archive's pictures whose names match one of the patterns into a folder, without their own folders."""
+    for member in archives.list_pictures(archive, scratch=archive.parent):
         if any(fnmatchcase(member.name, pattern) for pattern in patterns):
-            with files.write_atomically(folder / member.file_name) as temporary:
-                temporary.write_bytes(member.data())
+            with write_atomically(folder / member.file_name) as temporary:
+                temporary.write_bytes(member.read_bytes())
 
 
 def _check(named: NamedSet, folder: Path) -> None:
     sizes = [path.stat().st_size for path in folder.iterdir()]
     if len(sizes) != named.count or named.size not in (0, sum(sizes)):
         expected = f"{named.count} pictures" + (f", {named.size:,} bytes" if named.size else "")
-        came = f"{len(sizes)} pictures, {sum(sizes):,} bytes"
-        raise InputError(f"{named.folder} came with {came}, expected {expected}; try again later")
+        found = f"{len(sizes)} pictures, {sum(sizes):,} bytes"
+        raise InputError(f"{named.folder} came with {found}, expected {expected}; try again later")

@@ -1,4 +1,4 @@
-"""Regions of a picture that are worth showing."""
+"""Finds the region of a picture that is worth showing."""
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -7,15 +7,20 @@ Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 
 def largest_error_region(original: Tensor, upsampled: Tensor, size: tuple[int, int]) -> Box:
-    """The box of `size` (height, width) in which the squared error of `upsampled` is largest: the richest in detail.
+    """Returns the box in which the squared error of the bicubic picture is largest, which is rich in detail.
 
-    It looks at the bicubic picture only, so that a figure's zoom does not depend on what the network did.
+    The network's output plays no part, so that a figure's zoom does not depend on it.
+
+    Args:
+        original: (C, H, W), the photograph.
+        upsampled: (C, H, W), its bicubic picture.
+        size: (height, width) of the box in pixels; a smaller picture gives a smaller box.
     """
-    size = tall, wide = tuple(min(a, b) for a, b in zip(size, original.shape[-2:], strict=True))
+    height, width = (min(side, length) for side, length in zip(size, original.shape[-2:], strict=True))
     error = (original - upsampled).square().mean(0).double()  # (H, W)
-    # Sums up to each corner: what a pooling would take by the box's area is done by four of them.
+    # The sum over a box is four entries of the cumulative sums. Pooling would add up the whole box at each place.
     sums = F.pad(error.cumsum(0).cumsum(1), [1, 0, 1, 0])  # (H + 1, W + 1)
-    below, above = sums[tall:], sums[:-tall]
-    losses = below[:, wide:] - below[:, :-wide] - above[:, wide:] + above[:, :-wide]  # (H − tall + 1, W − wide + 1)
-    top, left = divmod(int(losses.argmax()), losses.shape[1])
-    return top, left, *size
+    lower, upper = sums[height:], sums[:-height]
+    errors = lower[:, width:] - lower[:, :-width] - upper[:, width:] + upper[:, :-width]  # (H − h + 1, W − w + 1)
+    top, left = divmod(int(errors.argmax()), errors.shape[1])
+    return top, left, height, width

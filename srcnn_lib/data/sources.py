@@ -1,4 +1,4 @@
-"""From what the user says (samples, stl10, set5, a folder, a glob, an archive) to photographs, decoded on demand."""
+"""Finds the photographs of a source (samples, stl10, set5, a folder, a glob, an archive) and decodes them on demand."""
 
 import contextlib
 import dataclasses
@@ -10,176 +10,194 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+from typing import NoReturn, overload
 
 import numpy as np
 import torch
 
 from ..errors import InputError
 from ..runtime.files import printable
-from . import archives, download, images, named_sets
-from .named_sets import NAMED_SETS, SAMPLES, STL10_SPLITS, ProgressBar, data_folder
-
-__all__ = ["NAMED_SETS", "SAMPLES", "Photographs", "data_folder", "load_photographs", "split_photographs"]
+from . import archives, images, named_sets
+from .archives import ArchiveMember
+from .download import Progress, is_url
+from .named_sets import NAMED_SETS, STL10_SPLITS, data_folder
 
 STL10_SHAPE = (3, 96, 96)
-STL10_TEST = 512  # photographs: more would be measured longer than trained on
+STL10_VALIDATION = 512  # photographs at most: measuring more would take longer than training
 
 
 @dataclass(frozen=True)
-class File:
+class PictureFile:
     """A picture in a file of its own. Two are equal when they are the same file."""
 
     path: Path
 
     def read(self) -> images.Picture:
+        """Decodes the picture."""
         return images.read_image(self.path)
 
 
 @dataclass(frozen=True)
-class Tile:
-    """A picture of STL-10: one of the (N, 3, 96, 96) uint8 in an .npy file. Two are equal when they are the same."""
+class STL10Picture:
+    """A picture of STL-10, in an .npy file of (N, 3, 96, 96) uint8. Two are equal when they are the same picture."""
 
     path: Path
     name: str  # "train-00017"
     offset: int  # of its bytes; mapping the file for each picture would take ten times as long as reading it
 
     def read(self) -> images.Picture:
+        """Reads the picture."""
         pixels = np.fromfile(self.path, np.uint8, math.prod(STL10_SHAPE), offset=self.offset).reshape(STL10_SHAPE)
         return images.Picture(torch.from_numpy(pixels).float() / 255, name=self.name)
 
 
-Place = File | archives.Member | Tile
+Location = PictureFile | ArchiveMember | STL10Picture
 
 
 @dataclass(frozen=True)
-class Photographs(Sequence):
-    """Photographs in a fixed order. Nothing is held in memory: `photographs[i]` decodes a Picture each time.
+class Photographs(Sequence[images.Picture]):
+    """Photographs in a fixed order. None is held in memory: `photographs[i]` decodes a Picture each time.
 
-    Safe to read from several threads, and it can be pickled for worker processes.
+    Several threads may read at once, and it can be pickled for worker processes.
     """
 
-    source: str  # what the user said
+    source: str  # as the user gave it
     names: tuple[str, ...]  # unique, without the folder that the source names
-    places: tuple[Place, ...]  # equal places are the same photograph
+    locations: tuple[Location, ...]  # equal locations are the same photograph
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.locations)
 
+    @overload
+    def __getitem__(self, index: int) -> images.Picture: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Photographs": ...
     def __getitem__(self, index):
         if isinstance(index, slice):
             return self.select(range(len(self))[index])
-        return self.places[index].read()
+        return self.locations[index].read()
 
     def select(self, indices: Iterable[int]) -> "Photographs":
-        """These photographs only, in this order."""
+        """Returns the photographs with these indices, in this order."""
         indices = tuple(indices)
-        names, places = (tuple(values[i] for i in indices) for values in (self.names, self.places))
-        return Photographs(self.source, names, places)
+        names = tuple(self.names[index] for index in indices)
+        locations = tuple(self.locations[index] for index in indices)
+        return Photographs(self.source, names, locations)
 
 
-def load_photographs(source: str, limit: int = 0, progress: ProgressBar | None = None) -> Photographs:
-    """Find the photographs that a source names; a set that isn't there yet is fetched, checked and kept.
+def load_photographs(source: str, limit: int = 0, progress: Progress | None = None) -> Photographs:
+    """Finds the photographs of a source; a named set that is not there yet is downloaded, checked and kept.
 
     Args:
         source: samples, or one of them such as samples:coffee; stl10, stl10:train, stl10:test or stl10:unlabeled; a
-            named set (NAMED_SETS), in any case; bsds500:validation, twenty of that set; or the path of a folder, an
-            image, a zip or tar, or a glob. A folder called like a set is written "./set5".
-        limit: take the first so many by name; 0 for all.
-        progress: called with the bytes of each piece of a download and the total (None where the server doesn't say).
+            named set (a key of NAMED_SETS), in upper or lower case; bsds500:validation, twenty photographs of that set;
+            or the path of a folder, an image, a zip or tar, or a glob. A folder with the name of a set is written
+            "./set5".
+        limit: the number of photographs to take, the first by name; 0 for all.
+        progress: called with the bytes done and the bytes in all (None where the server doesn't say) of a download.
+
+    Returns:
+        The photographs, sorted by name, decoded when they are indexed.
 
     Raises:
-        InputError: no such source, one without pictures, a damaged archive, or a set that can't be fetched.
-        OSError: the disk is full, or not to be read or written.
+        InputError: an unknown source, one without pictures, a damaged archive, or a set that can't be downloaded.
+        OSError: a full disk, or a folder without permission to read or write.
     """
     source = str(source)
     if limit < 0:
         raise InputError(f"limit is {limit}, expected 0 (all) or more")
-    found = _known(source, progress) or _at_path(source)  # name → place
+    found = _find_named(source, progress) or _find_path(source)  # name → location
     names = sorted(found)[: limit or None]
     return Photographs(source, tuple(names), tuple(found[name] for name in names))
 
 
 def split_photographs(
-    data: Sequence[str], test: Sequence[str], seed: int, limit: int = 0, progress: ProgressBar | None = None
+    data: Sequence[str], validation: Sequence[str], seed: int, limit: int = 0, progress: Progress | None = None
 ) -> tuple[Photographs, Photographs]:
-    """The photographs to train on and those to measure on; none is in both.
+    """Divides photographs into those to train on and those to validate on; none is in both.
 
     Args:
-        data: sources, as for `photographs`.
-        test: sources as well, or one fraction such as "0.1": that share of the photographs of `data`, whole ones,
-            chosen by `seed` and by name, so alike on every machine. STL-10 has test pictures of its own: for its train
-            and unlabeled pictures at most 512 of those are taken instead.
-        seed: decides which.
-        limit: at most so many of each source, the first by name; 0 for all.
-        progress: as for `photographs`.
+        data: sources, as for `load_photographs`.
+        validation: sources as well, or one fraction such as "0.1": that share of the photographs of `data`, chosen by
+            `seed` and by name, so that it is the same on every machine. STL-10 has test pictures of its own: for its
+            train and unlabeled pictures at most 512 of those are taken instead.
+        seed: decides which photographs a fraction takes.
+        limit: the number of photographs to take of each source, the first by name; 0 for all.
+        progress: as for `load_photographs`.
+
+    Returns:
+        The training photographs and the validation photographs.
 
     Raises:
-        InputError: as `photographs`; a fraction that isn't between 0 and 1; nothing left to train or to measure on.
+        InputError: as `load_photographs`; a fraction that isn't between 0 and 1; no photograph left to train on.
     """
-    fraction = _fraction(test)
-    training = [load_photographs(source, limit, progress) for source in data]
+    fraction = _parse_fraction(validation)
+    training_parts = [load_photographs(source, limit, progress) for source in data]
     if fraction is None:
-        testing = [load_photographs(source, limit, progress) for source in test]
+        validation_parts = [load_photographs(source, limit, progress) for source in validation]
     else:
-        testing = _kept_out(training, fraction, seed, limit, progress)
-    kept_out = {place for part in testing for place in part.places}
-    together = _joined(training + testing)  # so that names are unique over both
-    sides = [], []
-    for index, place in enumerate(together.places):
-        sides[place in kept_out].append(index)
-    if not sides[0]:
+        validation_parts = _draw_validation(training_parts, fraction, seed, limit, progress)
+    kept_out = {location for part in validation_parts for location in part.locations}
+    together = _join(training_parts + validation_parts)  # joined, so that names are unique over both
+    training_indices = [index for index, location in enumerate(together.locations) if location not in kept_out]
+    validation_indices = [index for index, location in enumerate(together.locations) if location in kept_out]
+    if not training_indices:
         raise InputError(
-            f"all photographs of {printable(', '.join(data))} are in the test as well; test on others or on a fraction"
+            f"all photographs of {printable(', '.join(data))} are in the validation as well; "
+            "validate on others or on a fraction"
         )
-    train, measured = map(together.select, sides)
-    return dataclasses.replace(train, source=", ".join(data)), dataclasses.replace(measured, source=", ".join(test))
+    return (
+        dataclasses.replace(together.select(training_indices), source=", ".join(data)),
+        dataclasses.replace(together.select(validation_indices), source=", ".join(validation)),
+    )
 
 
-def _fraction(test: Sequence[str]) -> float | None:
-    """The fraction that `test` is, or None where it is sources."""
+def _parse_fraction(validation: Sequence[str]) -> float | None:
+    """Returns the fraction that `validation` gives, or None where it names sources."""
     numbers = []
-    for text in test:
+    for text in validation:
         with contextlib.suppress(ValueError):
             numbers.append(float(text))
-    if test and not numbers:
+    if validation and not numbers:
         return None
-    if len(test) != 1 or not 0 < numbers[0] < 1:
-        given = printable(", ".join(test)) or "empty"
-        raise InputError(f"test is {given}, expected sources, or one fraction between 0 and 1")
+    if len(validation) != 1 or not 0 < numbers[0] < 1:
+        value = printable(", ".join(validation)) or "empty"
+        raise InputError(f"validation is {value}, expected sources, or one fraction between 0 and 1")
     return numbers[0]
 
 
-def _kept_out(
-    training: list[Photographs], fraction: float, seed: int, limit: int, progress: ProgressBar | None
+def _draw_validation(
+    training_parts: list[Photographs], fraction: float, seed: int, limit: int, progress: Progress | None
 ) -> list[Photographs]:
-    """The photographs to measure on where nothing but a fraction was said."""
-    rest = [part for part in training if part.source.lower() not in ("stl10", "stl10:train", "stl10:unlabeled")]
-    testing = []
-    if len(rest) < len(training):
-        testing.append(_drawn(load_photographs("stl10:test", limit, progress), STL10_TEST, seed))
-    if rest:
-        pool = _joined(rest)
-        if len(pool) == 1 and not testing:
-            raise InputError(f"{printable(pool.source)} is one photograph, too few to divide; test on others")
-        testing.append(_drawn(pool, min(max(1, round(fraction * len(pool))), len(pool) - 1), seed))
-    return testing
+    """Draws a fraction of the training photographs, or pictures of STL-10's own test split."""
+    parts = [part for part in training_parts if part.source.lower() not in ("stl10", "stl10:train", "stl10:unlabeled")]
+    drawn = []
+    if len(parts) < len(training_parts):
+        drawn.append(_draw(load_photographs("stl10:test", limit, progress), STL10_VALIDATION, seed))
+    if parts:
+        pool = _join(parts)
+        if len(pool) == 1 and not drawn:
+            raise InputError(f"{printable(pool.source)} is one photograph, too few to divide; validate on others")
+        drawn.append(_draw(pool, min(max(1, round(fraction * len(pool))), len(pool) - 1), seed))
+    return drawn
 
 
-def _drawn(pool: Photographs, count: int, seed: int) -> Photographs:
-    """`count` of them at random. By the sums of their names: neither paths nor Python's version have a say."""
-    sums = [hashlib.sha256(f"{seed}\n{name}".encode()).digest() for name in pool.names]
-    return pool.select(sorted(sorted(range(len(pool)), key=sums.__getitem__)[:count]))
+def _draw(pool: Photographs, count: int, seed: int) -> Photographs:
+    """Draws `count` photographs by the hashes of their names, so that neither paths nor Python's version matter."""
+    hashes = [hashlib.sha256(f"{seed}\n{name}".encode()).digest() for name in pool.names]
+    by_hash = sorted(range(len(pool)), key=hashes.__getitem__)
+    return pool.select(sorted(by_hash[:count]))
 
 
-def _joined(parts: list[Photographs]) -> Photographs:
-    """Several sources as one, each photograph once; where names would collide, all get their source's in front."""
-    found = {}
+def _join(parts: list[Photographs]) -> Photographs:
+    """Joins several sources, each photograph once. Where names collide, each gets its source's folder in front."""
+    found: dict[Location, tuple[int, str]] = {}  # location → number of its part, name
     for number, part in enumerate(parts):
-        for name, place in zip(part.names, part.places, strict=True):
-            found.setdefault(place, (number, name))
-    above = [_fixed_part(part.source) for part in parts]
-    folders = [(path.parent if path.name in part.names else path).name for path, part in zip(above, parts, strict=True)]
+        for name, location in zip(part.names, part.locations, strict=True):
+            found.setdefault(location, (number, name))
+    folders = [_folder_name(part) for part in parts]
     numbered = [f"{number}-{folder}" for number, folder in enumerate(folders, 1)]
+    names: tuple[str, ...] = ()
     for prefixes in ([""] * len(parts), [f"{folder}/" for folder in folders], [f"{folder}/" for folder in numbered]):
         names = tuple(prefixes[number] + name for number, name in found.values())
         if len(set(names)) == len(names):
@@ -187,47 +205,59 @@ def _joined(parts: list[Photographs]) -> Photographs:
     return Photographs(", ".join(part.source for part in parts), names, tuple(found))
 
 
-def _known(source: str, progress: ProgressBar | None) -> dict[str, Place] | None:
-    """The photographs of a source that goes by a name, {name: place}; None where it is no such name."""
+def _folder_name(part: Photographs) -> str:
+    """Returns the name of the folder that a source's names are relative to."""
+    path = _before_wildcards(part.source)
+    return path.parent.name if path.name in part.names else path.name
+
+
+def _find_named(source: str, progress: Progress | None) -> dict[str, Location] | None:
+    """Returns the photographs of a named source, {name: location}; None where there is no such name."""
     source = source.lower()
     family, _, part = source.partition(":")
     if family == "samples":
-        samples = {name: File(path.resolve()) for name, path in named_sets.samples().items()}
+        samples: dict[str, Location] = {
+            name: PictureFile(path.resolve()) for name, path in named_sets.sample_files().items()
+        }
         if part and part not in samples:
             raise InputError(f"there is no sample {printable(part)}; the samples are {', '.join(samples)}")
         return {part: samples[part]} if part else samples
     if family == "stl10":
-        path = named_sets.stl10(part or "train", progress)
-        pixels = np.load(path, mmap_mode="r")  # (N, 3, 96, 96); of which only the header is read
+        path = named_sets.stl10_file(part or "train", progress)
+        pixels = np.load(path, mmap_mode="r")  # (N, 3, 96, 96); only the header is read
         offsets = range(pixels.offset, pixels.offset + pixels.nbytes, math.prod(STL10_SHAPE))
-        tiles = [Tile(path, f"{path.stem}-{index:05d}", offset) for index, offset in enumerate(offsets)]
-        return {tile.name: tile for tile in tiles}
-    if source in NAMED_SETS:
-        return _in_folder(named_sets.folder_of(source, progress), NAMED_SETS[source].never)
-    if part == "validation" and family in NAMED_SETS and (stems := NAMED_SETS[family].validation):
-        found = _in_folder(named_sets.folder_of(family, progress), NAMED_SETS[family].never)
-        found = {name: place for name, place in found.items() if Path(name).stem in stems}
+        names = [f"{path.stem}-{index:05d}" for index in range(len(offsets))]
+        return {name: STL10Picture(path, name, offset) for name, offset in zip(names, offsets, strict=True)}
+    if family not in NAMED_SETS or source not in (family, f"{family}:validation"):
+        return None
+    stems = NAMED_SETS[family].validation
+    if part and not stems:
+        return None
+    found = _find_in_folder(named_sets.set_folder(family, progress), NAMED_SETS[family].excluded_folders)
+    if part:
+        found = {name: location for name, location in found.items() if Path(name).stem in stems}
         if len(found) < len(stems):
             raise InputError(f"{family} holds {len(found)} of its {len(stems)} validation photographs; fetch it anew")
-        return found
-    return None
+    return found
 
 
-def _at_path(source: str) -> dict[str, Place]:
-    """The photographs of a path or glob, {name: place}."""
-    if download.is_url(source):
+def _find_path(source: str) -> dict[str, Location]:
+    """Returns the photographs of a path or glob, {name: location}."""
+    if is_url(source):
         raise InputError(f"{printable(source)} is an address; download it and give the file or folder")
     path = Path(os.path.expanduser(source))
+    found: dict[str, Location]
     if source and path.is_dir():
-        return _in_folder(path)
+        return _find_in_folder(path)
     if path.is_file() and archives.is_picture(path.name.lstrip(".")):
-        return {path.name: File(path.resolve())}
+        return {path.name: PictureFile(path.resolve())}
     if path.is_file():
-        found = {member.name: member for member in archives.members(path, data_folder() / "archives")}
+        found = {member.name: member for member in archives.list_pictures(path, data_folder() / "archives")}
     elif set(source) & set("*?["):
-        root, matches = _fixed_part(path), map(Path, glob.glob(str(path), recursive=True))
+        root = _before_wildcards(path)
+        matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
         found = {
-            match.relative_to(root).as_posix(): File(match.resolve())
+            match.relative_to(root).as_posix(): PictureFile(match.resolve())
             for match in matches
             if archives.is_picture(match.name) and match.is_file()
         }
@@ -237,28 +267,36 @@ def _at_path(source: str) -> dict[str, Place]:
     return found or _raise_empty(source)
 
 
-def _fixed_part(pattern: str | Path) -> Path:
-    """The folder above a glob's first wildcard; a plain path as it is."""
+def _before_wildcards(pattern: str | Path) -> Path:
+    """Returns the folder above a glob's first wildcard; a plain path as it is."""
     path = Path(pattern)
     wild = [index for index, part in enumerate(path.parts) if set(part) & set("*?[")]
     return Path(*path.parts[: wild[0]]) if wild else path
 
 
-def _in_folder(folder: Path, never: tuple[str, ...] = ()) -> dict[str, Place]:
-    """The pictures in a folder and those below it, but for what is hidden or in folders called like `never`."""
-    found, seen = {}, set()
+def _find_in_folder(folder: Path, excluded_folders: tuple[str, ...] = ()) -> dict[str, Location]:
+    """Returns the pictures in a folder and its subfolders, {name: location}.
+
+    Hidden ones, and folders that match a pattern of `excluded_folders`, are left out.
+    """
+    found: dict[str, Location] = {}
+    visited: set[str] = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
-        if (real := os.path.realpath(parent)) in seen:  # a link to where we have been
+        real_path = os.path.realpath(parent)
+        if real_path in visited:  # a link to a folder above
             folders.clear()
             continue
-        seen.add(real)
-        folders[:] = sorted(f for f in folders if not any(fnmatchcase(f.lower(), p) for p in (".*", *never)))
-        for path in (Path(parent, name) for name in names):
+        visited.add(real_path)
+        folders[:] = sorted(
+            name for name in folders if not any(fnmatchcase(name.lower(), p) for p in (".*", *excluded_folders))
+        )
+        for file_name in names:
+            path = Path(parent, file_name)
             name = path.relative_to(folder).as_posix()
             if archives.is_picture(name) and path.is_file():
-                found[name] = File(path.resolve())
+                found[name] = PictureFile(path.resolve())
     return found or _raise_empty(folder)
 
 
-def _raise_empty(source: str | Path):
+def _raise_empty(source: str | Path) -> NoReturn:
     raise InputError(f"{printable(source)} holds no picture (files ending in {', '.join(images.EXTENSIONS)})")

@@ -1,4 +1,4 @@
-"""Photographs made ready: pairs in memory to train on, fixed patches to measure on, the probe to look at."""
+"""Prepares the data of a training: crops to train on, patches to validate on, and the probe to look at."""
 
 import hashlib
 import tempfile
@@ -11,25 +11,22 @@ from torch import Tensor
 
 from ..config import TrainingConfig
 from ..errors import InputError
-from . import sources
 from .augmentation import TILE, Crops, RandomCrops, TenCrops, epoch_generator, remove_border, tile_positions
-from .color import luminance
+from .color import to_network_channels
 from .degradation import degrade, resize
-from .images import Picture
+from .sources import Photographs, split_photographs
 
-IN_MEMORY = 4 * 2**30  # bytes of pairs; beyond, they go to a memory-mapped file
-BLOCK = 256 * 2**20
+IN_MEMORY = 4 * 2**30  # bytes of pairs that are kept in memory; more go to memory-mapped files
+BLOCK = 256 * 2**20  # bytes that are reserved at once
+PROBE_TILES = 4
 
 
 @dataclass(frozen=True)
 class Patches:
-    """Fixed places to measure on. A grey photograph is three copies in RGB and its own Y.
+    """Fixed patches to measure on, in RGB and in Y. A grey photograph is three equal channels in RGB."""
 
-    `rgb` and `y` are pairs: inputs (n, C, crop, crop) and targets (n, C, patch, patch), float32.
-    """
-
-    rgb: tuple[Tensor, Tensor]
-    y: tuple[Tensor, Tensor]
+    rgb: tuple[Tensor, Tensor]  # inputs (N, 3, crop, crop) and targets (N, 3, patch, patch), float32
+    y: tuple[Tensor, Tensor]  # inputs (N, 1, crop, crop) and targets (N, 1, patch, patch), float32
 
     def __len__(self) -> int:
         return len(self.y[0])
@@ -42,93 +39,140 @@ class TrainingData:
     train: Crops
     train_patches: Patches
     validation_patches: Patches
-    probe: tuple[Tensor, Tensor]  # (upsampled, original), (4, 3, 96, 96) each
-    description: dict  # for the run's config: photographs, test photographs by name, fingerprint
-    notes: list[str] = field(default_factory=list)  # what a person should know, a line each
+    probe: tuple[Tensor, Tensor]  # upsampled and original, (4, 3, 96, 96) each
+    description: dict  # for the run's config.json: numbers, names of the validation photographs, fingerprint
+    notes: list[str] = field(default_factory=list)  # photographs that were left out, one line for each reason
 
 
-def load_training_data(config: TrainingConfig, progress: Callable[[int, int], None] | None = None) -> TrainingData:
-    """Read, degrade and cut the photographs that `settings` name.
-
-    The validation_photographs come first; a photograph with the same pixels is then left out of the training.
+def load_training_data(config: TrainingConfig, progress: Callable[[int, int], object] | None = None) -> TrainingData:
+    """Reads, degrades and cuts the photographs of a training.
 
     Args:
-        progress: called with the photographs done and their number.
+        config: names the photographs, and says how they are degraded and cut.
+        progress: called with the photographs done and the photographs in all.
 
     Raises:
-        InputError: a source that can't be read, or nothing large enough to cut a crop from.
+        InputError: a source that can't be read, or no photograph that is large enough to cut a crop from.
     """
-    train, test = sources.split_photographs(config.data, config.validation, config.seed, config.limit)
-    total, notes = len(train) + len(test), []
+    training, validation = split_photographs(config.data, config.validation, config.seed, config.limit)
+    total = len(training) + len(validation)
 
-    test_cutter, probe_tiles, test_sums = _PatchCutter(config, len(test), 1), [], []
-    for done, (picture, total_sum) in enumerate(_pictures(test)):
-        upsampled, original = degrade(picture.pixels, config.scale)
-        test_cutter.cut(upsampled, original)
-        probe_tiles += _telling_tiles(upsampled, original)
-        test_sums.append(total_sum)
+    def report(done: int) -> None:
         if progress:
-            progress(done + 1, total)
+            progress(done, total)
 
-    store, train_cutter = _Store(), _PatchCutter(config, len(train), 2)
-    pairs, tiles, train_sums, seen, small = [], 0, [], set(test_sums), 0
-    needed = TILE if config.crops == "ten" else config.crop
-    for done, (picture, total_sum) in enumerate(_pictures(train), len(test)):
-        if progress:
-            progress(done + 1, total)
-        if total_sum in seen:
-            continue
-        degraded = [degrade(pixels, config.scale) for pixels in _sizes(picture.pixels, config.scale_augmentation)]
-        degraded = [pair for pair in degraded if min(pair[1].shape[-2:]) >= needed]
-        if not degraded:
-            small += 1
-            continue
-        train_sums.append(total_sum)
-        train_cutter.cut(*degraded[0])
-        for images in degraded:
-            places = tile_positions(*images[1].shape[-2:])
-            tiles += max(1, len(places))
-            pair = torch.cat([_as_channels(image, config.channels) for image in images])
-            if config.crops == "ten":
-                pairs += [store.keep(pair[:, top : top + TILE, left : left + TILE]) for top, left in places]
-            else:
-                pairs.append(store.keep(pair))
-
-    if shared := len(train) - small - len(train_sums):
-        notes.append(f"{_counted(shared)} left out of the training: in the validation_photographs too")
-    if small:
-        notes.append(f"{_counted(small)} left out of the training: smaller than {needed}×{needed} pixels")
-    if not pairs and not small:
-        raise InputError(
-            f"{', '.join(config.data)}: every photograph is in the validation_photographs too; name others"
-        )
-    if not pairs:
-        raise InputError(f"{', '.join(config.data)}: no photograph of {needed}×{needed} pixels or more to train on")
-    if not len(test_cutter):
-        raise InputError(
-            f"{', '.join(config.validation)}: no test photograph is as large as a crop ({config.crop} pixels)"
-        )
-
+    # 1. The validation photographs give patches and the probe.
+    measured = _prepare_validation(config, validation, report)
+    # 2. The training photographs give pairs and patches. One with the pixels of a validation photograph is left out.
+    learned = _prepare_training(config, training, set(measured.hashes), lambda done: report(len(validation) + done))
+    # 3. The pairs are cut into crops while training.
+    halo = (config.crop - config.patch) // 2
     crops: Crops
     if config.crops == "ten":
-        crops = TenCrops(pairs, config.crop, _halo(config), config.seed)
+        crops = TenCrops(learned.pairs, config.crop, halo, config.seed)
     else:
-        crops = RandomCrops(pairs, config.crop, _halo(config), config.seed, 10 * tiles)
+        crops = RandomCrops(learned.pairs, config.crop, halo, config.seed, per_epoch=10 * learned.tiles)
     description = {
-        "photographs": len(train_sums),
+        "photographs": len(learned.hashes),
         "crops_per_epoch": crops.per_epoch,
-        "validation_photographs": len(test),
-        "validation_names": list(test.names),
-        "fingerprint": hashlib.sha256("".join([*train_sums, "|", *test_sums]).encode()).hexdigest(),
+        "validation_photographs": len(validation),
+        "validation_names": list(validation.names),
+        "fingerprint": _sha256("".join([*learned.hashes, "|", *measured.hashes]).encode()),
     }
-    validation_patches, train_patches = (
-        cutter.patches(config.validation_patches) for cutter in (test_cutter, train_cutter)
-    )  # fmt: skip
-    return TrainingData(crops, train_patches, validation_patches, _probe(probe_tiles), description, notes)
+    return TrainingData(crops, learned.patches, measured.patches, measured.probe, description, learned.notes)
 
 
-def _pictures(photographs):
-    """(picture, sum of its pixels) of each photograph, in order, two being read ahead."""
+@dataclass
+class _Validation:
+    patches: Patches
+    probe: tuple[Tensor, Tensor]
+    hashes: list[str]  # of the photographs' pixels
+
+
+def _prepare_validation(config: TrainingConfig, photographs: Photographs, report: Callable[[int], None]) -> _Validation:
+    """Cuts patches and the probe from the validation photographs."""
+    cutter = _PatchCutter(config, len(photographs), stream=1)
+    tiles: list[_ProbeTile] = []
+    hashes = []
+    for done, (pixels, pixel_hash) in enumerate(_read_ahead(photographs), 1):
+        upsampled, original = degrade(pixels, config.scale)
+        cutter.cut(upsampled, original)
+        tiles += _probe_candidates(upsampled, original)
+        hashes.append(pixel_hash)
+        report(done)
+    if not cutter.cuts:
+        raise InputError(
+            f"{', '.join(config.validation)}: no validation photograph is as large as a crop ({config.crop} pixels)"
+        )
+    return _Validation(cutter.patches(), _choose_probe(tiles), hashes)
+
+
+@dataclass
+class _Training:
+    pairs: list[Tensor]  # (2·C, H, W) float16: tiles for TenCrop, whole photographs for random crops
+    tiles: int  # that cover the photographs; an epoch has ten crops for each
+    patches: Patches
+    hashes: list[str]  # of the pixels of the photographs that are used
+    notes: list[str]
+
+
+def _prepare_training(
+    config: TrainingConfig, photographs: Photographs, kept_out: set[str], report: Callable[[int], None]
+) -> _Training:
+    """Makes pairs and patches of the training photographs.
+
+    Args:
+        config: says how they are degraded and cut.
+        photographs: to train on.
+        kept_out: hashes of the validation photographs' pixels; a photograph with one of them is left out.
+        report: called with the photographs done.
+    """
+    smallest = TILE if config.crops == "ten" else config.crop
+    store = _PairStore()
+    cutter = _PatchCutter(config, len(photographs), stream=2)
+    pairs: list[Tensor] = []
+    hashes: list[str] = []
+    tiles = too_small = duplicates = 0
+    for done, (pixels, pixel_hash) in enumerate(_read_ahead(photographs), 1):
+        report(done)
+        if pixel_hash in kept_out:
+            duplicates += 1
+            continue
+        degraded = [degrade(image, config.scale) for image in _rescaled(pixels, config.scale_augmentation)]
+        degraded = [(upsampled, original) for upsampled, original in degraded if min(original.shape[-2:]) >= smallest]
+        if not degraded:
+            too_small += 1
+            continue
+        hashes.append(pixel_hash)
+        cutter.cut(*degraded[0])
+        for upsampled, original in degraded:
+            positions = tile_positions(*original.shape[-2:])
+            tiles += max(1, len(positions))
+            pair = torch.cat([to_network_channels(image, config.channels) for image in (upsampled, original)])
+            if config.crops == "ten":
+                pairs += [store.add(pair[:, top : top + TILE, left : left + TILE]) for top, left in positions]
+            else:
+                pairs.append(store.add(pair))
+
+    sources = ", ".join(config.data)
+    if not pairs and not too_small:
+        raise InputError(f"{sources}: every photograph is among the validation photographs too; name others")
+    if not pairs:
+        raise InputError(f"{sources}: no photograph of {smallest}×{smallest} pixels or more to train on")
+    notes = []
+    if duplicates:
+        notes.append(f"{_count(duplicates)} left out of the training: among the validation photographs too")
+    if too_small:
+        notes.append(f"{_count(too_small)} left out of the training: smaller than {smallest}×{smallest} pixels")
+    return _Training(pairs, tiles, cutter.patches(), hashes, notes)
+
+
+def _count(photographs: int) -> str:
+    return "1 photograph was" if photographs == 1 else f"{photographs} photographs were"
+
+
+def _read_ahead(photographs: Photographs) -> Iterator[tuple[Tensor, str]]:
+    """Yields the pixels of each photograph, (1 or 3, H, W), and their hash; two threads read a few ahead."""
     with ThreadPoolExecutor(2) as pool:
         waiting = []
         for index in range(len(photographs)):
@@ -139,15 +183,21 @@ def _pictures(photographs):
             yield future.result()
 
 
-def _read(photographs, index: int) -> tuple[Picture, str]:
-    picture = photographs[index]
-    digest = hashlib.sha256(repr(tuple(picture.pixels.shape)).encode())
-    digest.update(picture.pixels.contiguous().numpy())
-    return picture, digest.hexdigest()
+def _read(photographs: Photographs, index: int) -> tuple[Tensor, str]:
+    pixels = photographs[index].pixels.contiguous()
+    return pixels, _sha256(repr(tuple(pixels.shape)).encode(), pixels.numpy())
 
 
-def _sizes(pixels: Tensor, factors: Sequence[float]) -> Iterator[Tensor]:
-    """A photograph (C, H, W), and the same shrunk by each factor.
+def _sha256(*parts) -> str:
+    """Returns the hexadecimal digest of bytes or arrays, one after another."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def _rescaled(pixels: Tensor, factors: Sequence[float]) -> Iterator[Tensor]:
+    """Yields a photograph (C, H, W), and the same reduced by each factor.
 
     Reference: Dong, Loy, Tang, arXiv 1608.00367 (FSRCNN), section 4.1.
     """
@@ -157,99 +207,113 @@ def _sizes(pixels: Tensor, factors: Sequence[float]) -> Iterator[Tensor]:
         yield resize(pixels, (height, width)).clamp(0, 1)
 
 
-def _halo(config: TrainingConfig) -> int:
-    return (config.crop - config.patch) // 2
+class _PairStore:
+    """Keeps pairs as float16, whose steps (at most 1/4096 below 1) are too small for the network to tell apart.
 
-
-def _as_channels(image: Tensor, channels: int) -> Tensor:
-    """(1 or 3, H, W) → (channels, H, W): luminance for one, three copies of grey for three."""
-    if channels == 1:
-        return luminance(image)
-    return image.expand(3, -1, -1)
-
-
-def _counted(number: int) -> str:
-    return f"{number} photograph was" if number == 1 else f"{number} photographs were"
-
-
-class _Store:
-    """Keeps pairs as float16, whose steps (at most 1/4096 below 1) are far below what the network can tell apart.
-
-    Memory comes in blocks; those beyond IN_MEMORY are files that the system pages in and out.
+    Memory is reserved in blocks. Those beyond IN_MEMORY are files that the system pages in and out.
     """
 
     def __init__(self):
-        self.kept = 0
-        self._room = torch.empty(0, dtype=torch.float16)
+        self.size = 0  # bytes
+        self._free = torch.empty(0, dtype=torch.float16)
 
-    def keep(self, pair: Tensor) -> Tensor:
+    def add(self, pair: Tensor) -> Tensor:
+        """Copies a pair into the store, and returns the copy."""
         size = pair.numel()
-        if size > len(self._room):
-            self._room = self._block(max(size, BLOCK // 2))
-        place, self._room = self._room[:size].view(pair.shape), self._room[size:]
-        self.kept += 2 * size
-        return place.copy_(pair)
+        if size > len(self._free):
+            self._free = self._new_block(max(size, BLOCK // 2))
+        copy = self._free[:size].view(pair.shape)
+        self._free = self._free[size:]
+        self.size += 2 * size
+        return copy.copy_(pair)
 
-    def _block(self, size: int) -> Tensor:
-        if self.kept < IN_MEMORY:
+    def _new_block(self, size: int) -> Tensor:
+        if self.size < IN_MEMORY:
             return torch.empty(size, dtype=torch.float16)
-        with tempfile.NamedTemporaryFile(prefix="srcnn-pairs-") as file:  # gone from the folder, alive while mapped
+        with tempfile.NamedTemporaryFile(prefix="srcnn-pairs-") as file:  # removed at once, usable while it is mapped
             return torch.from_file(file.name, shared=True, size=size, dtype=torch.float16)
 
 
 class _PatchCutter:
-    """Cuts patches at random places: a few of each photograph, or one of each of as many as `test_patches` needs."""
+    """Cuts patches at random positions, about `validation_patches` in all, from few or many photographs.
+
+    Of few photographs each gives several patches; of many, a random choice gives one each.
+
+    Args:
+        config: sets crop, patch, seed and the number of patches.
+        photographs: the number that `cut` will be called for.
+        stream: keeps the random choices of training and validation apart.
+    """
 
     def __init__(self, config: TrainingConfig, photographs: int, stream: int):
         self.config = config
-        self.each = -(-config.validation_patches // max(photographs, 1))
-        self.generator = epoch_generator(config.seed, -stream)
-        order = torch.randperm(max(photographs, 1), generator=self.generator)
-        self.chosen, self.seen = set(order[: config.validation_patches].tolist()), 0
-        self.cuts: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-
-    def __len__(self) -> int:
-        return len(self.cuts)
+        self.cuts: list[tuple[Tensor, Tensor]] = []  # upsampled and original, (1 or 3, crop, crop) each
+        self._generator = epoch_generator(config.seed, -stream)
+        self._patches_each = -(-config.validation_patches // max(photographs, 1))
+        order = torch.randperm(max(photographs, 1), generator=self._generator)
+        self._chosen = set(order[: config.validation_patches].tolist())
+        self._index = -1  # of the photograph
 
     def cut(self, upsampled: Tensor, original: Tensor) -> None:
+        """Cuts the patches of the next photograph, unless it is too small or not chosen."""
         crop = self.config.crop
         height, width = original.shape[-2:]
-        self.seen += 1
-        if min(height, width) < crop or self.seen - 1 not in self.chosen:
+        self._index += 1
+        if min(height, width) < crop or self._index not in self._chosen:
             return
-        places = torch.rand(self.each, 2, generator=self.generator)
-        for top, left in (places * torch.tensor([height - crop + 1, width - crop + 1])).long().tolist():
-            # Copies: a view would keep its whole photograph in memory.
-            pair = [image[:, top : top + crop, left : left + crop].clone() for image in (upsampled, original)]
-            rgb = [_as_channels(image, 3) for image in pair]
-            y = [_as_channels(image, 1) for image in pair]
-            self.cuts.append((*rgb, *y))
+        positions = torch.rand(self._patches_each, 2, generator=self._generator)
+        for top, left in (positions * torch.tensor([height - crop + 1, width - crop + 1])).long().tolist():
+            place = (slice(None), slice(top, top + crop), slice(left, left + crop))
+            # Copies: a view would keep the whole photograph in memory.
+            self.cuts.append((upsampled[place].clone(), original[place].clone()))
 
-    def patches(self, most: int) -> Patches:
-        order = torch.randperm(len(self.cuts), generator=self.generator)[:most].sort().values
-        rgb_in, rgb_out, y_in, y_out = (torch.stack(part) for part in zip(*(self.cuts[i] for i in order), strict=True))
-        halo = _halo(self.config)
-        return Patches((rgb_in, remove_border(rgb_out, halo).contiguous()), (y_in, remove_border(y_out, halo).contiguous()))
+    def patches(self) -> Patches:
+        """Returns a random choice of `validation_patches` cuts, in order."""
+        order = torch.randperm(len(self.cuts), generator=self._generator)[: self.config.validation_patches]
+        chosen = [self.cuts[index] for index in order.sort().values.tolist()]
+        return Patches(self._in_channels(chosen, 3), self._in_channels(chosen, 1))
+
+    def _in_channels(self, cuts: list[tuple[Tensor, Tensor]], channels: int) -> tuple[Tensor, Tensor]:
+        inputs = torch.stack([to_network_channels(upsampled, channels) for upsampled, _ in cuts])
+        targets = torch.stack([to_network_channels(original, channels) for _, original in cuts])
+        halo = (self.config.crop - self.config.patch) // 2
+        return inputs, remove_border(targets, halo).contiguous()  # (N, C, crop, crop), (N, C, patch, patch)
 
 
-def _telling_tiles(upsampled: Tensor, original: Tensor, most: int = 4) -> list[tuple[int, float, Tensor, Tensor]]:
-    """A photograph's tiles with the most to learn: (rank, −bicubic's error, upsampled, original), (3, 96, 96) each."""
-    height, width = original.shape[-2:]
-    if min(height, width) < TILE:  # rare: the edge is repeated, as the network's own border rule has it
-        size = (max(height, TILE), max(width, TILE))
-        rows, columns = (
-            torch.arange(length).clamp(max=end - 1) for length, end in zip(size, (height, width), strict=True)
-        )
-        upsampled, original = (image[:, rows][:, :, columns] for image in (upsampled, original))
+@dataclass
+class _ProbeTile:
+    rank: int  # by bicubic's error among the tiles of its photograph; 0 has the largest
+    error: float  # bicubic's mean squared error
+    upsampled: Tensor  # (3, 96, 96)
+    original: Tensor  # (3, 96, 96)
+
+
+def _probe_candidates(upsampled: Tensor, original: Tensor) -> list[_ProbeTile]:
+    """Returns the tiles of a photograph in which bicubic loses most."""
+    upsampled, original = (to_network_channels(_extend(image, TILE), 3) for image in (upsampled, original))
     tiles = []
     for top, left in tile_positions(*original.shape[-2:]):
-        pair = [_as_channels(image[:, top : top + TILE, left : left + TILE], 3) for image in (upsampled, original)]
-        tiles.append((-(pair[0] - pair[1]).square().mean().item(), *(image.clone() for image in pair)))
-    return [(rank, *tile) for rank, tile in enumerate(sorted(tiles, key=lambda tile: tile[0])[:most])]
+        place = (slice(None), slice(top, top + TILE), slice(left, left + TILE))
+        error = (upsampled[place] - original[place]).square().mean().item()
+        tiles.append(_ProbeTile(0, error, upsampled[place].clone(), original[place].clone()))
+    tiles = sorted(tiles, key=lambda tile: -tile.error)[:PROBE_TILES]
+    for rank, tile in enumerate(tiles):
+        tile.rank = rank
+    return tiles
 
 
-def _probe(tiles: list) -> tuple[Tensor, Tensor]:
-    """The four most telling tiles, of four photographs where there are as many: (4, 3, 96, 96) twice."""
-    best = sorted(tiles, key=lambda tile: tile[:2])
-    best = (best * 4)[:4]
-    return torch.stack([tile[2] for tile in best]), torch.stack([tile[3] for tile in best])
+def _extend(image: Tensor, side: int) -> Tensor:
+    """Repeats the last row and column of an image (C, H, W) that is smaller than `side` until it is as large."""
+    rows, columns = (torch.arange(max(length, side)).clamp(max=length - 1) for length in image.shape[-2:])
+    return image[:, rows][:, :, columns] if min(image.shape[-2:]) < side else image
+
+
+def _choose_probe(tiles: list[_ProbeTile]) -> tuple[Tensor, Tensor]:
+    """Chooses the four tiles with the largest error, of four photographs where there are as many.
+
+    Returns:
+        upsampled and original, (4, 3, 96, 96) each.
+    """
+    best = sorted(tiles, key=lambda tile: (tile.rank, -tile.error))
+    best = (best * PROBE_TILES)[:PROBE_TILES]
+    return torch.stack([tile.upsampled for tile in best]), torch.stack([tile.original for tile in best])

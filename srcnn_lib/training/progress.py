@@ -38,7 +38,7 @@ def train_with_progress(records: "Iterable[Record]", run: "Run", quiet: bool = F
             bar.update(record.step - bar.n)
             for note in record.notes:
                 write(note)
-            if record.epoch_ends:
+            if record.metrics is not None:  # an epoch ended
                 bar.set_postfix_str(f"{record.crops_per_second:.0f} crops/s")
                 loss, train, validation, bicubic = (record.metrics[column] for column in columns)
                 write(
