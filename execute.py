@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from srcnn_lib import weights
-from srcnn_lib.runtime.console import guarded
+from srcnn_lib.runtime.console import run_command
 
 
 def main() -> None:
@@ -25,29 +25,31 @@ def main() -> None:
 
     from srcnn_lib.data import images
     from srcnn_lib.data.degradation import check_scale
-    from srcnn_lib.data.download import is_address
+    from srcnn_lib.data.download import is_url
     from srcnn_lib.errors import InputError
-    from srcnn_lib.inference import passage, upscale_files
+    from srcnn_lib.inference.jobs import check_writable, plan
+    from srcnn_lib.inference.options import InferenceOptions
+    from srcnn_lib.inference.upscale_files import upscale_file
 
     check_scale(given.scale)
     network = weights.load(given.saved)
     source = given.image
-    if is_address(source):
+    if is_url(source):
         picture = images.read_image(source)
-        passage.check_writable(Path(given.path))
+        check_writable(Path(given.path))
         Path(given.path).parent.mkdir(parents=True, exist_ok=True)
         images.write_image(given.path, picture)
         source = given.path
-    jobs, failed = upscale_files.plan([source])
+    jobs, failed = plan([source])
     if failed or len(jobs) != 1:
         raise InputError(f"{source}: --image takes one picture; `srcnn upscale` takes folders and patterns")
     (job,) = jobs
     mode = "overlapping" if given.overlap else "non-overlapping" if given.non_overlap else "whole"
-    done = upscale_files.upscale_file(job, network, given.scale, mode)
+    done = upscale_file(job, network, given.scale, InferenceOptions(mode))
     print(f"shape {done.size}, {done.seconds:.2f} s, {done.job.target}")
     for note in done.notes:
         print(note)
 
 
 if __name__ == "__main__":
-    sys.exit(guarded(main))
+    sys.exit(run_command(main))

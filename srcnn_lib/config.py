@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,6 +54,11 @@ def _training(default: Any, help: str) -> Any:
 def _advanced(default: Any, help: str) -> Any:
     """A setting whose default was measured and seldom needs a change."""
     return field(default=default, metadata={"help": help, "group": "Advanced"})
+
+
+def halo_of(filters: Sequence[int]) -> int:
+    """Returns how far, in pixels, three convolutions look beyond an output pixel: 8 for filters of 9, 5 and 5."""
+    return sum(size // 2 for size in filters)
 
 
 @dataclass(frozen=True)
@@ -182,7 +188,7 @@ class TrainingConfig:
     @property
     def halo(self) -> int:
         """Pixels that the convolutions reach beyond an output pixel, on each side: 8 for 9-5-5."""
-        return sum(size // 2 for size in self.filters)
+        return halo_of(self.filters)
 
     @property
     def crop(self) -> int:

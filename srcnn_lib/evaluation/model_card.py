@@ -16,7 +16,7 @@ from ..data.sources import load_photographs
 from ..errors import InputError
 from ..model import SRCNN
 from ..run import Run
-from ..runtime.files import digest, write_whole
+from ..runtime.files import digest, write_atomically
 from .quality import evaluate
 
 PROTOCOL = (
@@ -47,7 +47,7 @@ def release(
     facts = facts_of(run, model, run.snapshot(which).step, sets, progress)
     weights.save(model, out, facts)
     card = {**facts, "file": out.name, "sha256": digest(out, "sha256")}
-    with write_whole(out.with_suffix(".json")) as temporary:
+    with write_atomically(out.with_suffix(".json")) as temporary:
         temporary.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
     return card
 
@@ -60,7 +60,7 @@ def facts_of(run: Run, model: SRCNN, step: int, sets: Sequence[str], progress=No
     for source in sets:
         pictures = load_photographs(source)
         told = (lambda done, total, source=source: progress(source, done, total)) if progress else None
-        results[source] = _rounded(evaluate(model, pictures, pictures.names, progress=told))
+        results[source] = _rounded(evaluate(model, pictures, pictures.names, progress=told).to_dict())
     return {
         "network": {
             "channels": model.channels,

@@ -1,21 +1,26 @@
 """The table that compares released networks with the paper: bicubic, the paper's network, ours."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ..data.sources import load_photographs
 from ..errors import InputError
+from ..inference.options import InferenceOptions
+from ..metrics import Scores
 from ..model import SRCNN
 from .quality import evaluate
 
-GATE = 0.04  # dB that bicubic may be off the published figure before a comparison means nothing
+BICUBIC_TOLERANCE = 0.04  # dB between our bicubic and the published one beyond which a comparison means nothing
 SCALES = (2.0, 3.0, 4.0)
 
-# How many photographs; PSNR on Y in dB and SSIM, ×2, ×3, ×4: bicubic's, and of the journal model 9-5-5, 64-32,
-# trained on ImageNet.
+# The number of photographs; then (PSNR on Y in dB, SSIM) for ×2, ×3 and ×4: of bicubic interpolation, and of the
+# paper's network, 9-5-5 with 64 and 32 channels, trained on ImageNet.
 # Reference: arXiv 1501.00092, tables 2 to 4, and for the larger sets the later papers that measured its network.
-PUBLISHED = {
+PUBLISHED: dict[str, dict[str, Any]] = {
     "set5": {
         "images": 5,
         "bicubic": ((33.66, 0.9299), (30.39, 0.8682), (28.42, 0.8104)),
@@ -39,62 +44,90 @@ PUBLISHED = {
 }
 
 
-def rows(
-    networks: Sequence[tuple[SRCNN, Path]], sources: Sequence[str], progress: Callable[[str, int, int], None] | None = None,
-    **how,
-) -> list[dict]:  # fmt: skip
-    """Measure each network on each set at its own scale.
+@dataclass(frozen=True)
+class Comparison:
+    """A network on one set, beside bicubic interpolation and the paper: a row of the table.
 
     Args:
-        networks: with the file each came from.
-        sources: as for `datasets.photographs`.
-        progress: called with what is measured, how many photographs of it are done, and of how many.
-        how: as for `evaluation.evaluate`.
-
-    Returns:
-        A dict a row: "set", "scale", "file", "bicubic" and "srcnn" as `evaluation.evaluate` has them, "paper" (the
-        published bicubic and network, each (dB, SSIM), or None), "why" (why the paper is left out, or None).
+        set: as it was named.
+        scale: the network's own.
+        file: the name of the network's weights file.
+        bicubic, srcnn: what was measured here.
+        paper: {"bicubic": (PSNR on Y in dB, SSIM), "srcnn": …} as published; None where there is nothing to compare.
+        why: why the paper's figures are left out; None where they are not, or where the paper has none.
     """
-    found = []
-    for source in sources:
-        pictures = load_photographs(source)
-        for model, path in networks:
-            told = (
-                (lambda done, total, name=f"{source} ×{model.scale:g}": progress(name, done, total))
-                if progress
-                else None
-            )
-            measured = evaluate(model, pictures, pictures.names, progress=told, **how)
-            paper, why = published(source, model.scale, measured["bicubic"]["psnr_y"], measured["images"])
-            figures = {method: measured[method] for method in ("bicubic", "srcnn")}
-            found.append(
-                {"set": source, "scale": model.scale, "file": path.name, **figures, "paper": paper, "why": why}
-            )
-    return found
+
+    set: str
+    scale: float
+    file: str
+    bicubic: Scores
+    srcnn: Scores
+    paper: dict[str, tuple] | None = None
+    why: str | None = None
+
+    def to_dict(self) -> dict:
+        """Returns plain values for JSON."""
+        return dataclasses.asdict(self)
 
 
-def published(source: str, scale: float, bicubic: float, images: int | None = None) -> tuple[dict | None, str | None]:
-    """The paper's figures for a set, or why there is nothing to compare with.
+def compare_with_paper(
+    networks: Sequence[tuple[SRCNN, Path]],
+    sources: Sequence[str],
+    options: InferenceOptions = InferenceOptions(),
+    progress: Callable[[str, int, int], object] | None = None,
+) -> list[Comparison]:
+    """Measures each network on each set at its own scale, and adds the paper's figures.
 
     Args:
-        source: a set's name, or the path of a folder that goes by it, in any case.
-        bicubic: PSNR on Y that bicubic has here: it must be the published one.
-        images: how many were measured: they must be all of the set; None where that is not known.
+        networks: each with the file that it comes from.
+        sources: sets of photographs, as `load_photographs` takes them.
+        options: how the networks are run.
+        progress: called as progress(what, done, total), in photographs.
+
+    Raises:
+        InputError: as `evaluate`, or a set that can't be read.
+    """
+    rows = []
+    for source in sources:
+        photographs = load_photographs(source)
+        for model, path in networks:
+
+            def on_progress(done: int, total: int, what: str = f"{source} ×{model.scale:g}") -> None:
+                if progress:
+                    progress(what, done, total)
+
+            found = evaluate(model, photographs, photographs.names, options=options, progress=on_progress)
+            paper, why = published(source, model.scale, found.bicubic.psnr_y, found.images)
+            rows.append(Comparison(source, model.scale, path.name, found.bicubic, found.srcnn, paper, why))
+    return rows
+
+
+def published(
+    source: str, scale: float, bicubic: float, images: int | None = None
+) -> tuple[dict[str, tuple] | None, str | None]:
+    """Looks up the paper's figures for a set.
+
+    Args:
+        source: the name of a set, in any case, or the path of a folder with that name.
+        scale: the enlargement.
+        bicubic: PSNR on Y in dB that bicubic reaches here: it must agree with the published one.
+        images: how many photographs were measured: they must be all of the set; None if that is not known.
 
     Returns:
-        {"bicubic": (dB, SSIM), "srcnn": (dB, SSIM)} and None, or None and a line.
+        {"bicubic": (PSNR on Y in dB, SSIM), "srcnn": …} and None; or None and the reason why the figures can't be
+        compared; or None and None for a set or a scale that no paper measured.
     """
     known = PUBLISHED.get(Path(source).name.lower())
     if known is None or scale not in SCALES:
         return None, None
-    index = SCALES.index(scale)
     if images not in (None, known["images"]):
         return None, (
             f"{source} ×{scale:g}: {images} photograph{'s' * (images != 1)} here and {known['images']} in the papers, "
             "whose figures are left out"
         )
+    index = SCALES.index(scale)
     expected = known["bicubic"][index][0]
-    if not math.isfinite(bicubic) or abs(bicubic - expected) > GATE:
+    if not math.isfinite(bicubic) or abs(bicubic - expected) > BICUBIC_TOLERANCE:
         return None, (
             f"{source} ×{scale:g}: bicubic is at {bicubic:.2f} dB here and at {expected:.2f} in the papers: other "
             "photographs or another protocol, so the paper's figures are left out"
@@ -102,28 +135,32 @@ def published(source: str, scale: float, bicubic: float, images: int | None = No
     return {"bicubic": known["bicubic"][index], "srcnn": known["paper"][index]}, None
 
 
-def markdown(found: Sequence[dict]) -> str:
-    """The rows as a table of Markdown, PSNR on Y in dB / SSIM, with the gain over each one's own bicubic."""
-    if not found:
+def markdown(rows: Sequence[Comparison]) -> str:
+    """Formats the rows as a Markdown table: PSNR on Y in dB / SSIM, and the gain over each one's own bicubic.
+
+    Raises:
+        InputError: no rows.
+    """
+    if not rows:
         raise InputError("there is nothing to put into a table; name sets and networks")
     lines = [
         "| set | scale | bicubic | paper | gain | ours | gain |",
         "|---|---|---|---|---|---|---|",
     ]
-    for row in found:
-        bicubic, srcnn, paper = row["bicubic"], row["srcnn"], row["paper"]
-        theirs, their_gain = "", ""
-        if paper:
-            theirs = _pair(*paper["srcnn"])
-            their_gain = f"{paper['srcnn'][0] - paper['bicubic'][0]:+.2f}"
-        lines.append(
-            f"| {row['set']} | ×{row['scale']:g} | {_pair(bicubic['psnr_y'], bicubic['ssim_y'])} | {theirs} | "
-            f"{their_gain} | {_pair(srcnn['psnr_y'], srcnn['ssim_y'])} | {srcnn['psnr_y'] - bicubic['psnr_y']:+.2f} |"
-        )
+    for row in rows:
+        bicubic = _psnr_and_ssim(row.bicubic.psnr_y, row.bicubic.ssim_y)
+        ours = _psnr_and_ssim(row.srcnn.psnr_y, row.srcnn.ssim_y)
+        gain = f"{row.srcnn.psnr_y - row.bicubic.psnr_y:+.2f}"
+        paper = paper_gain = ""
+        if row.paper:
+            paper = _psnr_and_ssim(*row.paper["srcnn"])
+            paper_gain = f"{row.paper['srcnn'][0] - row.paper['bicubic'][0]:+.2f}"
+        lines.append(f"| {row.set} | ×{row.scale:g} | {bicubic} | {paper} | {paper_gain} | {ours} | {gain} |")
     return "\n".join(lines)
 
 
-def _pair(decibels: float, similarity: float | None) -> str:
-    if similarity is None or math.isnan(similarity):
-        return f"{decibels:.2f}"
-    return f"{decibels:.2f} / {f'{similarity:.4f}'.removeprefix('0')}"
+def _psnr_and_ssim(psnr: float, ssim: float | None) -> str:
+    """Returns "33.69 / .9308", or the PSNR alone."""
+    if ssim is None or math.isnan(ssim):
+        return f"{psnr:.2f}"
+    return f"{psnr:.2f} / {f'{ssim:.4f}'.removeprefix('0')}"
