@@ -1,18 +1,20 @@
 """A run: the folder that training writes and everything else reads.
 
 config.json        every setting, versions, device, fingerprint of the data
-history.jsonl      a record an epoch
+history.jsonl      one record per epoch
 snapshots/         weights only: at step 0, at log-spaced early steps, then every epoch
-checkpoints/       the whole state for an exact resume: the last few, and the best by test PSNR on Y
-probe.safetensors  four fixed 96×96 tiles of validation_photographs: upsampled, original
+checkpoints/       the whole state for an exact resume: the last few, and the best by validation PSNR on Y
+probe.safetensors  four fixed 96×96 tiles of validation photographs: upsampled, original
 events.out.*       TensorBoard
 """
 
 import json
 import math
+import re
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -23,45 +25,63 @@ from . import weights
 from .config import TrainingConfig
 from .errors import InputError
 from .model import SRCNN
-from .runtime.files import digest, write_whole
+from .runtime.files import digest, write_atomically
+
+# Names of a run's files. Others, such as the copies "step-… (1)" that Drive makes, are not the run's and are ignored.
+SNAPSHOT_NAME = re.compile(r"step-(\d+)-epoch-(\d+)\.safetensors")
+CHECKPOINT_NAME = re.compile(r"step-(\d+)\.pt")
+HALF_WRITTEN_SUFFIXES = (".safetensors", ".pt", ".json", ".jsonl")
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The weights as they were after `step` steps, `epoch` whole epochs behind them."""
+    """The weights after `step` steps, in which `epoch` whole epochs were taken."""
 
     step: int
     epoch: int
     path: Path
 
     def load(self) -> SRCNN:
+        """Returns the network with these weights, on the CPU."""
         return weights.load(self.path)
 
 
 class Run:
-    """A run's folder. Every file but the event files appears whole or not at all.
+    """A run's folder. Each file except TensorBoard's is written atomically: it appears whole or not at all.
+
+    Args:
+        path: the folder.
+
+    Attributes:
+        config: the settings of the training.
+        metadata: the content of config.json: "training_config", "data", "resolved" (what the settings came to) and
+            "machine".
 
     Raises:
-        InputError: where there is no run, or its config can't be read.
+        InputError: where there is no run, or its config.json can't be read.
     """
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
         try:
-            self.metadata = json.loads((self.path / "config.json").read_text("utf-8"))
+            self.metadata: dict[str, Any] = json.loads((self.path / "config.json").read_text("utf-8"))
             self.config = TrainingConfig.from_dict(self.metadata["training_config"])
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(f"{self.path} is no run: it has no config.json; `srcnn train` makes one") from error
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{self.path / 'config.json'} can't be read ({error})") from error
-        self._writer = None
 
     @classmethod
-    def create(cls, path: str | Path, config: TrainingConfig, **facts) -> "Run":
-        """A new, empty run; `facts` go into its config beside the settings.
+    def create(cls, path: str | Path, config: TrainingConfig, **metadata: Any) -> "Run":
+        """Creates a new, empty run.
+
+        Args:
+            path: the folder.
+            config: the settings of the training.
+            metadata: further entries of config.json, beside the settings.
 
         Raises:
-            InputError: where the folder holds anything already: a run is never overwritten.
+            InputError: where the folder already holds anything: a run is never overwritten.
         """
         path = Path(path)
         cls.check_new(path)
@@ -69,33 +89,42 @@ class Run:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{path} can't be made ({error.strerror}); name another folder with --out") from error
-        _write_json(path / "config.json", {"training_config": config.to_dict(), **facts})
+        _write_json(path / "config.json", {"training_config": config.to_dict(), **metadata})
         return cls(path)
 
     @staticmethod
     def check_new(path: Path) -> None:
-        """Raise an InputError where a new run at `path` would overwrite anything."""
+        """Checks that a new run at `path` overwrites nothing.
+
+        Raises:
+            InputError: where it would.
+        """
         if path.exists() and not (path.is_dir() and Run.is_empty(path)):
             raise InputError(f"{path} exists already; name another with --out, or go on with --resume")
 
     @staticmethod
     def is_empty(path: Path) -> bool:
-        """Whether a folder holds nothing, or no more than the half-written config of a process that was killed."""
+        """Returns whether a folder holds nothing but perhaps the half-written config of a process that was killed."""
         return all(file.match(".config-????????.json") for file in path.iterdir())
 
     @property
     def name(self) -> str:
+        """The folder's name."""
         return self.path.resolve().name
 
-    def update_metadata(self, **facts) -> None:
-        """Change facts in the config, such as a number of steps that was only found out later."""
-        self.metadata.update(facts)
+    def update_metadata(self, **changes: Any) -> None:
+        """Changes entries of config.json, such as a number of steps that is found out later."""
+        self.metadata.update(changes)
         _write_json(self.path / "config.json", self.metadata)
 
-    # The history: a record an epoch
+    # The history: one record per epoch
 
     def history(self) -> list[dict]:
-        """The records so far, in order."""
+        """Returns the records so far, in order.
+
+        Raises:
+            InputError: where the file can't be read.
+        """
         path = self.path / "history.jsonl"
         if not path.exists():
             return []
@@ -105,32 +134,36 @@ class Run:
             raise InputError(f"{path} can't be read ({error})") from error
 
     def write_history(self, records: list[dict]) -> None:
-        """The file is small: rewritten whole, it can't end in half a line."""
+        """Writes all records. The whole file is rewritten, so that it can't end in half a line."""
         lines = [json.dumps(_finite(record)) + "\n" for record in records]
-        with write_whole(self.path / "history.jsonl") as temporary:
+        with write_atomically(self.path / "history.jsonl") as temporary:
             temporary.write_text("".join(lines), "utf-8")
 
     # The snapshots: weights only
 
     def snapshots(self) -> list[Snapshot]:
-        """All snapshots in the order of their steps."""
+        """Returns all snapshots, in the order of their steps."""
         snapshots = []
-        for path in sorted((self.path / "snapshots").glob("step-*.safetensors")):
-            step, _, epoch = path.stem.partition("-epoch-")
-            snapshots.append(Snapshot(int(step.removeprefix("step-")), int(epoch), path))
-        return snapshots
+        for path in (self.path / "snapshots").glob("*"):
+            if match := SNAPSHOT_NAME.fullmatch(path.name):
+                snapshots.append(Snapshot(int(match[1]), int(match[2]), path))
+        return sorted(snapshots, key=lambda snapshot: snapshot.step)
 
     def write_snapshot(self, model: SRCNN, step: int, epoch: int) -> Path:
+        """Writes the network's weights, and returns the file's path."""
         folder = self.path / "snapshots"
         folder.mkdir(exist_ok=True)
-        facts = {"step": step, "epoch": epoch}  # not the run's name: equal trainings have files of equal sums
-        return weights.save(model, folder / f"step-{step:08}-epoch-{epoch:04}.safetensors", facts)
+        metadata = {"step": step, "epoch": epoch}  # not the run's name, so that equal trainings have equal files
+        return weights.save(model, folder / f"step-{step:08}-epoch-{epoch:04}.safetensors", metadata)
 
     def snapshot(self, which: str | int = "newest") -> Snapshot:
-        """One snapshot: "newest", "best" (by test PSNR on Y), or the one of a step.
+        """Returns one snapshot.
+
+        Args:
+            which: "newest", "best" (by validation PSNR on Y), or a step.
 
         Raises:
-            InputError: where there is none; the message lists what there is.
+            InputError: where there is none; the message lists the snapshots that there are.
         """
         snapshots = self.snapshots()
         if not snapshots:
@@ -149,66 +182,82 @@ class Run:
         raise InputError(f"{self.path} has no snapshot of step {which}; it has newest, best and the steps {steps}")
 
     def model(self, which: str | int = "newest") -> SRCNN:
-        """The network of a snapshot, on the CPU."""
+        """Returns the network of a snapshot, on the CPU; `which` as in `snapshot`."""
         return self.snapshot(which).load()
 
     # The checkpoints: the whole state
 
     def checkpoints(self) -> list[Path]:
-        """All checkpoints, the newest first."""
-        return sorted((self.path / "checkpoints").glob("step-*.pt"), reverse=True)
+        """Returns all checkpoints, the newest first."""
+        paths = (path for path in (self.path / "checkpoints").glob("*") if CHECKPOINT_NAME.fullmatch(path.name))
+        return sorted(paths, key=_step_of_checkpoint, reverse=True)
 
     def write_checkpoint(self, state: dict, step: int, best_step: int | None, keep: int) -> Path:
-        """Write the state; of the earlier ones the last `keep` and the best stay."""
+        """Writes a checkpoint and removes older ones.
+
+        Args:
+            state: the training's state.
+            step: steps taken.
+            best_step: the step whose checkpoint is kept as the best, if any.
+            keep: how many of the newest are kept beside it.
+
+        Returns:
+            The file's path.
+        """
         folder = self.path / "checkpoints"
         folder.mkdir(exist_ok=True)
         path = folder / f"step-{step:08}.pt"
-        with write_whole(path) as temporary:
+        with write_atomically(path) as temporary:
             torch.save(state, temporary)
-        for number, old in enumerate(self.checkpoints()):
-            if number >= keep and old.stem != f"step-{best_step or 0:08}":
+        for old in self.checkpoints()[keep:]:
+            if _step_of_checkpoint(old) != (best_step or 0):
                 old.unlink(missing_ok=True)
         return path
 
     def read_checkpoint(self) -> tuple[dict | None, list[str]]:
-        """The newest state that can be read, and a line for each newer one that is damaged."""
-        notes = []
+        """Returns the newest state that can be read (None without one), and a note for each newer, damaged one."""
+        notes: list[str] = []
         for path in self.checkpoints():
             try:
-                with zipfile.ZipFile(path) as archive:  # torch does not compare the sums that it writes
+                with zipfile.ZipFile(path) as archive:  # torch does not compare the checksums that it writes
                     if archive.testzip():
-                        raise ValueError("a sum differs")
+                        raise ValueError("a checksum differs")
                 state = torch.load(path, map_location="cpu", weights_only=True)
                 if "step" not in state:
-                    raise ValueError("no state of a training")
+                    raise ValueError("not the state of a training")
                 return state, notes
-            except Exception:  # torch answers a damaged file with half a dozen kinds of exception
+            except Exception:  # torch raises half a dozen kinds of exception for a damaged file
                 notes.append(f"{path} is damaged; the checkpoint before it is taken")
         return None, notes
 
-    def forget_after(self, step: int) -> None:
-        """Remove what a resumed training will write again, snapshots and checkpoints beyond `step`, and half-written
+    def remove_after(self, step: int) -> None:
+        """Removes what a resumed training will write again: snapshots and checkpoints beyond `step`, and half-written
         files of a process that was killed."""
         for folder in (self.path, self.path / "snapshots", self.path / "checkpoints"):
             for half_written in folder.glob(".*-*"):
-                if half_written.suffix in (".safetensors", ".pt", ".json", ".jsonl"):
+                if half_written.suffix in HALF_WRITTEN_SUFFIXES:
                     half_written.unlink()
         for snapshot in self.snapshots():
             if snapshot.step > step:
                 snapshot.path.unlink()
         for path in self.checkpoints():
-            if int(path.stem.removeprefix("step-")) > step:
+            if _step_of_checkpoint(path) > step:
                 path.unlink()
 
-    # The probe: what the pictures of progress show
+    # The probe: tiles that show the progress in pictures
 
     def write_probe(self, upsampled: Tensor, original: Tensor) -> None:
+        """Writes the probe: (4, 3, 96, 96) each, RGB in [0, 1]."""
         tensors = {"upsampled": upsampled.contiguous(), "original": original.contiguous()}
-        with write_whole(self.path / "probe.safetensors") as temporary:
+        with write_atomically(self.path / "probe.safetensors") as temporary:
             temporary.write_bytes(safetensors.torch.save(tensors))
 
     def probe(self) -> tuple[Tensor, Tensor]:
-        """(upsampled, original), (4, 3, 96, 96) each, RGB."""
+        """Returns (upsampled, original), (4, 3, 96, 96) each, RGB in [0, 1].
+
+        Raises:
+            InputError: where the file can't be read.
+        """
         path = self.path / "probe.safetensors"
         try:
             tensors = safetensors.torch.load(path.read_bytes())
@@ -219,18 +268,22 @@ class Run:
 
 
 def weights_digest(run: Run) -> tuple[Path, str]:
-    """The newest snapshot and its SHA-256, by which two trainings are compared."""
+    """Returns the newest snapshot's path and its SHA-256, by which two trainings are compared."""
     path = run.snapshot().path
     return path, digest(path)
 
 
+def _step_of_checkpoint(path: Path) -> int:
+    return int(path.stem.removeprefix("step-"))
+
+
 def _finite(record: dict) -> dict:
-    """JSON knows no infinity: it becomes null."""
+    """Returns the record with null in place of infinity and NaN, which JSON does not have."""
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()
     }
 
 
 def _write_json(path: Path, content: dict) -> None:
-    with write_whole(path) as temporary:
+    with write_atomically(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")

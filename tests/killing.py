@@ -21,7 +21,7 @@ import torch.utils.tensorboard
 
 from srcnn_lib.config import TrainingConfig
 from srcnn_lib.run import Run
-from srcnn_lib.training import trainer
+from srcnn_lib.training import checkpointing
 from srcnn_lib.training.control import TrainingControl
 from srcnn_lib.training.trainer import fit
 
@@ -128,7 +128,7 @@ def process(path: Path, config: TrainingConfig, seconds: float | None = None, at
 
 
 def main(folder: Path, photographs: str) -> None:
-    trainer.CHECKPOINT_SECONDS = 0.1  # saved in the middle of epochs as well, at other steps each time
+    checkpointing.CHECKPOINT_SECONDS = 0.1  # saved in the middle of epochs as well, at other steps each time
     config, chance = config_for(photographs), random.Random(0)
     began = time.monotonic()
     assert process(folder / "whole", config) == 0

@@ -129,7 +129,7 @@ def test_what_lies_beyond_a_step_is_forgotten(run):
     for step in (0, 10, 20):
         run.write_snapshot(a_model(), step, 0)
         run.write_checkpoint({"step": step}, step, None, 9)
-    run.forget_after(10)
+    run.remove_after(10)
     assert [snapshot.step for snapshot in run.snapshots()] == [0, 10]
     assert [path.stem for path in run.checkpoints()] == ["step-00000010", "step-00000000"]
 

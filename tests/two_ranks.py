@@ -27,17 +27,20 @@ from srcnn_lib.run import Run, weights_digest
 from srcnn_lib.runtime import console, distributed
 from srcnn_lib.training import launch, trainer
 from srcnn_lib.training.control import TrainingControl
+from srcnn_lib.training.hooks import WeightBroadcast
+from srcnn_lib.training.validation import validate
 
 PORT = "29500"
 TRAININGS = {  # what differs from `settings_for`
-    "even": {}, "uneven": {"batch": 3}, "random": {"crops": "random", "channels": 3},
+    "even": {}, "uneven": {"batch_size": 3}, "random": {"crops": "random", "channels": 3},
 }  # fmt: skip
 
 
 def config_for(photographs: Path, **changes) -> TrainingConfig:
     given = dict(
-        data=(str(photographs),), test=("0.3",), channels=1, filters=(5, 1, 3), widths=(8, 4), batch=8, steps=20,
-        warmup=4, validation_patches=5, limit=2, crops="ten", arithmetic="float32", device="cpu", optimizer="adam",
+        data=(str(photographs),), validation=("0.3",), limit=2, channels=1, filters=(5, 1, 3), widths=(8, 4),
+        crops="ten", batch_size=8, optimizer="adam", steps=20, warmup=4, device="cpu", arithmetic="float32",
+        validation_patches=5,
     )  # fmt: skip
     return TrainingConfig.of(**{**given, **changes})
 
@@ -103,7 +106,7 @@ def followed(config: TrainingConfig, path: Path) -> dict:
             written.append(str(given[0]))
 
     group = distributed.process_group()
-    data = trainer.read(config, group)
+    data = trainer.load_data(config, group)
     batch = data.train.batch
     data.train.batch = lambda *place: taken.append(place) or batch(*place)
     run = group.run_on_main(lambda: Run.create(path, config))
@@ -120,15 +123,15 @@ def followed(config: TrainingConfig, path: Path) -> dict:
 
 def with_soap(config: TrainingConfig, rounding: float) -> list[float]:
     """The losses of a training whose second rank's arithmetic differs a little, as another kind of processor's does."""
-    follow = trainer.State._follow
+    broadcast = WeightBroadcast.after_update
 
-    def after_another_rounding(state):
+    def after_another_rounding(hook, state):
         with torch.no_grad():
             for parameter in state.model.parameters():
                 parameter *= 1 if state.group.is_main else 1 + rounding
-        follow(state)
+        broadcast(hook, state)
 
-    trainer.State._follow = after_another_rounding
+    WeightBroadcast.after_update = after_another_rounding
     return [float(record.loss) for record in trainer.fit(dataclasses.replace(config, optimizer="soap"))]
 
 
@@ -137,7 +140,7 @@ def measured(config: TrainingConfig) -> tuple[dict, dict]:
     data = training_data.load_training_data(config)
     torch.manual_seed(0)
     model = SRCNN(config.channels, config.filters, config.widths)
-    return trainer.measure(model, data.validation_patches, distributed.process_group()), trainer.measure(
+    return validate(model, data.validation_patches, distributed.process_group()), validate(
         model, data.validation_patches
     )
 
@@ -145,7 +148,7 @@ def measured(config: TrainingConfig) -> tuple[dict, dict]:
 def left_by_one(config: TrainingConfig, path: Path, rank: int, end) -> list[int]:
     """A training that one of the ranks ends, in the way of `end`; the steps of this one."""
     group, steps = distributed.process_group(), []
-    run = group.run_on_main(lambda: launch._opened(path, config, "here"))
+    run = group.run_on_main(lambda: launch.open_run(path, config, "here"))
     for record in trainer.fit(config, run):
         steps.append(record.step)
         if record.step == 9 and group.rank == rank and end():
@@ -157,7 +160,7 @@ def steered(config: TrainingConfig) -> list[tuple]:
     """A training that the main rank steers: (step, rate, steps in all, paused) after each step, and the weights."""
     group, control, told = distributed.process_group(), TrainingControl(), []
     for record in trainer.fit(config, control=control):
-        told.append((record.step, record.rate, record.steps, record.paused))
+        told.append((record.step, record.learning_rate, record.steps, record.paused))
         if not group.is_main:
             continue
         if record.step == 5:
@@ -173,7 +176,7 @@ def full_disk(photographs: Path, path: Path) -> None:
         raise OSError(28, "No space left on device")
 
     if distributed.is_main_process():
-        trainer.Run.write_history = lambda *_: full() if _[1] else None
+        Run.write_history = lambda *_: full() if _[1] else None
     command("train", *flags(photographs), "--out", path)
 
 

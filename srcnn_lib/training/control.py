@@ -1,45 +1,58 @@
-"""Commands to a training that is under way: from a button, another thread, or a file in the run."""
+"""Commands to a training in progress: from a button, from another thread, from a file in the run, or Ctrl-C."""
 
+import contextlib
+import signal
+import threading
 import time
 from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from ..errors import InputError
+from ..run import Run
+from ..runtime import distributed
 
 COMMANDS = ("pause", "resume", "epoch", "halve", "snapshot", "stop")
-POLL_SECONDS = 0.25
+POLL_SECONDS = 0.25  # between two looks at the run's control file
+SAME_PRESS_SECONDS = 5  # in which a launcher passes on a Ctrl-C
 
 
 class TrainingControl:
-    """Takes commands from any thread; `fit` asks for them between two steps.
+    """Takes commands from any thread. `fit` collects and applies them between two steps.
 
-    pause and resume; epoch: one more than was asked for; halve: the learning rate; snapshot: now; stop. From outside
-    the process the same words are taken from the run's `control` file, which is removed once it is read:
-    `echo pause > runs/NAME/control`.
+    The commands are pause, resume, stop, epoch (train one more than was asked for), halve (the learning rate) and
+    snapshot (write one now). Another process can write them into the run's `control` file, which is removed once it
+    has been read: `echo pause > runs/NAME/control`.
+
+    Attributes:
+        paused: whether the training pauses.
+        stopped: whether it is to end.
     """
 
-    def __init__(self):
-        self.paused = self.stopped = False
-        self._waiting: deque[str] = deque()
-        self._asked = 0.0
+    def __init__(self) -> None:
+        self.paused = False
+        self.stopped = False
+        self._queue: deque[str] = deque()
+        self._polled = 0.0
 
     def send(self, command: str) -> None:
-        """Ask for something; takes effect at the end of the step.
+        """Sends a command, which takes effect at the end of the step.
 
         Raises:
-            InputError: an unknown command.
+            InputError: for an unknown command.
         """
         if command not in COMMANDS:
             raise InputError(f"there is no command {command!r}; the commands are {', '.join(COMMANDS)}")
-        self._waiting.append(command)
+        self._queue.append(command)
 
-    def commands(self, run=None) -> list[str]:
-        """What changes the training's state, in the order it came; pausing and stopping are taken care of here."""
-        if run and time.monotonic() - self._asked > POLL_SECONDS:
-            self._asked = time.monotonic()
+    def take_commands(self, run: Run | None = None) -> list[str]:
+        """Updates `paused` and `stopped`, and returns the other commands sent since the last call, in their order."""
+        if run and time.monotonic() - self._polled > POLL_SECONDS:
+            self._polled = time.monotonic()
             self._read(run.path / "control")
         changes = []
-        while self._waiting:
-            command = self._waiting.popleft()
+        while self._queue:
+            command = self._queue.popleft()
             if command in ("pause", "resume"):
                 self.paused = command == "pause"
             elif command == "stop":
@@ -48,12 +61,36 @@ class TrainingControl:
                 changes.append(command)
         return changes
 
-    def _read(self, path) -> None:
+    def _read(self, path: Path) -> None:
+        """Queues the commands in the control file and removes it; other words are ignored."""
         try:
             words = path.read_text("utf-8", errors="replace").split()
             path.unlink()
         except OSError:
             return
-        for word in words:
-            if word in COMMANDS:
-                self._waiting.append(word)
+        self._queue.extend(word for word in words if word in COMMANDS)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Callable[[], bool]]:
+    """Catches Ctrl-C and yields a function that returns whether it was pressed. A second press stops at once.
+
+    Only the main thread can catch the signal; in other threads the function always returns False.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    presses: list[float] = []
+
+    def press(_number: int, _frame: object) -> None:
+        now = time.monotonic()
+        # The terminal sends Ctrl-C to all processes, and a launcher passes it on to its own once more.
+        if presses and now - presses[0] > (SAME_PRESS_SECONDS if distributed.is_launched() else 0):
+            raise KeyboardInterrupt
+        presses.append(now)
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(presses)
+    finally:
+        signal.signal(signal.SIGINT, before)

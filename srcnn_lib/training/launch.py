@@ -1,4 +1,4 @@
-"""A training from its settings to its last line, alike in one process and in each of those that a launcher starts."""
+"""A whole training in the terminal, in one process or in each of those that a launcher starts."""
 
 from pathlib import Path
 
@@ -8,52 +8,61 @@ from ..runtime import distributed
 from ..runtime.console import ProgressBar
 from ..runtime.devices import describe_device, resolve_device
 from .progress import train_with_progress
-from .trainer import fit, read
+from .trainer import fit, load_data
 
 
 def train(config: TrainingConfig, path: str | Path, quiet: bool = False) -> Run | None:
-    """Train to the end: a new run at `path`, or the one that is there.
+    """Trains to the end, in a new run or in the one that is at `path`, and prints how it goes.
 
     On several GPUs, from a notebook that has not used one yet:
 
-        accelerate.notebook_launcher(launch.train, (settings, "runs/mine"), num_processes=2)
+        accelerate.notebook_launcher(train, (config, "runs/mine"), num_processes=2)
 
     Args:
-        settings: what to train; `settings.batch_size` is divided among the processes.
+        config: what to train; `config.batch_size` is divided among the processes.
         path: the run's folder, on the main process's disk.
         quiet: no progress bars.
 
     Returns:
-        The run, in the main process; it alone writes and prints.
+        The run, in the main process, which alone writes and prints; None in the others.
 
     Raises:
         InputError: as `fit`, and where `path` holds anything but a run; in every process alike.
     """
-    group, path = distributed.process_group(), Path(path)
+    path = Path(path)
+    group = distributed.process_group()
     device = group.run_on_all(lambda: resolve_device(config.device))
     with ProgressBar("photographs", quiet=quiet or not group.is_main) as progress:
-        data = read(config, group, progress)
-    run = group.run_on_main(lambda: _opened(path, config, describe_device(device)))
+        data = load_data(config, group, progress)
+    run = group.run_on_main(lambda: open_run(path, config, describe_device(device)))
     records = fit(config, run, data)
     if not group.is_main:
         for _ in records:
             pass
         return None
+
     for note in filter(None, (group.note, *data.notes)):
         print(note)
     last = train_with_progress(records, run, quiet)
     if last and last.step < last.steps:
         print(f"stopped at step {last.step} of {last.steps}; --resume goes on from there")
-    if not run.snapshots():  # stopped while it was getting ready
+    if not run.snapshots():  # stopped before the first step
         print(f"{run.path} has not begun; --resume begins it")
         return run
-    weights, total = weights_digest(run)
+    weights, sha256 = weights_digest(run)
     print(f"\n{run.path}: the run")
-    print(f"{weights}\n  SHA-256 {total}")
+    print(f"{weights}\n  SHA-256 {sha256}")
     return run
 
 
-def _opened(path: Path, config: TrainingConfig, machine: str) -> Run:
+def open_run(path: Path, config: TrainingConfig, machine: str) -> Run:
+    """Returns the run at `path`, created with these settings if there is none.
+
+    Args:
+        path: the run's folder.
+        config: what to train.
+        machine: description of the device, for a new run's config.json.
+    """
     if (path / "config.json").exists():
         return Run(path)
     return Run.create(path, config, machine=machine)

@@ -72,7 +72,7 @@ def test_ranks_see_disjoint_crops_that_are_together_those_of_one(found, name):
         {(epoch, index) for epoch, start, stop in rank["gave"]["taken"] for index in range(start, stop)}
         for rank in found[name]
     ]
-    per_epoch, batch = found[name][0]["gave"]["per epoch"], two_ranks.TRAININGS[name].get("batch", 8)
+    per_epoch, batch = found[name][0]["gave"]["per epoch"], two_ranks.TRAININGS[name].get("batch_size", 8)
     whole = [(epoch, index) for epoch in range(9) for index in range(per_epoch)]
     steps_an_epoch = -(-per_epoch // batch)
     expected = {place for place in whole if place[0] * steps_an_epoch + place[1] // batch < 20}
