@@ -15,17 +15,19 @@ from ..errors import InputError
 from ..model import LAYERS
 from ..pretrained import saved_folder
 from ..run import Run
-from ..visualization import activations, figures
+from ..visualization.channel_analysis import RARE
 from ..visualization.inspector import Inspector
+from ..visualization.layers import LAYER_NAMES, ChannelAddress
+from ..visualization.style import save_figure
 from . import explorer_views
 
-# What can be saved, and the Lens's method for it.
+# What can be saved, and the Inspector's method for it.
 VIEWS = {
-    "this channel": "channel",
-    "all channels": "sheet",
-    "kernels": "kernels",
-    "receptive field": "receptive_field",
-    "comparison": "comparison",
+    "this channel": "channel_figure",
+    "all channels": "channels_figure",
+    "kernels": "kernels_figure",
+    "receptive field": "receptive_field_figure",
+    "comparison": "comparison_figure",
 }
 
 
@@ -36,7 +38,7 @@ class Explorer(ipywidgets.VBox):
 
     Args:
         source: a run, its folder or a file of weights; the newest of `runs`, or else a released network, without.
-        picture: what to begin with, as in `lens.open_picture`.
+        picture: what to begin with, as in `open_picture`.
         layer, channel: what to begin with; without a channel, the one that follows edges best.
         runs: a folder of runs, which the menu lists.
         out: the folder that views are saved in.
@@ -87,8 +89,8 @@ class Explorer(ipywidgets.VBox):
         return self.layers.value
 
     @property
-    def address(self) -> str:
-        return f"{self.layers.value}:{self.channel.value}"
+    def address(self) -> ChannelAddress:
+        return ChannelAddress(self.layers.value, self.channel.value)
 
     @property
     def step(self) -> int:
@@ -98,7 +100,7 @@ class Explorer(ipywidgets.VBox):
         menu = {"style": {"description_width": "62px"}, "layout": {"width": "250px"}}
         slider = {"style": {"description_width": "62px"}, "layout": {"width": "430px"}}
         picture = {"format": "png", "layout": {"margin": "6px 10px 6px 0"}}
-        steps = [(name, layer) for layer, name in figures.STEPS.items()]
+        steps = [(name, layer) for layer, name in LAYER_NAMES.items()]
         self.network = ipywidgets.Dropdown(
             options=[(_short(path), path) for path in networks], description="Network", **menu
         )
@@ -204,11 +206,11 @@ class Explorer(ipywidgets.VBox):
         return [(_short(name) if Path(name).is_absolute() else name, name) for name in self._pictures]
 
     def _most_telling(self) -> int:
-        reports = self.lens.reports(self.layer, self.step)
-        return max(reports, key=lambda report: (report.active >= activations.RARE, report.edges)).channel
+        reports = self.lens.channel_reports(self.layer, self.step)
+        return max(reports, key=lambda report: (report.active >= RARE, report.edges)).channel
 
     def _change_layer(self) -> None:
-        self._settle(self.channel, max=len(activations.kernels(self.lens.model(), self.layer)) - 1)
+        self._settle(self.channel, max=getattr(self.lens.model(), self.layer).out_channels - 1)
         self._draw()
 
     def _draw(self) -> None:
@@ -225,11 +227,11 @@ class Explorer(ipywidgets.VBox):
         step = {"step": self.step} if self.lens.run else {}
         signed = {"before_relu": True} if self.signed.value else {}
         calls = {
-            "channel": ([self.address], step | signed),
-            "sheet": ([self.layer], step | signed),
-            "kernels": ([self.layer], step),
-            "receptive_field": ([], {}),
-            "comparison": ([], step),
+            "channel_figure": ([str(self.address)], step | signed),
+            "channels_figure": ([self.layer], step | signed),
+            "kernels_figure": ([self.layer], step),
+            "receptive_field_figure": ([], {}),
+            "comparison_figure": ([], step),
         }
         method = VIEWS[self.view.value]
         return method, *calls[method]
@@ -238,15 +240,19 @@ class Explorer(ipywidgets.VBox):
         method, given, named = self._call()
         lens = ", ".join(map(_quoted, (str(self.lens.source), self._shown)))
         given = ", ".join([*map(_quoted, given), *(f"{name}={value}" for name, value in named.items())])
-        code = html.escape(f"Lens({lens}).{method}({given})")
+        code = html.escape(f"Inspector({lens}).{method}({given})")
         self.code.value = f'<code style="white-space: pre-wrap; overflow-wrap: anywhere">{code}</code>'
 
     def _save(self) -> None:
         method, given, named = self._call()
         figure = getattr(self.lens, method)(*given, **named)
-        parts = [method, *given, *(name if value is True else f"{name}-{value}" for name, value in named.items())]
+        parts = [
+            method.removesuffix("_figure"),
+            *given,
+            *(name if value is True else f"{name}-{value}" for name, value in named.items()),
+        ]
         self.out.mkdir(parents=True, exist_ok=True)
-        path = figures.save(figure, self.out / ("-".join(parts).replace(":", "-") + ".png"))
+        path = save_figure(figure, self.out / ("-".join(parts).replace(":", "-") + ".png"))
         self._say(f"{path} is written")
 
 

@@ -10,10 +10,20 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..model import LAYERS
-from ..visualization import activations
-from ..visualization.figures import limit_of
-from ..visualization.frames import DARK, GAP, caption, join, mosaic, outline, tint
+from ..visualization.frames import (
+    GAP,
+    caption,
+    join,
+    kernel_pixels,
+    limit_of,
+    map_pixels,
+    mosaic,
+    outline,
+    pad,
+    repeat_pixels,
+)
 from ..visualization.inspector import Inspector
+from ..visualization.layers import ChannelAddress, layer_kernels
 
 LARGE, SHEET, TILE = 512, 640, 160  # pixels: a channel's longer side, a sheet's width, a tile's at most
 LINE = 3  # pixels between two tiles
@@ -28,41 +38,40 @@ class Views:
         self._bicubic = functools.lru_cache(maxsize=1)(self._bicubic)
         self._srcnn = functools.lru_cache(maxsize=64)(self._srcnn)
 
-    def channel(self, address: str, step: int | None = None, before_relu: bool = False) -> np.ndarray:
+    def channel(self, address: ChannelAddress, step: int | None = None, before_relu: bool = False) -> np.ndarray:
         """One channel large; below it the bicubic picture, what the network makes of it, and the channel's kernel."""
-        lens, (layer, number) = self.lens, activations.parse_address(address, self.lens.model(step))
-        limit, signed = lens.limit(address, before_relu), _signed(layer, before_relu)
-        large = tint(lens.map(address, step, before_relu), limit, signed)  # (H, W, 3)
-        large = _repeated(large, max(1, LARGE // max(large.shape[:2])))
+        lens, (layer, number) = self.lens, address
+        limit, signed = lens.channel_limit(address, before_relu), _signed(layer, before_relu)
+        large = map_pixels(lens.feature_map(address, step, before_relu), limit, signed=signed)  # (H, W, 3)
+        large = repeat_pixels(large, max(1, LARGE // max(large.shape[:2])))
         width = (large.shape[1] - 2 * GAP) // 3
-        kernel = activations.kernels(lens.model(step), layer)[number]
+        kernel = layer_kernels(lens.model(step), layer)[number]
         colors = layer == LAYERS[0] and len(kernel) == 3
         beside = caption(_kernel(kernel, width, colors)[None], "Kernel", f"±{limit_of(kernel, 1):.2g}")
-        large = caption(large[None], address, f"±{limit:.2g}" if signed else f"0 to {limit:.2g}")
+        large = caption(large[None], str(address), f"±{limit:.2g}" if signed else f"0 to {limit:.2g}")
         below = join([self._bicubic(width), self._srcnn(step, width), beside])
-        whole = np.empty((large.shape[1] + GAP + below.shape[1], large.shape[2], 3), np.uint8)
-        whole[:] = DARK.ground
-        whole[: large.shape[1]] = large[0]
+        whole = pad(large[0], large.shape[1] + GAP + below.shape[1], large.shape[2])
         whole[-below.shape[1] :, : below.shape[2]] = below[0]
         return whole
 
     def _bicubic(self, width: int) -> np.ndarray:
         """(1, H, width, 3)"""
-        return caption(_fitted(self.lens.scene.pixels(self.lens.scene.seen), width)[None], "Bicubic")
+        return caption(_fitted(self.lens.sample.to_pixels(self.lens.sample.network_input), width)[None], "Bicubic")
 
     def _srcnn(self, step: int | None, width: int) -> np.ndarray:
         """(1, H, width, 3), with PSNR."""
-        scene, made = self.lens.scene, self.lens.maps(LAYERS[-1], step)
-        return caption(_fitted(scene.pixels(made), width)[None], "SRCNN", scene.decibels(made))
+        scene, made = self.lens.sample, self.lens.feature_maps(LAYERS[-1], step)
+        return caption(_fitted(scene.to_pixels(made), width)[None], "SRCNN", scene.psnr_label(made))
 
     def _sheet(self, layer: str, step: int | None = None, before_relu: bool = False) -> np.ndarray:
         """All channels of a layer, each above its number; one range for all, colors over its square root."""
-        maps = self.lens.maps(layer, step, before_relu)  # (channels, H, W)
+        maps = self.lens.feature_maps(layer, step, before_relu)  # (channels, H, W)
         columns = _columns(len(maps))
         width = min(SHEET // columns, TILE)
         height = max(1, round(width * maps.shape[1] / maps.shape[2]))
         small = F.interpolate(maps[None], (height, width), mode="area")[0]
-        tiles = tint(small, self.lens.limit(layer, before_relu), _signed(layer, before_relu), root=True)
+        signed = _signed(layer, before_relu)
+        tiles = map_pixels(small, self.lens.layer_limit(layer, before_relu), signed=signed, root=True)
         return mosaic(caption(tiles, [str(number) for number in range(len(maps))]), columns, gap=LINE)
 
 
@@ -91,10 +100,6 @@ def _signed(layer: str, before_relu: bool) -> bool:
     return before_relu or layer == LAYERS[-1]
 
 
-def _repeated(pixels: np.ndarray, factor: int) -> np.ndarray:
-    return pixels.repeat(factor, 0).repeat(factor, 1)
-
-
 def _fitted(pixels: np.ndarray, width: int) -> np.ndarray:
     """A photograph at another width."""
     height = max(1, round(width * pixels.shape[0] / pixels.shape[1]))
@@ -103,16 +108,7 @@ def _fitted(pixels: np.ndarray, width: int) -> np.ndarray:
 
 def _kernel(weight: Tensor, width: int, colors: bool) -> np.ndarray:
     """(inputs, k, k) → (width, width, 3): three inputs in their colors, with zero as grey, or all inputs in rows."""
-    limit = limit_of(weight, 1)
-    if colors:
-        pixels = ((0.5 + weight / (2 * limit)).clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    else:
-        tiles = tint(weight, limit, signed=True)  # (inputs, k, k, 3)
-        pixels = tiles[0] if len(tiles) == 1 else mosaic(tiles, _columns(len(tiles)))
+    pixels = kernel_pixels(weight, limit_of(weight, 1), rgb=colors)
     if (factor := width // pixels.shape[1]) == 0:
         return _fitted(pixels, width)
-    whole = np.empty((width, width, 3), np.uint8)
-    whole[:] = DARK.ground
-    pixels = _repeated(pixels, factor)
-    whole[: len(pixels), : pixels.shape[1]] = pixels[:width]
-    return whole
+    return pad(repeat_pixels(pixels, factor)[:width], width, width)

@@ -69,7 +69,9 @@ def render_panel(
     )
     columns = "".join(
         f'<div><div class="dim">{html.escape(title)}</div>'
-        + "".join(f'<img alt="" decoding="sync" width="{TILE}" height="{TILE}" src="{address}">' for address in pictures)
+        + "".join(
+            f'<img alt="" decoding="sync" width="{TILE}" height="{TILE}" src="{address}">' for address in pictures
+        )
         + "</div>"
         for title, pictures in probe
     )

@@ -74,36 +74,26 @@ class PanelView:
     def _repr_html_(self) -> str:
         record = self.record
         history = self.run.history() if record else []
-        train, validation, bicubic = (self._psnr(history, name) for name in ("train", "validation", "validation_bicubic"))
-        bicubic_psnr = bicubic[-1][1] if bicubic else None
-        # Of what was learned before this cell ran again only the mean loss of each epoch is known.
-        first = self.losses.points[0][0] if self.losses.points else float("inf")
-        earlier = [(line["step"], line["train_loss"]) for line in history if line["step"] < first]
         in_progress = record is not None and record.step < record.steps
         return panel_html.render_panel(
             state=self.state,
             position=self._position(),
             time_left=f"{panel_html.duration(record.seconds_left)} left" if in_progress else "",
             share=record.step / record.steps if record else 0,
-            figures=self._figures(validation, bicubic_psnr),
-            chart=svg_chart(train, validation, bicubic_psnr, earlier + self.losses.points) if record else "",
+            figures=self._figures(history),
+            chart=svg_chart(history, self.losses.points, channel=self._channel) if record else "",
             probe=self.probe.columns() if record else [],
             notes=[str(self.run.path), *self.notes, self.status],
         )
 
     def __repr__(self) -> str:
-        psnr = self._psnr(self.run.history(), "validation")
-        measured = f", validation {psnr[-1][1]:.2f} dB" if psnr else ""
+        psnr = _newest(self.run.history(), f"validation_psnr_{self._channel}")
+        measured = f", validation {psnr:.2f} dB" if psnr is not None else ""
         return f"{self.state}: {self._position()}{measured} ({self.run.path})"
 
     @property
     def _channel(self) -> str:
         return "y" if self.run.config.channels == 1 else "rgb"
-
-    def _psnr(self, history: Sequence[dict], name: str) -> list[tuple[int, float]]:
-        """Returns (step, PSNR) of each epoch in which it was measured."""
-        key = f"{name}_psnr_{self._channel}"
-        return [(line["step"], line[key]) for line in history if line.get(key) is not None]
 
     def _position(self) -> str:
         record = self.record
@@ -114,17 +104,24 @@ class PanelView:
         epoch = f"epoch {min(record.epoch + 1, epochs)} of {epochs}"
         return f"{epoch} · step {record.step:,} of {record.steps:,}".replace(",", THIN_SPACE)
 
-    def _figures(self, validation: list[tuple[int, float]], bicubic: float | None) -> list[tuple[str, str]]:
+    def _figures(self, history: Sequence[dict]) -> list[tuple[str, str]]:
         """Returns (value, label) of the gain over bicubic, the speed and the learning rate, as far as they are known."""
         figures = []
-        if validation and bicubic is not None:
-            gain = f"{validation[-1][1] - bicubic:+.2f} dB".replace("-", "−")
+        psnr = _newest(history, f"validation_psnr_{self._channel}")
+        bicubic = _newest(history, f"validation_bicubic_psnr_{self._channel}")
+        if psnr is not None and bicubic is not None:
+            gain = f"{psnr - bicubic:+.2f} dB".replace("-", "−")
             figures.append((gain, f"over bicubic, validation patches ({self._channel.upper()})"))
         if self.record:
             if self.record.crops_per_second:
                 figures.append((f"{self.record.crops_per_second:,.0f}", "crops per second"))
             figures.append((scientific(self.record.learning_rate, 1), "learning rate"))
         return figures
+
+
+def _newest(history: Sequence[dict], key: str) -> float | None:
+    """Returns the newest measurement in a history, or None."""
+    return next((line[key] for line in reversed(history) if line.get(key) is not None), None)
 
 
 class LossCurve:
@@ -150,7 +147,8 @@ class LossCurve:
             self._since.clear()
         if len(self.points) > self.MOST_POINTS:
             pairs = zip(self.points[::2], self.points[1::2], strict=False)
-            self.points = [(second[0], (first[1] + second[1]) / 2) for first, second in pairs]
+            last = self.points[-1:] if len(self.points) % 2 else []
+            self.points = [(second[0], (first[1] + second[1]) / 2) for first, second in pairs] + last
 
 
 class ProbePictures:

@@ -41,7 +41,9 @@ def open_or_train_run(path: str | Path, name: str = "quickstart", **config) -> R
         Run.create(quickstart, TrainingConfig.of(**{**QUICKSTART_CONFIG, **config}))
     run = Run(quickstart)
     steps = run.config.steps
-    print(f"There is no run at {path} yet. Instead {quickstart} is shown, a small network trained for {steps} steps only.")
+    print(
+        f"There is no run at {path} yet. Instead {quickstart} is shown, a small network trained for {steps} steps only."
+    )
     snapshots = run.snapshots()
     if not snapshots or snapshots[-1].step < steps:
         train_with_progress(fit(run.config, run), run)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from skimage import data as photographs
 from small_runs import STEPS, small_run
+from srcnn_lib.notebook.explorer_views import Views
 from torch.nn import functional as F
 
 from srcnn_lib import metrics
@@ -20,9 +21,10 @@ from srcnn_lib.data.degradation import degrade
 from srcnn_lib.data.images import Picture
 from srcnn_lib.errors import InputError
 from srcnn_lib.notebook import explorer_views
-from srcnn_lib.notebook.explorer_views import Views
 from srcnn_lib.notebook.quickstart import run_or_practice
-from srcnn_lib.visualization.inspector import Inspector, cropped, open_picture
+from srcnn_lib.visualization.inspector import Inspector
+from srcnn_lib.visualization.layers import ChannelAddress
+from srcnn_lib.visualization.pictures import crop_to_largest_error, open_picture
 from srcnn_lib.weights import load, save
 
 ipywidgets = pytest.importorskip(
@@ -58,13 +60,13 @@ def test_maps_are_those_of_functional_convolutions_at_every_step(run, cat):
     lens = Inspector(run, cat)
     for step in (0, 16, 0):
         weights = load(run.snapshot(step).path).state_dict()
-        padded = F.pad(lens.scene.seen[None], [8] * 4, mode="replicate")
+        padded = F.pad(lens.sample.network_input[None], [8] * 4, mode="replicate")
         first = F.conv2d(padded, weights["layer_1.weight"], weights["layer_1.bias"])
         second = F.conv2d(first.relu(), weights["layer_2.weight"], weights["layer_2.bias"])
         for layer, values, crop in (("layer_1", first, 4), ("layer_2", second, 2)):
             values = values[0, :, crop:-crop, crop:-crop]
-            torch.testing.assert_close(lens.maps(layer, step, before_relu=True), values, atol=1e-6, rtol=1e-6)
-            torch.testing.assert_close(lens.map(f"{layer}:2", step), values[2].relu(), atol=1e-6, rtol=1e-6)
+            torch.testing.assert_close(lens.feature_maps(layer, step, before_relu=True), values, atol=1e-6, rtol=1e-6)
+            torch.testing.assert_close(lens.feature_map(f"{layer}:2", step), values[2].relu(), atol=1e-6, rtol=1e-6)
 
 
 def test_maps_are_kept_until_there_are_too_many(run, cat, monkeypatch):
@@ -72,37 +74,37 @@ def test_maps_are_kept_until_there_are_too_many(run, cat, monkeypatch):
     original = lens.model
     monkeypatch.setattr("srcnn_lib.visualization.inspector.activations.feature_maps", counted(computed))
     for step in (0, 1, 0, 1):
-        lens.maps("layer_1", step)
+        lens.feature_maps("layer_1", step)
     assert len(computed) == 2
-    monkeypatch.setattr("srcnn_lib.visualization.inspector.KEPT", 1)
+    monkeypatch.setattr("srcnn_lib.visualization.inspector.CACHE_BYTES", 1)
     for step in (2, 0, 2):
-        lens.maps("layer_1", step)
+        lens.feature_maps("layer_1", step)
     assert len(computed) == 5
     assert original(2) is original(2)
 
 
 def counted(calls: list):
-    from srcnn_lib.visualization.activations import feature_maps
+    from srcnn_lib.activations import feature_maps
 
     return lambda *given, **named: calls.append(given) or feature_maps(*given, **named)
 
 
 def test_a_range_is_one_for_all_steps_and_no_channel_is_blown_up(run, cat):
     lens = Inspector(run, cat)
-    layer = lens.limit("layer_1")
+    layer = lens.layer_limit("layer_1")
     for number in range(6):
-        values = torch.cat([lens.map(f"layer_1:{number}", step) for step in (0, 16)])
-        assert lens.limit(f"layer_1:{number}") >= max(0.02 * layer, float(values.quantile(0.99)))
+        values = torch.cat([lens.feature_map(f"layer_1:{number}", step) for step in (0, 16)])
+        assert lens.channel_limit(f"layer_1:{number}") >= max(0.02 * layer, float(values.quantile(0.99)))
 
 
 def test_a_channel_that_is_hardly_ever_active_is_drawn_to_its_own_peak(run, cat):
     lens = Inspector(run, cat)
     for step in (0, 16):
-        lens.maps("layer_1", step)
+        lens.feature_maps("layer_1", step)
         maps = lens._maps[step]["layer_1"]
         maps[2] = -1
         maps[2, 10, 10] = 0.1 * float(maps.max())
-    assert lens.limit("layer_1:2") == pytest.approx(float(lens.map("layer_1:2")[10, 10]), rel=0.1)
+    assert lens.channel_limit("layer_1:2") == pytest.approx(float(lens.feature_map("layer_1:2")[10, 10]), rel=0.1)
 
 
 def test_transparency_is_left_out_and_that_is_said(run, cat, tmp_path):
@@ -117,15 +119,20 @@ def test_a_released_file_has_one_step_and_says_its_name(run, cat, tmp_path):
     path = save(run.model(), tmp_path / "network.safetensors")
     lens = Inspector(path, cat)
     assert lens.steps == [0]
-    assert "network.safetensors" in lens.sheet("layer_2").axes[0].get_title(loc="left")
+    assert "network.safetensors" in lens.channels_figure("layer_2").axes[0].get_title(loc="left")
     with pytest.raises(InputError, match="only runs have a probe"):
         Inspector(path, "probe:0")
 
 
 def test_every_view_is_a_figure_made_by_one_line(run, cat):
     lens = Inspector(run, cat)
-    made = [lens.channel("layer_1:1"), lens.sheet("layer_2", step=4), lens.kernels(), lens.receptive_field()]
-    for figure in [*made, lens.comparison(step=1)]:
+    made = [
+        lens.channel_figure("layer_1:1"),
+        lens.channels_figure("layer_2", step=4),
+        lens.kernels_figure(),
+        lens.receptive_field_figure(),
+    ]
+    for figure in [*made, lens.comparison_figure(step=1)]:
         assert isinstance(figure, Figure)
     assert "layer_1:1, step 16" in [ax.get_title() for ax in made[0].axes]
 
@@ -145,22 +152,22 @@ def test_pictures_are_found_wherever_they_are(run, web, tmp_path):
 def test_of_a_large_picture_the_part_is_taken_where_bicubic_loses_most():
     plain = torch.full((3, 100, 120), 0.5)
     plain[:, 60:80, 20:40] = torch.rand(3, 20, 20)
-    part = cropped(Picture(plain, name="a.png"), 30, 2.0)
+    part = crop_to_largest_error(Picture(plain, name="a.png"), 30, 2.0)
     assert part.pixels.shape == (3, 30, 30)
     assert "Of 120 × 100 pixels 30 × 30 are shown" in part.notes[0]
     assert part.pixels.std() > 0.1
     small = Picture(plain, name="a.png")
-    assert cropped(small, 120, 2.0) is small
+    assert crop_to_largest_error(small, 120, 2.0) is small
 
 
 def test_unknown_steps_layers_and_channels_are_named_with_what_there_is(run, cat):
     lens = Inspector(run, cat)
     with pytest.raises(InputError, match="no snapshot of step 3, only of 0, 1, 2, 4, 8, 16"):
-        lens.maps("layer_1", 3)
+        lens.feature_maps("layer_1", 3)
     with pytest.raises(InputError, match="expected one of layer_1, layer_2, layer_3"):
-        lens.maps("layer_4")
+        lens.feature_maps("layer_4")
     with pytest.raises(InputError, match="layer_2:0 to layer_2:3"):
-        lens.map("layer_2:4")
+        lens.feature_map("layer_2:4")
 
 
 # What is drawn
@@ -180,10 +187,12 @@ def test_the_same_color_means_the_same_value_at_every_step(run, cat):
     lens, meant = Inspector(run, cat), {}
     height, width = cat.pixels.shape[1:]
     for step in STEPS:
-        large = Views(lens).channel("layer_1:3", step, before_relu=True)[: 6 * height : 6, : 6 * width : 6]
-        for color, value in zip(large.reshape(-1, 3), lens.map("layer_1:3", step, True).flatten(), strict=True):
+        large = Views(lens).channel(ChannelAddress("layer_1", 3), step, before_relu=True)[
+            : 6 * height : 6, : 6 * width : 6
+        ]
+        for color, value in zip(large.reshape(-1, 3), lens.feature_map("layer_1:3", step, True).flatten(), strict=True):
             meant.setdefault(tuple(color), []).append(float(value))
-    limit = lens.limit("layer_1:3", True)
+    limit = lens.channel_limit("layer_1:3", True)
     inside = [values for values in meant.values() if max(map(abs, values)) < 0.98 * limit]
     assert len(inside) > 30
     assert max(max(values) - min(values) for values in inside) <= 2.1 * limit / 192
@@ -205,12 +214,12 @@ def test_it_opens_with_the_newest_snapshot_and_says_what_it_shows(explorer, run,
     assert pixels(explorer.large).shape[1] == 480
     assert pixels(explorer.sheet).ndim == 3
     psnr = metrics.psnr(upsampled, original, "y", 2).item()
-    assert explorer.lens.scene.decibels(explorer.lens.scene.seen) == f"{psnr:.2f} dB (+0.00)"
+    assert explorer.lens.sample.psnr_label(explorer.lens.sample.network_input) == f"{psnr:.2f} dB (+0.00)"
 
 
 def test_without_a_channel_it_opens_with_the_one_that_follows_edges_best(run, cat):
     explorer = Explorer(run, cat, runs=run.path.parent)
-    reports = explorer.lens.reports("layer_1")
+    reports = explorer.lens.channel_reports("layer_1")
     assert explorer.channel.value == max(reports, key=lambda report: report.edges).channel
     assert reports[explorer.channel.value].active > 0.01
 
@@ -242,8 +251,8 @@ def test_it_shows_what_the_line_of_code_would(explorer, run):
     explorer.picture.value = "probe:0"
     explorer.snapshot.value, explorer.channel.value = 4, 2
     line = html.unescape(re.sub("<.*?>", "", explorer.code.value))
-    assert line == f'Lens({json.dumps(str(run.path))}, "probe:0").channel("layer_1:2", step=4)'
-    assert isinstance(eval(line, {"Lens": Inspector}), Figure)
+    assert line == f'Inspector({json.dumps(str(run.path))}, "probe:0").channel_figure("layer_1:2", step=4)'
+    assert isinstance(eval(line, {"Inspector": Inspector}), Figure)
 
 
 def test_each_view_is_saved_under_a_name_that_says_what_it_is(explorer, tmp_path):

@@ -1,85 +1,94 @@
-"""The live panel and the buttons, without a browser; test_notebook_in_browser.py has the real one."""
+"""The training panel without a browser; tests/notebooks/test_notebook_in_browser.py has a real one."""
 
 import html.parser
-import re
 import time
-import types
 from dataclasses import replace
 from threading import Thread
-from xml.etree import ElementTree
 
 import pytest
 import torch
 
 pytest.importorskip("IPython", reason="IPython is not installed: pip install .[notebook]")
 
-from srcnn_lib.config import TrainingConfig
-from srcnn_lib.data.images import write_image
-from srcnn_lib.errors import InputError
-from srcnn_lib.notebook import panel_html, training_panel
-from srcnn_lib.run import Run
-from srcnn_lib.training.control import TrainingControl
-from srcnn_lib.training.trainer import Record, fit
+from srcnn_lib import SRCNN, InputError, Run, TrainingConfig, fit, write_image
+from srcnn_lib.notebook import TrainingPanel, open_run, panel_html, panel_view, training_panel
+from srcnn_lib.notebook.panel_view import LossCurve, PanelView, ProbePictures
+from srcnn_lib.training import Record, TrainingControl
 
 RECORD = Record(30, 100, 2, torch.tensor(1e-3), 4e-4, 148.0, 72.0)
 
 
 @pytest.fixture
 def run(tmp_path) -> Run:
-    """A run with three epochs behind it."""
+    """A run of three epochs."""
     run = Run.create(
         tmp_path / "a <b>run", TrainingConfig.of(channels=1, widths=(4, 2), filters=(3, 1, 3), epochs=3, warmup=0)
     )
     run.write_probe(torch.rand(4, 3, 96, 96), torch.rand(4, 3, 96, 96))
-    run.write_snapshot(run_model(run), 30, 3)
+    run.write_snapshot(new_network(run), 30, 3)
     run.update_metadata(resolved={"steps_per_epoch": 10})
     run.write_history([epoch(number) for number in (1, 2, 3)])
     return run
 
 
-def run_model(run):
-    from srcnn_lib.training.trainer import new_model
-
-    return new_model(run.config)
+def new_network(run: Run) -> SRCNN:
+    return SRCNN(run.config.channels, filters=run.config.filters, widths=run.config.widths)
 
 
-def epoch(number: int, bicubic: float = 30.0) -> dict:
-    values = {"train_loss": 1e-3 / number, "train_psnr_y": 31.0 + number, "validation_psnr_y": 30.5 + number}
-    return {"step": 10 * number, "epoch": number, "validation_bicubic_psnr_y": bicubic, "learning_rate": 1e-3, **values}
+def epoch(number: int) -> dict:
+    return {
+        "step": 10 * number,
+        "epoch": number,
+        "train_loss": 1e-3 / number,
+        "train_psnr_y": 31.0 + number,
+        "validation_psnr_y": 30.5 + number,
+        "validation_bicubic_psnr_y": 30.0,
+        "learning_rate": 1e-3,
+    }
 
 
 class Screen:
-    """Stands for a notebook's display: what was shown, and when."""
+    """Stands in for a notebook's display: keeps the HTML of each drawing, and takes `seconds` for it."""
 
     def __init__(self, seconds: float = 0.0):
-        self.seconds, self.shown = seconds, []
+        self.seconds = seconds
+        self.drawings: list[str] = []
 
-    def update(self, shown) -> None:
+    def update(self, view) -> None:
         time.sleep(self.seconds)
-        self.shown.append(shown._repr_html_())
+        self.drawings.append(view._repr_html_())
+
+
+class Clock:
+    """Replaces the monotonic clock; a test moves `now`."""
+
+    def __init__(self, monkeypatch):
+        self.now = 100.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
 
 
 @pytest.fixture
 def in_notebook(monkeypatch):
-    """in_notebook(seconds) → the Screen that a Panel will draw on; each drawing takes so long."""
+    """in_notebook(buttons) → the Screen that a panel will draw on."""
 
-    def in_notebook(seconds=0.0):
-        screen = Screen(seconds)
-        monkeypatch.setattr(training_panel, "get_ipython", lambda: types.SimpleNamespace(kernel=object()))
-        monkeypatch.setattr(training_panel, "display", lambda shown, display_id: screen)
-        monkeypatch.setattr(training_panel, "buttons", lambda press: None)
+    def in_notebook(buttons=None):
+        screen = Screen()
+        monkeypatch.setattr(training_panel, "notebook_kernel", lambda: object())
+        monkeypatch.setattr(training_panel, "show_buttons", lambda press: buttons)
+        monkeypatch.setattr("IPython.display.display", lambda view, display_id: screen)
         return screen
 
     return in_notebook
 
 
-class Balanced(html.parser.HTMLParser):
-    """Checks that every element is closed where it should be."""
+class BalancedHTML(html.parser.HTMLParser):
+    """Collects the text, and checks that every element is closed where it should be."""
 
-    def __init__(self, text: str):
+    def __init__(self, source: str):
         super().__init__()
-        self.open, self.text = [], []
-        self.feed(text)
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.feed(source)
         assert self.open == []
 
     def handle_starttag(self, tag, attributes):
@@ -93,243 +102,244 @@ class Balanced(html.parser.HTMLParser):
         self.text.append(data)
 
 
-def curve(svg: str, color: str) -> list[tuple[float, float]]:
-    """The points of the curve of that color."""
-    [path] = [path for path in ElementTree.fromstring(svg).iter() if path.get("stroke") == color and path.get("d")]
-    return [tuple(map(float, point.split())) for point in path.get("d").removeprefix("M").split("L")]
+def words(source: str) -> str:
+    return " ".join(BalancedHTML(source).text).replace("\u2009", " ")
 
 
-def chart(**given) -> str:
-    """The chart's SVG without its legend."""
-    text = panel_html.chart(**{"train": [], "test": [], "bicubic": None, "loss": [], **given})
-    return text[text.index("<svg") :]
-
-
-def test_a_curve_that_rises_is_drawn_rising_and_in_proportion():
-    points = curve(chart(test=[(0, 30.0), (50, 31.0), (100, 33.0)]), panel_html.TEST)
-    (x0, y0), (x1, y1), (x2, y2) = points
-    assert x1 - x0 == pytest.approx(x2 - x1)
-    assert y0 - y1 == pytest.approx((y1 - y2) / 2, abs=0.15)
-    assert x0 == panel_html.LEFT
-    assert x2 == panel_html.RIGHT
-
-
-def test_train_test_and_bicubic_share_their_axis():
-    svg = chart(train=[(0, 30.0), (9, 32.0)], test=[(0, 30.0), (9, 31.0)], bicubic=31.0)
-    assert curve(svg, panel_html.TRAIN)[0] == curve(svg, panel_html.TEST)[0]
-    [line] = [path.get("d") for path in ElementTree.fromstring(svg).iter() if path.get("stroke-dasharray")]
-    assert float(re.match(r"M44 ([\d.]+)", line)[1]) == pytest.approx(curve(svg, panel_html.TEST)[1][1])
-
-
-def test_a_start_from_nothing_does_not_press_the_curves_into_a_line():
-    (_, first), (_, second), (_, third) = curve(
-        chart(test=[(0, 5.0), (1, 30.0), (2, 32.0)], bicubic=31.0), panel_html.TEST
-    )
-    assert first > second > third
-    assert second - third > 50
-
-
-@pytest.mark.parametrize("loss", [[], [(3, 1e-3)], [(1, 1e-3), (2, 0.0)], [(n, 10.0**-n) for n in range(1, 9)]])
-@pytest.mark.parametrize("test", [[], [(5, 30.0)], [(5, 30.0), (6, 30.0)]])
-def test_every_chart_can_be_drawn(test, loss):
-    ElementTree.fromstring(chart(test=test, loss=loss, bicubic=30.0 if test else None))
+# What the panel shows
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"), [(7.6, "8 s"), (72, "1 min 12 s"), (3600 * 2 + 300, "2 h 05 min"), (float("inf"), "–")]
 )
-def test_durations_are_said_as_people_do(seconds, text):
+def test_durations_are_written_in_hours_minutes_and_seconds(seconds, text):
     assert panel_html.duration(seconds) == text
 
 
-def test_the_panel_says_where_the_training_is(run):
-    shown = training_panel.Panel(run, TrainingControl(), lambda: "Drive: off")
-    shown._record, shown._state = RECORD, "Training"
-    text = shown._repr_html_()
-    words = " ".join(Balanced(text).text).replace("\u2009", " ")
+def test_the_panel_shows_progress_gain_and_pictures(run):
+    view = PanelView(run)
+    view.add(RECORD)
+    view.state, view.status = "Training", "Drive: off"
+    view.probe.update()
+    source = view._repr_html_()
     for expected in (
         "Training", "epoch 3 of 10", "step 30 of 100", "1 min 12 s left", "+3.50 dB", "148", "4.0e−4", str(run.path),
-        "Drive: off", "test 33.50", "train 34.00", "bicubic 30.00", "SRCNN, step 30", "control",
+        "Drive: off", "validation 33.50", "train 34.00", "30.00", "SRCNN, step 30",
     ):  # fmt: skip
-        assert expected in words
-    assert text.count("data:image/png") == 12
-    assert "a <b>run" not in text
+        assert expected in words(source)
+    assert source.count("data:image/png") == 12
+    assert "a <b>run" not in source
 
 
-def test_before_the_first_step_the_panel_has_nothing_to_show_and_says_so(tmp_path):
+def test_before_the_first_step_the_panel_says_that_it_is_getting_ready(tmp_path):
     run = Run.create(tmp_path / "new", TrainingConfig())
-    assert "Getting ready" in " ".join(Balanced(training_panel.Panel(run)._repr_html_()).text)
+    assert "Getting ready" in words(PanelView(run)._repr_html_())
+
+
+def test_the_probe_is_reconstructed_only_for_a_newer_snapshot_and_after_a_while(run, monkeypatch):
+    reconstructed = []
+    monkeypatch.setattr(panel_view, "reconstruct_probe", lambda model, tiles: reconstructed.append(1) or tiles)
+    clock, probe = Clock(monkeypatch), ProbePictures(run)
+    monkeypatch.setattr(Run, "probe", lambda self: (setattr(clock, "now", clock.now + 1), torch.rand(2, 4, 3, 9, 9))[1])
+    probe.update()
+    probe.update()
+    assert len(reconstructed) == 1
+    run.write_snapshot(new_network(run), 40, 4)
+    probe.update()  # the first one took a second, so the next is due after a hundred
+    assert [title for title, _ in probe.columns()] == ["Bicubic", "SRCNN, step 30", "Original"]
+    clock.now += 101
+    probe.update()
+    assert [title for title, _ in probe.columns()] == ["Bicubic", "SRCNN, step 40", "Original"]
+    run.write_snapshot(new_network(run), 50, 5)
+    probe.update(force=True)
+    assert [title for title, _ in probe.columns()] == ["Bicubic", "SRCNN, step 50", "Original"]
+
+
+def test_the_loss_curve_stays_short_and_reaches_the_last_step(monkeypatch):
+    monkeypatch.setattr(LossCurve, "MOST_POINTS", 8)
+    curve = LossCurve()
+    for step in range(1, 641):
+        curve.add(replace(RECORD, step=step, loss=torch.tensor(float(step))))
+        curve.update()
+    assert len(curve.points) <= 8
+    assert curve.points[-1][0] == 640
+    assert curve.points == sorted(curve.points)
+    assert all(step - 160 < loss < step for step, loss in curve.points)
+
+
+# When it is drawn
 
 
 def test_drawing_takes_one_percent_of_the_time(run, in_notebook, monkeypatch):
-    """A drawing of 20 ms may come every two seconds, however often it is asked for."""
-    clock = [100.0]
-    monkeypatch.setattr(training_panel.time, "monotonic", lambda: clock[0])
-    screen = in_notebook()
-    slow = screen.update
-    screen.update = lambda shown: (slow(shown), clock.__setitem__(0, clock[0] + 0.02))
-    with training_panel.Panel(run) as shown:
+    """A drawing that takes 20 ms happens every two seconds, however many steps are shown."""
+    clock, screen = Clock(monkeypatch), in_notebook()
+    update = screen.update
+    screen.update = lambda view: (update(view), setattr(clock, "now", clock.now + 0.02))
+    with TrainingPanel(run) as panel:
         for step in range(4000):
-            clock[0] += 0.005
-            shown.show(replace(RECORD, step=step))
-        assert len(screen.shown) == pytest.approx(10, abs=1)
-        assert shown.spent <= 0.01 * (clock[0] - 100) + 0.02  # the first is on the house
+            clock.now += 0.005
+            panel.show(replace(RECORD, step=step))
+        assert len(screen.drawings) == pytest.approx(10, abs=1)
 
 
-def test_a_pause_is_shown_at_once_and_then_drawn_no_more(run, in_notebook):
+def test_a_pause_is_drawn_at_once_and_then_no_more(run, in_notebook, monkeypatch):
+    clock, screen = Clock(monkeypatch), in_notebook()
+    with TrainingPanel(run) as panel:
+        panel.show(RECORD)
+        panel.show(replace(RECORD, paused=True))
+        assert "Paused" in screen.drawings[-1]
+        count = len(screen.drawings)
+        clock.now += 1000
+        panel.show(replace(RECORD, paused=True))
+        assert len(screen.drawings) == count
+        panel.show(RECORD)
+        assert "Paused" not in screen.drawings[-1]
+
+
+def test_the_last_drawing_says_how_the_training_ended(run, in_notebook):
     screen = in_notebook()
-    with training_panel.Panel(run) as shown:
-        shown.show(RECORD)
-        shown.show(replace(RECORD, paused=True))
-        assert "Paused" in screen.shown[-1]
-        drawn = len(screen.shown)
-        shown._next = 0.0
-        shown.show(replace(RECORD, paused=True))
-        assert len(screen.shown) == drawn
-        shown.show(RECORD)
-        assert "Paused" not in screen.shown[-1]
+    with TrainingPanel(run) as panel:
+        panel.show(replace(RECORD, step=99))
+    assert "Stopped; run the cell again to resume" in screen.drawings[-1]
+    with TrainingPanel(run) as panel:
+        panel.show(replace(RECORD, step=100))
+    assert "Finished" in screen.drawings[-1]
+    with pytest.raises(ZeroDivisionError), TrainingPanel(run) as panel:
+        panel.show(replace(RECORD, step=100))
+        1 / 0  # noqa: B018
+    assert "Stopped" in screen.drawings[-1]
 
 
-def test_the_last_picture_says_how_it_ended(run, in_notebook):
-    screen = in_notebook()
-    with training_panel.Panel(run) as shown:
-        shown.show(replace(RECORD, step=99))
-    assert "Stopped; run the cell again to go on" in screen.shown[-1]
-    with training_panel.Panel(run) as shown:
-        shown.show(replace(RECORD, step=100))
-    assert "Finished" in screen.shown[-1]
-
-
-def test_a_training_with_no_step_left_shows_where_it_ended(run, in_notebook):
+def test_a_finished_training_shows_where_it_ended(run, in_notebook):
     run.update_metadata(resolved={"steps_per_epoch": 10, "steps": 30})
     screen = in_notebook()
-    with training_panel.Panel(run):
+    with TrainingPanel(run):
         pass
     for expected in ("Finished", "epoch 3 of 3", "+3.50 dB", "SRCNN, step 30"):
-        assert expected in screen.shown[-1]
+        assert expected in screen.drawings[-1]
 
 
-def test_one_stopped_before_its_first_step_says_so(tmp_path, in_notebook):
+def test_a_training_that_was_stopped_before_its_first_step_says_so(tmp_path, in_notebook):
     screen = in_notebook()
-    with training_panel.Panel(Run.create(tmp_path / "new", TrainingConfig())):
+    with TrainingPanel(Run.create(tmp_path / "new", TrainingConfig())):
         pass
-    assert "Stopped before the first step" in screen.shown[-1]
+    assert "Stopped before the first step" in screen.drawings[-1]
 
 
-def test_notes_are_shown_and_stay(run, in_notebook, capsys):
+def test_notes_stay_in_the_panel(run, in_notebook):
     screen = in_notebook()
-    with training_panel.Panel(run) as shown:
-        shown.show(replace(RECORD, notes=("the newest checkpoint is damaged",)))
-        shown.show(RECORD)
-    assert all("the newest checkpoint is damaged" in text for text in screen.shown)
+    with TrainingPanel(run) as panel:
+        panel.show(replace(RECORD, notes=("the newest checkpoint is damaged",)))
+        panel.show(RECORD)
+    assert all("the newest checkpoint is damaged" in drawing for drawing in screen.drawings)
 
 
-def test_outside_a_notebook_notes_are_printed(run, capsys):
-    with training_panel.Panel(run) as shown:
-        shown.show(replace(RECORD, notes=("the newest checkpoint is damaged",)))
-    assert "the newest checkpoint is damaged" in capsys.readouterr().out
-
-
-def test_a_press_is_asked_for_often_in_a_pause_and_every_five_seconds_at_least(run, in_notebook, monkeypatch):
-    """An answer that takes 0.2 s, as Colab's may."""
-    in_notebook()
-    clock, asked = [100.0], []
-
-    class Slow:
-        def poll(self):
-            asked.append(clock[0])
-            clock[0] += 0.2
-
-        def close(self):
-            pass
-
-    monkeypatch.setattr(training_panel, "buttons", lambda press: Slow())
-    monkeypatch.setattr(training_panel.time, "monotonic", lambda: clock[0])
-    with training_panel.Panel(run, TrainingControl()) as shown:
-        for paused in (False, True):
-            asked.clear()
-            until = clock[0] + 60
-            while clock[0] < until:
-                clock[0] += 0.05
-                shown.show(replace(RECORD, paused=paused))
-            gaps = [after - before for before, after in zip(asked, asked[1:], strict=False)]
-            assert max(gaps[1:]) < (1.0 if paused else 6.0)
-            assert paused or min(gaps) > 4
-
-
-def test_the_network_is_asked_only_when_there_is_a_newer_one(run, monkeypatch):
-    asked = []
-    monkeypatch.setattr(training_panel, "reconstruct_probe", lambda model, tiles: asked.append(1) or tiles)
-    shown = training_panel.Panel(run)
-    shown._record = RECORD
-    shown._repr_html_()
-    shown._repr_html_()
-    assert len(asked) == 1
-    run.write_snapshot(run_model(run), 40, 4)
-    shown._next_probe = float("inf")  # it took long the last time
-    assert "SRCNN, step 30" in shown._repr_html_()
-    shown._next_probe = 0.0
-    assert "SRCNN, step 40" in shown._repr_html_()
-    assert len(asked) == 2
-
-
-def test_the_losses_curve_stays_short_and_keeps_its_mean(run, in_notebook, monkeypatch):
-    monkeypatch.setattr(training_panel, "LOSSES", 8)
-    in_notebook()
-    shown = training_panel.Panel(run)
-    for step in range(1, 401):
-        shown._record = replace(RECORD, step=step)
-        shown._since.append(torch.tensor(float(step)))
-        shown._draw()
-    assert len(shown.losses) <= 8
-    assert shown.losses[-1][0] == 400
-
-
-def test_outside_a_notebook_it_prints_a_line_an_epoch(run, capsys):
-    with training_panel.Panel(run, TrainingControl()) as shown:
+def test_outside_a_notebook_it_prints_notes_and_a_line_per_epoch(run, capsys):
+    with TrainingPanel(run, TrainingControl()) as panel:
         for step in range(28, 31):
-            shown.show(replace(RECORD, step=step, epoch_ends=step == 30))
-    [line] = capsys.readouterr().out.splitlines()
-    assert "step 30 of 100, test 33.50 dB" in line.replace("\u2009", " ")
+            notes = ("the newest checkpoint is damaged",) if step == 28 else ()
+            panel.show(replace(RECORD, step=step, epoch_ends=step == 30, notes=notes))
+    note, line = capsys.readouterr().out.splitlines()
+    assert note == "the newest checkpoint is damaged"
+    assert "Training: epoch 3 of 10 · step 30 of 100, validation 33.50 dB" in line.replace("\u2009", " ")
 
 
-def test_a_press_from_another_thread_steers_the_training(tmp_path, in_notebook, monkeypatch):
-    """With fit itself: the press comes while the loop is in its body, as a subshell's would."""
+# Buttons
+
+
+class SlowButtons:
+    """Buttons whose page takes `seconds` to answer, as Colab's does; keeps when it was asked."""
+
+    def __init__(self, clock: Clock, seconds: float, answers: bool = True):
+        self.clock, self.seconds, self.answers = clock, seconds, answers
+        self.asked: list[float] = []
+
+    def poll(self) -> bool:
+        self.asked.append(self.clock.now)
+        self.clock.now += self.seconds
+        return self.answers
+
+    def close(self) -> None:
+        pass
+
+
+def train_for(panel: TrainingPanel, clock: Clock, seconds: float, paused: bool = False) -> None:
+    until = clock.now + seconds
+    while clock.now < until:
+        clock.now += 0.05
+        panel.show(replace(RECORD, paused=paused))
+
+
+def gaps(times: list[float]) -> list[float]:
+    return [after - before for before, after in zip(times, times[1:], strict=False)]
+
+
+@pytest.mark.parametrize(("seconds", "answers", "gap"), [(0.2, True, 10), (1.3, True, 60), (3.0, False, 120)])
+def test_a_slow_page_is_asked_rarely(run, in_notebook, monkeypatch, seconds, answers, gap):
+    clock = Clock(monkeypatch)
+    buttons = SlowButtons(clock, seconds, answers)
+    in_notebook(buttons)
+    with TrainingPanel(run, TrainingControl()) as panel:
+        train_for(panel, clock, 600)
+    assert gaps(buttons.asked) == pytest.approx([gap + seconds] * (len(buttons.asked) - 1), abs=0.2)
+    assert sum(gaps(buttons.asked)) > 400
+
+
+def test_in_a_pause_the_page_is_asked_often(run, in_notebook, monkeypatch):
+    clock = Clock(monkeypatch)
+    buttons = SlowButtons(clock, 0.2)
+    in_notebook(buttons)
+    with TrainingPanel(run, TrainingControl()) as panel:
+        train_for(panel, clock, 20)
+        buttons.asked.clear()
+        train_for(panel, clock, 60, paused=True)
+    assert max(gaps(buttons.asked)) < 1
+
+
+def test_a_slow_page_does_not_delay_the_drawing(run, in_notebook, monkeypatch):
+    clock = Clock(monkeypatch)
+    screen = in_notebook(SlowButtons(clock, 0.4))
+    update, times = screen.update, []
+    screen.update = lambda view: (times.append(clock.now), update(view))
+    with TrainingPanel(run, TrainingControl()) as panel:
+        train_for(panel, clock, 60)
+    assert max(gaps(times)) < 2
+
+
+def test_a_press_from_another_thread_controls_the_training(tmp_path, in_notebook, monkeypatch):
+    """As a subshell's press would arrive: while the loop is in its body."""
     presses = []
     in_notebook()
-    monkeypatch.setattr(training_panel, "buttons", lambda press: presses.append(press))
+    monkeypatch.setattr(training_panel, "show_buttons", lambda press: presses.append(press))
     (tmp_path / "photographs").mkdir()
     for number in range(3):
         write_image(tmp_path / "photographs" / f"{number}.png", torch.rand(3, 40, 40))
     config = TrainingConfig.of(
         data=(str(tmp_path / "photographs"),), validation=("0.4",), widths=(4, 2), filters=(3, 1, 3), batch_size=4, steps=50
     )  # fmt: skip
-    run, control, seen = Run.create(tmp_path / "run", config), TrainingControl(), []
-    with training_panel.Panel(run, control) as shown:
+    run, control, records = Run.create(tmp_path / "run", config), TrainingControl(), []
+    with TrainingPanel(run, control) as panel:
         for record in fit(config, run, control=control):
-            shown.show(record)
-            seen.append(record)
-            if len(seen) in (5, 8):
-                thread = Thread(target=presses[0], args=("pause" if len(seen) == 5 else "stop",))
+            panel.show(record)
+            records.append(record)
+            if len(records) in (5, 8):
+                thread = Thread(target=presses[0], args=("pause" if len(records) == 5 else "stop",))
                 thread.start()
                 thread.join()
-    assert [record.step for record in seen[:5]] == [1, 2, 3, 4, 5]
-    assert 8 <= len(seen) <= 9
-    assert all(record.paused and record.step == 5 for record in seen[5:])
+    assert [record.step for record in records[:5]] == [1, 2, 3, 4, 5]
+    assert 8 <= len(records) <= 9
+    assert all(record.paused and record.step == 5 for record in records[5:])
 
 
-def test_a_run_is_made_once_and_gone_on_with_after(tmp_path, capsys):
+# The run
+
+
+def test_a_run_is_created_once_and_resumed_afterwards(tmp_path, capsys):
     config = TrainingConfig.of(epochs=2)
-    training_panel.open_run(tmp_path / "run", config)
-    assert training_panel.open_run(tmp_path / "run", TrainingConfig.of(epochs=5)).config == config
+    open_run(tmp_path / "run", config)
+    assert open_run(tmp_path / "run", TrainingConfig.of(epochs=5)).config == config
     Run(tmp_path / "run").write_checkpoint({}, 0, None, 3)  # it has begun: its end is fixed
-    assert training_panel.open_run(tmp_path / "run", TrainingConfig.of(minutes=3.0)).config == config
-    assert "end stays where it is" in capsys.readouterr().out
+    assert open_run(tmp_path / "run", TrainingConfig.of(minutes=3.0)).config == config
+    assert "The end of this run stays as it is" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"widths was \[128, 64\], now \[64, 32\]; give the run another name"):
-        training_panel.open_run(tmp_path / "run", TrainingConfig.of(epochs=2, widths=(64, 32)))
-
-
-def test_a_kernel_without_subshells_gets_no_dead_buttons(monkeypatch):
-    kernel = types.SimpleNamespace(kernel_info={"protocol_version": "5.3"})
-    monkeypatch.setattr(training_panel, "get_ipython", lambda: types.SimpleNamespace(kernel=kernel))
-    assert training_panel.buttons(print) is None
+        open_run(tmp_path / "run", TrainingConfig.of(epochs=2, widths=(64, 32)))
