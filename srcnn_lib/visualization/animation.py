@@ -1,11 +1,13 @@
-"""Clips of a run: what its snapshots make of a picture, step by step, as frames (T, H, W, 3) uint8.
+"""Clips of a run: what its snapshots make of a photograph, step by step, as frames (T, H, W, 3) uint8.
 
-Photographs are (C, H, W) in [0, 1], RGB or grey; they are reduced by the network's scale and brought back, as in
-training. The range of values that the colors stand for is fixed over all frames of a clip, and said in it.
+`write_clip` of video.py writes them as GIF, MP4 or WebP. Photographs are (C, H, W) in [0, 1], RGB or grey; they are
+reduced by the network's scale and brought back by bicubic interpolation, as in training. The range of values that the
+colors stand for is the same in all frames of a clip, and the caption says it.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,426 +15,519 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..data.degradation import degrade
-from ..data.regions import largest_error_region
+from ..activations import feature_maps
+from ..data.images import Picture
 from ..errors import InputError
 from ..evaluation.sample import Sample
-from ..inference import patches, upscaling
+from ..inference.options import MODES
+from ..inference.patches import positions
+from ..inference.upscaling import reconstruct
 from ..model import LAYERS, SRCNN
 from ..run import Run, Snapshot
-from . import activations, video
-from .figures import limit_of
-from .frames import GAP, SIDE, Look, caption, enlarge, join, look_of, mosaic, outline, padded, tint
-from .inspector import open_picture
-from .video import evenly, write_clip
+from .channel_analysis import most_informative_channels
+from .frames import (
+    GAP,
+    MIN_WIDTH,
+    caption,
+    enlarge,
+    evenly_spaced,
+    join,
+    kernel_pixels,
+    limit_of,
+    map_pixels,
+    mosaic,
+    outline,
+    pad,
+    repeat_pixels,
+)
+from .layers import ChannelAddress, has_rgb_kernels, layer_kernels
+from .pictures import crop_to_largest_error, open_picture
+from .style import get_theme
+from .video import check_clip, write_clip
 
-WHAT = ("reconstruction", "channel", "kernels", "scan")
-WIDEST = 1920  # pixels of a sheet of channels: where the maps are wider they are reduced
-SHEET = 480  # pixels that the kernels of a layer are wide at least
+KINDS = ("reconstruction", "channel", "kernels", "scan")
+MAX_CHANNELS_WIDTH = 1920  # pixels of a clip of channels; wider maps are reduced
+MIN_KERNELS_WIDTH = 480  # pixels of a clip of kernels
 
-ProgressBar = Callable[[int, int], object]
+Progress = Callable[[int, int], object]
+Photographs = Tensor | Sample | Sequence[Tensor | Sample]  # a Sample is a photograph that is degraded already
 
 
-def reconstruction(
+def reconstruction_clip(
     snapshots: Sequence[Snapshot],
-    originals: Tensor | Sequence[Tensor],
+    photographs: Photographs,
     *,
     frames: int = 20,
     theme: str = "dark",
-    progress: ProgressBar | None = None,
+    progress: Progress | None = None,
 ) -> np.ndarray:
-    """What each snapshot makes of a photograph, with its step, its PSNR on Y, and what that gains over bicubic.
+    """Shows what each snapshot makes of photographs, with its step, its PSNR on Y, and the gain over bicubic.
 
     Args:
         snapshots: of one run, in order.
-        originals: (C, H, W), or several, which go side by side in step.
-        frames: how many, evenly spread over the snapshots, the first and the last among them.
-        theme: "dark" or "light", the ground of the captions; zero is dark in both.
-        progress: called with how many frames are done, and of how many.
+        photographs: (C, H, W), or several, which are shown side by side.
+        frames: how many, evenly spaced over the snapshots; the first and the last snapshot are among them.
+        theme: "dark" or "light", the ground of the captions.
+        progress: called as progress(done, total), in frames.
 
     Returns:
-        (T, H, W, 3) uint8 with the caption below; small pictures are enlarged in whole steps. A Y network's pictures
-        have the color of bicubic.
+        (T, H, W, 3) uint8 with the caption below; small pictures are enlarged by whole factors. The pictures of a Y
+        network have the color of the bicubic picture.
 
     Raises:
-        InputError: no snapshots, fewer than one frame, no picture, one of more than 1920·1080 pixels, or no such theme.
+        InputError: for no snapshots, no photograph, fewer than one frame, a photograph of more than 1920 · 1080
+            pixels, or an unknown theme.
     """
-    look, chosen = look_of(theme), choose(snapshots, frames)
-    scenes = _scenes(originals, chosen[0].load())
-    strips, labels = [[] for _ in scenes], [[] for _ in scenes]
-    for model in _networks(chosen, progress):
-        for scene, strip, label in zip(scenes, strips, labels, strict=True):
-            made = upscaling.reconstruct(scene.seen, model)
-            strip.append(scene.pixels(made))
-            label.append(scene.decibels(made))
-    strips = [np.stack(strip) for strip in strips]
-    return _assembled(strips, labels, _steps(chosen), look, columns=min(len(scenes), 4))
+    chosen = choose_snapshots(snapshots, frames)
+    samples = _to_samples(photographs, chosen[0].load())
+    pictures: list[list[np.ndarray]] = [[] for _ in samples]
+    labels: list[list[str]] = [[] for _ in samples]
+    for model in _load_each(chosen, progress):
+        for number, sample in enumerate(samples):
+            output = sample.reconstruct(model)
+            pictures[number].append(sample.to_pixels(output))
+            labels[number].append(sample.psnr_label(output))
+    strips = [np.stack(strip) for strip in pictures]
+    return _lay_out(strips, labels, _step_labels(chosen), theme, columns=min(len(samples), 4))
 
 
-def channels(
+def channel_clip(
     snapshots: Sequence[Snapshot],
-    originals: Tensor | Sequence[Tensor],
-    addresses: Sequence[str],
+    photographs: Photographs,
+    addresses: Sequence[str | ChannelAddress],
     *,
     before_relu: bool = False,
     limits: dict[str, float] | None = None,
     frames: int = 20,
     theme: str = "dark",
-    progress: ProgressBar | None = None,
+    progress: Progress | None = None,
 ) -> np.ndarray:
-    """What channels see in a photograph, snapshot by snapshot: several side by side in step, a row for each picture.
+    """Shows the feature maps of channels, snapshot by snapshot: side by side, with a row for each photograph.
 
-    After its ReLU a channel is drawn from a dark zero to orange; before it, and after layer 3, which has none, from
-    blue over a dark zero to orange. Several share one range for each layer, and their colors run over its square
-    root, so that weak ones are seen beside strong ones; the caption says so.
+    After ReLU a map is drawn from a dark zero to orange; before ReLU, and after layer 3, which has none, from blue over
+    a dark zero to orange. Several channels share one range for each layer, and their colors run over its square root,
+    which makes weak channels visible beside strong ones; the caption says so.
 
     Args:
-        snapshots, originals, frames, theme, bar: as in `reconstruction`.
+        snapshots, photographs, frames, theme, progress: as in `reconstruction_clip`.
         addresses: such as ["layer_2:16", "layer_2:0"]; channels count from 0.
-        limits: {layer: the largest value that is told apart}; without, one that 99.9 % of the layer's drawn values in
-            all frames do not exceed.
+        before_relu: show the signed values of the convolutions.
+        limits: {layer: the largest value that is distinguished}; without, 99.9 % of the layer's values in all frames do
+            not exceed it.
 
     Returns:
-        (T, H, W, 3) uint8 with step and limits in the caption.
+        (T, H, W, 3) uint8 with step and range in the caption.
 
     Raises:
-        InputError: as `reconstruction`, or no such channel: the valid ones are listed.
+        InputError: as `reconstruction_clip`, or for no channel or an unknown one; the valid ones are listed.
     """
-    look, chosen = look_of(theme), choose(snapshots, frames)
+    chosen = choose_snapshots(snapshots, frames)
     first = chosen[0].load()
-    scenes, wanted = _scenes(originals, first), [activations.parse_address(address, first) for address in addresses]
-    if not wanted:
+    samples = _to_samples(photographs, first)
+    channels = [ChannelAddress.parse(address, first) for address in addresses]
+    if not channels:
         raise InputError("there is no channel to animate, expected one or more such as layer_2:16")
-    layers = [layer for layer in LAYERS if layer in dict(wanted)]
-    columns = len(wanted) if len(wanted) <= 4 else 4 if len(wanted) <= 16 else 8 if len(wanted) <= 64 else 16
-    # 1. The maps of all frames: only then their range is known.
-    strips = [[] for _ in range(len(scenes) * len(wanted))]
-    for model in _networks(chosen, progress):
-        seen = [activations.feature_maps(model, scene.seen, layers, before_relu) for scene in scenes]
-        drawn = [maps[layer][0, channel] for maps in seen for layer, channel in wanted]
-        for strip, values in zip(strips, drawn, strict=True):
-            strip.append(_reduced(values, WIDEST // columns))
-    strips = [torch.stack(strip) for strip in strips]  # (T, H, W) each
-    # 2. The range of each layer, the colors.
-    of_strip = [layer for layer, _ in wanted] * len(scenes)
-    limits = {layer: _limit(strips, of_strip, layer) for layer in layers} | (limits or {})
+    used = {address.layer for address in channels}
+    layers = [layer for layer in LAYERS if layer in used]
+    columns = _channel_columns(len(channels))
+
+    # 1. The maps of all frames: the range is known only then. A strip for each channel of each photograph.
+    maps: list[list[Tensor]] = [[] for _ in range(len(samples) * len(channels))]
+    for model in _load_each(chosen, progress):
+        found = [feature_maps(model, sample.network_input, layers, before_relu) for sample in samples]
+        frame = [of_sample[layer][0, channel] for of_sample in found for layer, channel in channels]  # (H, W) each
+        for strip, values in zip(maps, frame, strict=True):
+            strip.append(_reduce_width(values, MAX_CHANNELS_WIDTH // columns))
+    strips = [torch.stack(strip) for strip in maps]  # (T, H, W) each
+    layer_of_strip = [address.layer for address in channels] * len(samples)
+
+    # 2. The range of each layer, then the colors.
+    limits = {layer: _layer_limit(strips, layer_of_strip, layer) for layer in layers} | (limits or {})
     signed = {layer: before_relu or layer == LAYERS[-1] for layer in layers}
-    root = len(strips) > 1
-    panels = [tint(strip, limits[layer], signed[layer], root) for strip, layer in zip(strips, of_strip, strict=True)]
     ranges = {layer: f"±{limits[layer]:.2g}" if signed[layer] else f"0 to {limits[layer]:.2g}" for layer in layers}
-    if len(panels) == 1:
-        return caption(enlarge(panels[0]), _steps(chosen), f"{addresses[0]}, {ranges[layers[0]]}", look)
-    labels = [str(channel) if len(layers) == 1 else f"{layer}:{channel}" for layer, channel in wanted] * len(scenes)
-    note = "; ".join(f"{layer}: {said}" for layer, said in ranges.items()) + ", square root"
-    return _assembled(panels, labels, _steps(chosen), look, note, columns)
+    pictures = [
+        map_pixels(strip, limits[layer], signed=signed[layer], root=len(strips) > 1)
+        for strip, layer in zip(strips, layer_of_strip, strict=True)
+    ]
+
+    # 3. Captions and layout.
+    if len(pictures) == 1:
+        return caption(enlarge(pictures[0]), _step_labels(chosen), f"{channels[0]}, {ranges[layers[0]]}", theme)
+    labels = [str(address.channel) if len(layers) == 1 else str(address) for address in channels] * len(samples)
+    note = "; ".join(f"{layer}: {values}" for layer, values in ranges.items()) + ", square root"
+    return _lay_out(pictures, labels, _step_labels(chosen), theme, note, columns)
 
 
-def _limit(strips: list[Tensor], of_strip: list[str], layer: str) -> float:
-    return limit_of(torch.cat([strip.flatten() for strip, of in zip(strips, of_strip, strict=True) if of == layer]))
+def _channel_columns(channels: int) -> int:
+    if channels <= 4:
+        return channels
+    if channels <= 16:
+        return 4
+    return 8 if channels <= 64 else 16
 
 
-def kernels(
+def _layer_limit(strips: list[Tensor], layer_of_strip: list[str], layer: str) -> float:
+    strips = [strip.flatten() for strip, its_layer in zip(strips, layer_of_strip, strict=True) if its_layer == layer]
+    return limit_of(torch.cat(strips))
+
+
+def kernel_clip(
     snapshots: Sequence[Snapshot],
     layer: str = LAYERS[0],
     *,
-    only: Sequence[int] | None = None,
+    channels: Sequence[int] | None = None,
     frames: int = 20,
     theme: str = "dark",
-    progress: ProgressBar | None = None,
+    progress: Progress | None = None,
 ) -> np.ndarray:
-    """The kernels of a layer, snapshot by snapshot, in the order of their channels, row by row.
+    """Shows the kernels of a layer, snapshot by snapshot, row by row in the order of their channels.
 
-    A kernel of an RGB network's first layer is drawn in the colors it answers to, with zero as grey; one of a later
-    layer is a mosaic of its inputs. Layer 3 is drawn the other way round: what each channel of layer 2 paints.
+    The kernels of an RGB network's first layer are drawn in color, with zero as grey. A kernel with several inputs is a
+    mosaic of them. Layer 3 is transposed: it shows what each channel of layer 2 contributes to the picture.
 
     Args:
-        snapshots, frames, theme, bar: as in `reconstruction`.
-        only: the channels whose kernels are drawn; all without.
+        snapshots, frames, theme, progress: as in `reconstruction_clip`.
+        layer: "layer_1", "layer_2" or "layer_3".
+        channels: those whose kernels are shown; None for all.
 
     Returns:
-        (T, H, W, 3) uint8; the caption says the largest weight told apart, which 99.5 % in all frames do not exceed.
+        (T, H, W, 3) uint8; the caption says the largest weight that is distinguished, which 99.5 % of the weights in
+        all frames do not exceed.
 
     Raises:
-        InputError: as `reconstruction`, or an unknown layer.
+        InputError: as `reconstruction_clip`, or for an unknown layer.
     """
-    look, chosen = look_of(theme), choose(snapshots, frames)
-    colors = activations.in_color(chosen[0].load(), layer)
-    weights = torch.stack([activations.kernels(model, layer) for model in _networks(chosen, progress)])
+    chosen = choose_snapshots(snapshots, frames)
+    rgb = has_rgb_kernels(chosen[0].load(), layer)
+    weights = torch.stack([layer_kernels(model, layer) for model in _load_each(chosen, progress)])
     if layer == LAYERS[-1]:
         weights = weights.transpose(1, 2)
-    whole = weights.shape[1]
-    weights = weights if only is None else weights[:, list(only)]
-    outputs, inputs = weights.shape[1:3]  # weights: (T, outputs, inputs, size, size)
+    total = weights.shape[1]
+    if channels is not None:
+        weights = weights[:, list(channels)]
+    outputs = weights.shape[1]  # weights: (T, outputs, inputs, size, size)
     limit = limit_of(weights, 0.995)
-    if colors:
-        levels = (0.5 + weights / (2 * limit)).clamp(0, 1) * 255
-        tiles = levels.round().byte().movedim(2, -1).numpy()  # (T, outputs, size, size, 3)
-    else:
-        tiles = tint(weights, limit, signed=True)  # (T, outputs, inputs, size, size, 3)
-        tiles = tiles[:, :, 0] if inputs == 1 else mosaic(tiles, math.ceil(math.sqrt(inputs)), look=look)
+    tiles = kernel_pixels(weights, limit, rgb=rgb, theme=theme)  # (T, outputs, h, w, 3)
     columns = min(outputs, 8 if outputs <= 64 else 16)
-    # The lines between kernels are as thin at any enlargement.
-    factor = math.ceil(SHEET / (columns * tiles.shape[3]))
-    sheet = mosaic(tiles.repeat(factor, 2).repeat(factor, 3), columns, GAP, look)
-    part = "" if outputs == whole else f", {outputs} of {whole}"
-    return caption(sheet, _steps(chosen), f"{layer}{part}, ±{limit:.2g}", look)
+    # Enlarged before the layout: the lines between kernels stay thin.
+    tiles = repeat_pixels(tiles, math.ceil(MIN_KERNELS_WIDTH / (columns * tiles.shape[3])))
+    sheet = mosaic(tiles, columns, gap=GAP, theme=theme)
+    part = "" if outputs == total else f", {outputs} of {total}"
+    return caption(sheet, _step_labels(chosen), f"{layer}{part}, ±{limit:.2g}", theme)
 
 
-def scan(
+def scan_clip(
     model: SRCNN,
-    original: Tensor,
+    photograph: Tensor | Sample,
     mode: str = "non-overlapping",
     *,
     patch: int = 33,
     stride: int = 11,
     frames: int = 60,
     theme: str = "dark",
-    progress: ProgressBar | None = None,
+    progress: Progress | None = None,
 ) -> np.ndarray:
-    """One network at work over a photograph, patch by patch from top to bottom; the patch that is next is outlined.
+    """Shows one network restoring a photograph patch by patch, row by row; the next patch is outlined.
 
     Args:
         model: the network.
-        original: (C, H, W); it starts as its bicubic picture.
-        mode: "non-overlapping", where a patch overwrites what it covers, or "overlapping", where a pixel is the mean of
-            the values it has got so far.
-        patch, stride: in pixels; the stride is for "overlapping", and costs by its square: 11 looks nine times at a
-            pixel of the inside, 1 over a thousand times.
-        frames: how many, evenly spread over the patches; the first has none, the last all of them.
-        theme: as in `reconstruction`.
-        progress: called with how many patches are done, and of how many.
+        photograph: (C, H, W); the clip begins with its bicubic picture.
+        mode: "non-overlapping": a patch overwrites what it covers; "overlapping": a pixel is the mean of the values it
+            got so far.
+        patch: side of a patch in pixels.
+        stride: pixels from one patch to the next, for "overlapping"; the cost grows with its inverse square: at 11 a
+            pixel inside lies in nine patches, at 1 in more than a thousand.
+        frames: how many, evenly spaced over the patches; the first has no patch, the last all of them.
+        theme: as in `reconstruction_clip`.
+        progress: called as progress(done, total), in patches.
 
     Returns:
-        (T, H, W, 3) uint8 with the number of patches and PSNR as in `reconstruction`.
+        (T, H, W, 3) uint8; the caption says the number of patches, and PSNR as in `reconstruction_clip`.
 
     Raises:
-        InputError: another mode, a size below 1, a stride beyond the patch, a picture or a theme as in
-            `reconstruction`.
+        InputError: for another mode, a stride below 1 or above the patch, fewer than one frame, or a photograph or
+            theme that `reconstruction_clip` refuses.
     """
-    look = look_of(theme)
-    _check_mode(mode)
+    stride = _scan_stride(mode, patch, stride)
     if frames < 1:
         raise InputError(f"frames is {frames}, expected 1 or more")
+    (sample,) = _to_samples(photograph, model)
+    tops, lefts = (positions(length, patch, stride) for length in sample.network_input.shape[-2:])
+    places = [(slice(top, top + patch), slice(left, left + patch)) for top in tops for left in lefts]
+    shown = evenly_spaced(range(len(places) + 1), frames)  # numbers of patches that are done
+    pictures = []
+    labels = []
+    for done, output in enumerate(_scan(sample.network_input, model, places, mean=mode == "overlapping")):
+        if done in shown:
+            pictures.append(sample.to_pixels(output))
+            labels.append(sample.psnr_label(output))
+        if progress and done:
+            progress(done, len(places))
+    clip = enlarge(np.stack(pictures))
+    factor = clip.shape[1] // len(pictures[0])
+    for frame, done in zip(clip, shown, strict=True):
+        if done < len(places):
+            rows, columns = places[done]
+            outline(
+                frame, factor * rows.start, factor * columns.start, factor * rows.stop, factor * columns.stop, theme
+            )
+    return caption(clip, [f"patch {done} of {len(places)}" for done in shown], labels, theme)
+
+
+def _scan_stride(mode: str, patch: int, stride: int) -> int:
+    """Checks how a scan goes over the picture, and returns the pixels from one patch to the next."""
+    if mode not in MODES[1:]:
+        raise InputError(f"mode is {mode!r}, expected {' or '.join(MODES[1:])}")
     stride = stride if mode == "overlapping" else patch
     if not 1 <= stride <= patch:
         raise InputError(f"patch is {patch} and stride {stride}, expected a stride from 1 to the patch")
-    scene = Sample(original, model)
-    tops, lefts = (patches.positions(length, patch, stride) for length in scene.seen.shape[-2:])
-    places = [(slice(top, top + patch), slice(left, left + patch)) for top in tops for left in lefts]
-    marks, strip, labels = evenly(len(places) + 1, frames), [], []
-    for done, result in enumerate(_patchwork(scene.seen, model, places, mode == "overlapping")):
-        if done in marks:
-            strip.append(scene.pixels(result))
-            labels.append(scene.decibels(result))
-        if progress and done:
-            progress(done, len(places))
-    film = enlarge(np.stack(strip))
-    factor = film.shape[1] // len(strip[0])
-    for frame, mark in zip(film, marks, strict=True):
-        if mark < len(places):
-            rows, columns = places[mark]
-            outline(frame, *(factor * edge for edge in (rows.start, columns.start, rows.stop, columns.stop)), look)
-    return caption(film, [f"patch {mark} of {len(places)}" for mark in marks], labels, look)
+    return stride
 
 
-def _check_mode(mode: str) -> None:
-    if mode not in (modes := upscaling.MODES[1:]):
-        raise InputError(f"mode is {mode!r}, expected {' or '.join(modes)}")
-
-
-def _patchwork(seen: Tensor, model: SRCNN, places: list[tuple[slice, slice]], mean: bool) -> Iterator[Tensor]:
-    """The picture (C, H, W) before any patch is done, and after each; always the same tensor."""
-    result, total, count = seen.clone(), torch.zeros(seen.shape, dtype=torch.float64), torch.zeros(seen.shape)
+def _scan(upsampled: Tensor, model: SRCNN, places: list[tuple[slice, slice]], mean: bool) -> Iterator[Tensor]:
+    """Yields the picture (C, H, W) before the first patch, and after each; always the same tensor, updated."""
+    result = upsampled.clone()
+    total = torch.zeros(upsampled.shape, dtype=torch.float64)
+    count = torch.zeros(upsampled.shape)
     yield result
     for rows, columns in places:
         here = (slice(None), rows, columns)
-        made = upscaling.reconstruct(seen[here], model)  # (C, patch, patch)
-        total[here] += made
+        output = reconstruct(upsampled[here], model)  # (C, patch, patch)
+        total[here] += output
         count[here] += 1
-        result[here] = (total[here] / count[here]).float() if mean else made
+        result[here] = (total[here] / count[here]).float() if mean else output
         yield result
+
+
+# The command line
+
+
+@dataclass(frozen=True)
+class ClipOptions:
+    """What `animate` shows of a run, and how the clip plays.
+
+    Args:
+        layer: of the channels or kernels: "layer_2" or "2".
+        channel: number of a channel; several as "0,5,8", also of different layers as "layer_1:3,layer_2:16"; "all"; or
+            "informative": up to eight that vary much and differ from each other. None for channel 0, or all kernels.
+        before_relu: show channels before ReLU, with sign.
+        mode, patch, stride: of a scan, as in `scan_clip`.
+        crop: side in pixels of the square that is taken of each photograph, where bicubic's error is largest; None for
+            the whole photograph.
+        frames: how many; None for 20, or 60 in a scan.
+        fps: frames a second; None for 5 (20 frames take 4 s), or in a scan for as many as take 4 s.
+        hold: seconds that the last frame is shown longer.
+        max_mb: as in `write_clip`.
+        theme: as in `reconstruction_clip`.
+
+    Raises:
+        InputError: for an unknown layer, mode or theme, or a number out of range.
+    """
+
+    layer: str = LAYERS[1]
+    channel: str | int | None = None
+    before_relu: bool = False
+    mode: str = "non-overlapping"
+    patch: int = 33
+    stride: int = 11
+    crop: int | None = None
+    frames: int | None = None
+    fps: float | None = None
+    hold: float = 1.5
+    max_mb: float | None = None
+    theme: str = "dark"
+
+    def __post_init__(self):
+        if self.layer_name not in LAYERS:
+            raise InputError(f"{self.layer!r} is no layer of this network, expected one of {', '.join(LAYERS)}")
+        _scan_stride(self.mode, self.patch, self.stride)
+        if self.crop is not None and self.crop < 1:
+            raise InputError(f"crop is {self.crop}, expected a number of pixels such as 240")
+        get_theme(self.theme)
+
+    @property
+    def layer_name(self) -> str:
+        """The layer as the network calls it: "layer_2"."""
+        return f"layer_{self.layer}" if self.layer.isdecimal() else self.layer
 
 
 def animate(
     run: Run | str | Path,
     what: str = "reconstruction",
-    pictures: Sequence[str | Path | Tensor] = (),
+    photographs: Sequence[Picture | str | Path] = (),
+    options: ClipOptions = ClipOptions(),
     *,
-    layer: str = LAYERS[1],
-    channel: str | int | None = None,
-    before_relu: bool = False,
-    mode: str = "non-overlapping",
-    patch: int = 33,
-    stride: int = 11,
-    crop: int | None = None,
-    frames: int | None = None,
-    fps: float | None = None,
-    hold: float = 1.5,
-    max_mb: float | None = None,
-    theme: str = "dark",
     out: str | Path | None = None,
-    progress: ProgressBar | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Path, list[str]]:
-    """Make a clip of a run and write it: `srcnn animate`.
+    """Makes a clip of a run and writes it: `srcnn animate`.
 
     Args:
         run: a run, or its folder.
-        what: "reconstruction" or "channel" or "kernels" over training, or "scan": the newest network at work.
-        pictures: photographs, (C, H, W), or what `lens.open_picture` knows: files, addresses, "samples:chelsea".
-            Without: the tiles of the run's probe, all four for a reconstruction, the first for the rest.
-        layer, channel: "layer_2" or "2"; a channel's number, several as "0,5,8", also of different layers as
-            "layer_1:3,layer_2:16", "all", or "telling": up to eight that vary much and are unlike each other. Without
-            it channel 0, and of kernels all.
-        before_relu: channels with their sign.
-        mode, patch, stride: as in `scan`.
-        crop: side in pixels of the square of each photograph that is taken: where bicubic loses most.
-        frames, fps: 20 and 5 without, which is 4 s; for a scan 60, or as many as there are patches, in 4 s.
-        hold: seconds that the last frame stays beyond these.
-        theme: as in `reconstruction`.
-        max_mb, out: as in `write_clip`; without `out` it is reconstruction.gif and so on, in the current folder.
-        progress: called with how much is done, and of how much.
+        what: "reconstruction", "channel" or "kernels" over the training, or "scan": the newest network at work.
+        photographs: whatever `open_picture` knows, such as files, addresses or "samples:chelsea". Without: the tiles
+            of the run's probe, all of them for a reconstruction, the first one otherwise.
+        options: what is shown, and how the clip plays.
+        out: the file; its extension selects the format. None for reconstruction.gif and so on, in the current folder.
+        progress: called as progress(done, total).
 
     Returns:
-        where it was written, and notes: what a picture lost in reading, what was done for `max_mb`, a line each.
+        the file, and notes, a line each: what a picture lost in reading, what was done to keep to `max_mb`.
 
     Raises:
-        InputError: no run, no snapshots, or a picture, layer, channel, mode, number or extension that can't be used;
-            the valid ones are named.
+        InputError: for no run, no snapshots, or a photograph, channel, number or extension that can't be used; the
+            valid ones are named.
     """
-    if what not in WHAT:
-        raise InputError(f"what is {what!r}, expected one of {', '.join(WHAT)}")
-    _check_mode(mode)
-    look = look_of(theme)
+    if what not in KINDS:
+        raise InputError(f"what is {what!r}, expected one of {', '.join(KINDS)}")
     run = run if isinstance(run, Run) else Run(run)
     path = Path(out or f"{what}.gif")
-    if crop is not None and crop < 1:
-        raise InputError(f"crop is {crop}, expected a number of pixels such as 240")
-    video.check(path, 5 if fps is None else fps, hold, max_mb)
+    check_clip(path, 5 if options.fps is None else options.fps, options.hold, options.max_mb)
+    newest = run.model()
+    snapshots = run.snapshots()
+    frames = options.frames
     if frames is None:
         frames = 60 if what == "scan" else 20
-    newest, snapshots = run.model(), run.snapshots()
     notes = []
     if what != "scan" and (count := len(snapshots)) < frames:
         notes.append(f"{run.path} has {count} snapshot{'s' * (count > 1)}: that many frames")
-    layer, how = _layer(layer), {"frames": frames, "theme": theme, "progress": progress}
+
+    theme = options.theme
     if what == "kernels":
-        film = kernels(snapshots, layer, only=_only(newest, layer, channel), **how)
+        channels = _kernel_channels(options, newest)
+        clip = kernel_clip(
+            snapshots, options.layer_name, channels=channels, frames=frames, theme=theme, progress=progress
+        )
     else:
-        originals = _photographs(run, what, pictures, crop, notes)
+        samples = _open_samples(run, newest, what, photographs, options.crop, notes)
         if what == "reconstruction":
-            film = reconstruction(snapshots, originals, **how)
+            clip = reconstruction_clip(snapshots, samples, frames=frames, theme=theme, progress=progress)
         elif what == "channel":
-            addresses = _addresses(newest, layer, 0 if channel is None else channel, originals)
-            film = channels(snapshots, originals, addresses, before_relu=before_relu, **how)
+            addresses = _channel_addresses(options, newest, samples)
+            before_relu = options.before_relu
+            clip = channel_clip(
+                snapshots, samples, addresses, before_relu=before_relu, frames=frames, theme=theme, progress=progress
+            )
         else:
-            how |= {"patch": patch, "stride": stride}
-            film = join([scan(newest, original, mode, **how) for original in originals], look=look)
+            mode, patch, stride = options.mode, options.patch, options.stride
+            clips = [
+                scan_clip(
+                    newest, sample, mode, patch=patch, stride=stride, frames=frames, theme=theme, progress=progress
+                )
+                for sample in samples
+            ]
+            clip = join(clips, theme=theme)
+    fps = options.fps
     if fps is None:
-        fps = len(film) / 4 if what == "scan" else 5
-    return path, notes + write_clip(path, film, fps, hold=hold, max_mb=max_mb)
+        fps = len(clip) / 4 if what == "scan" else 5
+    return path, notes + write_clip(path, clip, fps, hold=options.hold, max_mb=options.max_mb)
 
 
-def _photographs(run: Run, what: str, pictures: Sequence, crop: int | None, notes: list[str]) -> list[Tensor]:
-    """(C, H, W) each; `notes` gets what was lost in reading them."""
-    if not pictures:
-        originals = list(run.probe()[1])
-        return originals if what == "reconstruction" else originals[:1]
+def _open_samples(
+    run: Run,
+    model: SRCNN,
+    what: str,
+    photographs: Sequence[Picture | str | Path],
+    crop: int | None,
+    notes: list[str],
+) -> list[Sample]:
+    """Opens and degrades the photographs of a clip; what was lost in reading them is added to `notes`."""
+    if not photographs:
+        tiles = list(run.probe()[1])
+        return _to_samples(tiles if what == "reconstruction" else tiles[:1], model)
     originals = []
-    for picture in pictures:
-        if not isinstance(picture, Tensor):
-            picture = open_picture(picture, run)
-            notes += picture.notes
-            picture = picture.pixels
+    for photograph in photographs:
+        picture = open_picture(photograph, run)
+        notes += picture.notes
         if crop is not None:
-            upsampled, original = degrade(picture, run.config.scale)
-            top, left, height, width = largest_error_region(original, upsampled, (crop, crop))
-            picture = original[:, top : top + height, left : left + width]
-        originals.append(picture)
-    return originals
+            picture = crop_to_largest_error(picture, crop, run.config.scale)
+        originals.append(picture.pixels)
+    return _to_samples(originals, model)
 
 
-def _layer(name: str) -> str:
-    layer = f"layer_{name}" if name.isdecimal() else name
-    if layer not in LAYERS:
-        raise InputError(f"{name!r} is no layer of this network, expected one of {', '.join(LAYERS)}")
-    return layer
+def _channel_addresses(options: ClipOptions, model: SRCNN, samples: Sequence[Sample]) -> list[ChannelAddress]:
+    """Returns the channels that `options.channel` stands for: a number or several, "all" or "informative"."""
+    layer = options.layer_name
+    if options.channel == "all":
+        return [ChannelAddress(layer, number) for number in range(len(layer_kernels(model, layer)))]
+    if options.channel == "informative":
+        inputs = [sample.network_input for sample in samples]
+        return [ChannelAddress(layer, number) for number in most_informative_channels(model, inputs, layer)]
+    parts = [part.strip() for part in str(0 if options.channel is None else options.channel).split(",")]
+    return [ChannelAddress.parse(part if ":" in part else f"{layer}:{part}", model) for part in parts]
 
 
-def _only(model: SRCNN, layer: str, channel: str | int | None) -> list[int] | None:
-    """The channels whose kernels are meant; None for all, as in layer 3, which is shown by the channels it reads."""
-    if channel in (None, "all", "telling") or layer == LAYERS[-1]:
+def _kernel_channels(options: ClipOptions, model: SRCNN) -> list[int] | None:
+    """Returns the channels whose kernels are shown; None for all, as in layer 3, which is shown by its inputs."""
+    if options.channel in (None, "all", "informative") or options.layer_name == LAYERS[-1]:
         return None
-    return [activations.parse_address(address, model)[1] for address in _addresses(model, layer, channel, [])]
+    return [address.channel for address in _channel_addresses(options, model, [])]
 
 
-def _addresses(model: SRCNN, layer: str, channel: str | int, originals: list[Tensor]) -> list[str]:
-    """ "0,5" of a layer → ["layer_2:0", "layer_2:5"]; "all" → all of them; "telling" → those to look at first."""
-    if channel in ("all", "telling"):
-        seen = [scene.seen for scene in _scenes(originals, model)]
-        every = range(len(activations.kernels(model, layer)))
-        return [f"{layer}:{n}" for n in (every if channel == "all" else activations.telling(model, seen, layer))]
-    parts = [part.strip() for part in str(channel).split(",")]
-    return [part if ":" in part else f"{layer}:{part}" for part in parts]
+# Steps that the clips share
 
 
-# What the clips are made of
-
-
-def choose(snapshots: Sequence[Snapshot], frames: int) -> list[Snapshot]:
-    """`frames` snapshots, evenly spread by their place in the row: early steps are as close there as they are in time.
+def choose_snapshots(snapshots: Sequence[Snapshot], frames: int) -> list[Snapshot]:
+    """Returns at most `frames` snapshots, evenly spaced by their position: early ones are as dense as a run has them.
 
     Raises:
-        InputError: no snapshots, or fewer than one frame.
+        InputError: for no snapshots, or fewer than one frame.
     """
     if not snapshots:
         raise InputError("there are no snapshots to animate; train the run first")
     if frames < 1:
         raise InputError(f"frames is {frames}, expected 1 or more")
-    return [snapshots[place] for place in evenly(len(snapshots), frames)]
+    return evenly_spaced(snapshots, frames)
 
 
-def _steps(chosen: Sequence[Snapshot]) -> list[str]:
-    return [f"step {snapshot.step:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") for snapshot in chosen]
-
-
-def _scenes(originals: Tensor | Sequence[Tensor], model: SRCNN) -> list[Sample]:
-    originals = [originals] if isinstance(originals, Tensor) else list(originals)
-    if not originals:
+def _to_samples(photographs: Photographs, model: SRCNN) -> list[Sample]:
+    """Degrades photographs for the networks of a run; a Sample is degraded already."""
+    several = [photographs] if isinstance(photographs, Tensor | Sample) else list(photographs)
+    if not several:
         raise InputError("there is no picture to animate, expected one or more")
-    return [Sample(original, model) for original in originals]
+    return [each if isinstance(each, Sample) else Sample(each, model) for each in several]
 
 
-def _networks(chosen: Sequence[Snapshot], progress: ProgressBar | None) -> Iterator[SRCNN]:
-    """One after the other; `progress` is told when each is done with."""
-    for done, snapshot in enumerate(chosen, start=1):
+def _load_each(snapshots: Sequence[Snapshot], progress: Progress | None) -> Iterator[SRCNN]:
+    """Yields the network of each snapshot, and reports each when the next one is asked for."""
+    for done, snapshot in enumerate(snapshots, start=1):
         yield snapshot.load()
         if progress:
-            progress(done, len(chosen))
+            progress(done, len(snapshots))
 
 
-def _reduced(values: Tensor, widest: int) -> Tensor:
-    """(H, W) → (h, w): the mean of the pixels that fall together, where it is wider than `widest`."""
+def _step_labels(snapshots: Sequence[Snapshot]) -> list[str]:
+    return [f"step {snapshot.step:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") for snapshot in snapshots]
+
+
+def _reduce_width(values: Tensor, max_width: int) -> Tensor:
+    """Reduces a map (H, W) that is wider than `max_width`: a pixel becomes the mean of those that it covers."""
     height, width = values.shape
-    if width <= widest:
+    if width <= max_width:
         return values
-    return F.interpolate(values[None, None], (max(1, round(height * widest / width)), widest), mode="area")[0, 0]
+    size = (max(1, round(height * max_width / width)), max_width)
+    return F.interpolate(values[None, None], size, mode="area")[0, 0]
 
 
-def _assembled(
+def _lay_out(
     strips: list[np.ndarray],
     labels: Sequence[str | list[str]],
     steps: list[str],
-    look: Look,
+    theme: str,
     note: str = "",
     columns: int = 1,
 ) -> np.ndarray:
-    """One strip with step and label below; or several, each with its label, and step and note once for all."""
+    """Enlarges strips (T, H, W, 3) and adds captions: one strip gets step and label; of several each gets its label, and
+    step and note stand once below all."""
     if len(strips) == 1:
-        return caption(enlarge(strips[0]), steps, labels[0], look)
-    # Pictures of several sizes keep their proportions to each other, and their captions stand on one line.
-    factor = math.ceil(min(SIDE, 3 * SIDE // columns) / max(strip.shape[2] for strip in strips))
+        return caption(enlarge(strips[0]), steps, labels[0], theme)
+    # Pictures of different sizes keep their proportions to each other, and their captions stand on one line.
+    widest = max(strip.shape[2] for strip in strips)
+    factor = math.ceil(min(MIN_WIDTH, 3 * MIN_WIDTH // columns) / widest)
     strips = [enlarge(strip, factor * strip.shape[2]) for strip in strips]
-    tall, wide = (max(strip.shape[axis] for strip in strips) for axis in (1, 2))
-    strips = [padded(strip, tall, wide, look) for strip in strips]
-    panels = [caption(strip, label, look=look) for strip, label in zip(strips, labels, strict=True)]
-    return caption(join(panels, columns, look), steps, note, look)
+    height, width = (max(strip.shape[axis] for strip in strips) for axis in (1, 2))
+    captioned = [
+        caption(pad(strip, height, width, theme), label, theme=theme)
+        for strip, label in zip(strips, labels, strict=True)
+    ]
+    return caption(join(captioned, columns, theme), steps, note, theme)

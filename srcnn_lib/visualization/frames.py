@@ -1,10 +1,14 @@
-"""Panels of a clip, frames (T, H, W, 3) uint8: colored, enlarged, captioned, put side by side."""
+"""Maps, kernels and captions as pixels: arrays (…, H, W, 3) uint8, for clips and for everything drawn at once.
+
+The one place where a map or a kernel becomes pixels to look at. Figures draw theirs on axes, with the same colors.
+"""
 
 import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import matplotlib
 import numpy as np
@@ -12,114 +16,214 @@ from matplotlib.colors import to_rgb
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from ..errors import InputError
-from .figures import POSITIVE, SIGNED, THEMES
+from .style import POSITIVE, SIGNED, get_theme
 
-SIDE = 240  # pixels that a clip is wide at least
-GAP = 6  # pixels between two panels
-SHADES = 193  # of a map, odd for a zero: with those of the letters they fit into a GIF's 256, and stay exact
-INKS = 16  # shades of a caption's letters
+MIN_WIDTH = 240  # pixels of a clip; smaller pictures are enlarged
+GAP = 6  # pixels between two pictures of a clip
+MAP_SHADES = 193  # odd, so that zero has a shade; with TEXT_SHADES they fit into a GIF's 256 colors, and stay exact
+TEXT_SHADES = 16  # of a caption's letters
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
-class Look:
-    """Colors around the pictures of a clip, (3,) uint8 each."""
+class FrameColors:
+    """The colors around the pictures of a frame, (3,) uint8 each."""
 
     ground: np.ndarray
     ink: np.ndarray
-    line: np.ndarray  # between tiles
-    mark: np.ndarray  # of a box
+    line: np.ndarray  # between the tiles of a mosaic
+    mark: np.ndarray  # of an outline
 
 
-def _look(name: str) -> Look:
-    colors = (getattr(THEMES[name], part) for part in ("ground", "ink", "grid", "orange"))
-    return Look(*(np.round(np.array(to_rgb(color)) * 255).astype(np.uint8) for color in colors))
+@functools.lru_cache
+def frame_colors(theme: str = "dark") -> FrameColors:
+    """Returns the colors of a theme as pixels. Maps do not depend on it: their zero is dark in every theme.
+
+    Raises:
+        InputError: for an unknown theme; the message lists the valid ones.
+    """
+    colors = get_theme(theme)
+
+    def pixel(color: str) -> np.ndarray:
+        return np.round(np.array(to_rgb(color)) * 255).astype(np.uint8)
+
+    return FrameColors(pixel(colors.ground), pixel(colors.ink), pixel(colors.grid), pixel(colors.orange))
 
 
-# Maps have a dark zero on both grounds. Clips are dark unless told otherwise: photographs like a dark surround.
-LOOKS = {name: _look(name) for name in THEMES}
-DARK = LOOKS["dark"]
+def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
+    """Returns at most `count` items, evenly spaced by their position, the first and the last among them (one: the
+    last)."""
+    count = min(count, len(items))
+    if count == 1:
+        return [items[-1]]
+    return [items[(len(items) - 1) * number // (count - 1)] for number in range(count)]
 
 
-def look_of(theme: str) -> Look:
-    """The look of a theme's name; an InputError lists them."""
-    if theme not in LOOKS:
-        raise InputError(f"theme is {theme!r}, expected one of {', '.join(LOOKS)}")
-    return LOOKS[theme]
+# Maps and kernels
 
 
-def tint(values: Tensor, limit: float, signed: bool, root: bool = False) -> np.ndarray:
-    """Maps (…) → (…, 3) uint8: dark at 0 and orange up to `limit`, and blue down to −limit where `signed`.
+def limit_of(values: Tensor, share: float = 0.999) -> float:
+    """Returns the limit of the range to draw values in: most absolute values do not exceed it.
 
-    `root` spreads the small values: the colors run over the (signed) square root.
+    Compute it once over all frames of a clip: a limit for each frame would show motion where there is none.
+
+    Args:
+        values: (…), of any shape.
+        share: of the absolute values that do not exceed the limit; a sample of a million decides.
+
+    Returns:
+        the limit, rounded up to two digits; 1 where all values are 0.
+    """
+    flat = values.abs().flatten()
+    flat = flat[:: max(1, len(flat) // 1_000_000)].sort().values
+    value = float(flat[min(len(flat) - 1, int(share * len(flat)))])
+    if value < 1e-12:
+        return 1.0
+    unit = 10 ** (math.floor(math.log10(value)) - 1)
+    return float(f"{math.ceil(value / unit - 1e-9) * unit:.6g}")
+
+
+def map_pixels(values: Tensor, limit: float, *, signed: bool, root: bool = False) -> np.ndarray:
+    """Colors maps: dark at 0, orange up to `limit`, and where `signed` blue down to −`limit`.
+
+    Args:
+        values: (…), of any shape.
+        limit: the largest value that is distinguished (see `limit_of`).
+        signed: whether negative values have colors of their own; otherwise they are drawn as 0.
+        root: spread small values: the colors run over the (signed) square root.
+
+    Returns:
+        (…, 3) uint8, in at most MAP_SHADES colors.
     """
     values = values / limit
-    values = values.sign() * values.abs().sqrt() if root else values
-    shades = (SIGNED if signed else POSITIVE).resampled(SHADES)(np.arange(SHADES))[:, :3]
-    share = (values + 1) / 2 if signed else values
-    places = (share.clamp(0, 1) * (SHADES - 1)).round().byte().numpy()
-    return np.round(shades * 255).astype(np.uint8)[places]
+    if root:
+        values = values.sign() * values.abs().sqrt()
+    position = (values + 1) / 2 if signed else values
+    shade = (position.clamp(0, 1) * (MAP_SHADES - 1)).round().byte().numpy()
+    shades = (SIGNED if signed else POSITIVE).resampled(MAP_SHADES)(np.arange(MAP_SHADES))[:, :3]
+    return np.round(shades * 255).astype(np.uint8)[shade]
 
 
-def enlarge(frames: np.ndarray, side: int = SIDE) -> np.ndarray:
-    """Repeat each pixel of (T, H, W, 3) as often as makes the picture at least `side` pixels wide."""
-    factor = math.ceil(side / frames.shape[2])
-    return frames.repeat(factor, 1).repeat(factor, 2)
+def kernel_pixels(weights: Tensor, limit: float, *, rgb: bool, theme: str = "dark") -> np.ndarray:
+    """Draws kernels, a pixel for each weight.
+
+    Args:
+        weights: (…, inputs, size, size).
+        limit: the largest weight that is distinguished, for all kernels and frames alike.
+        rgb: whether three inputs are the colors of one picture (see `layers.has_rgb_kernels`): they are drawn as such,
+            with zero as grey. Otherwise each input is a signed map, and several are a square mosaic.
+        theme: of the lines of the mosaic.
+
+    Returns:
+        (…, H, W, 3) uint8: H = W = size for RGB and for one input.
+    """
+    if rgb:
+        levels = (0.5 + weights / (2 * limit)).clamp(0, 1) * 255
+        return levels.round().byte().movedim(-3, -1).numpy()
+    tiles = map_pixels(weights, limit, signed=True)  # (…, inputs, size, size, 3)
+    inputs = tiles.shape[-4]
+    return tiles[..., 0, :, :, :] if inputs == 1 else mosaic(tiles, math.ceil(math.sqrt(inputs)), theme=theme)
 
 
-def padded(frames: np.ndarray, height: int, width: int, look: Look = DARK) -> np.ndarray:
-    """(T, H, W, 3) → (T, height, width, 3) with ground below and to the right."""
-    sheet = np.empty((len(frames), height, width, 3), np.uint8)
-    sheet[:] = look.ground
-    sheet[:, : frames.shape[1], : frames.shape[2]] = frames
-    return sheet
+# Layout
 
 
-def mosaic(tiles: np.ndarray, columns: int, gap: int = 1, look: Look = DARK) -> np.ndarray:
-    """(…, n, H, W, 3) → (…, rows · (H + gap) + gap, columns · (W + gap) + gap, 3): n tiles in rows, lines between."""
+def mosaic(tiles: np.ndarray, columns: int, *, gap: int = 1, theme: str = "dark") -> np.ndarray:
+    """Lays tiles out in rows of `columns`, with lines around each.
+
+    Args:
+        tiles: (…, n, H, W, 3).
+        columns: tiles in a row.
+        gap: width of the lines in pixels.
+        theme: of the lines.
+
+    Returns:
+        (…, rows · (H + gap) + gap, columns · (W + gap) + gap, 3).
+    """
     *outer, count, height, width, _ = tiles.shape
     rows = math.ceil(count / columns)
     sheet = np.empty((*outer, rows * (height + gap) + gap, columns * (width + gap) + gap, 3), np.uint8)
-    sheet[:] = look.line
+    sheet[:] = frame_colors(theme).line
     for number in range(count):
-        top, left = (
-            place * (length + gap) + gap for place, length in zip(divmod(number, columns), (height, width), strict=True)
-        )
+        row, column = divmod(number, columns)
+        top = row * (height + gap) + gap
+        left = column * (width + gap) + gap
         sheet[..., top : top + height, left : left + width, :] = tiles[..., number, :, :, :]
     return sheet
 
 
-def join(clips: Sequence[np.ndarray], columns: int | None = None, look: Look = DARK) -> np.ndarray:
-    """Clips side by side in step, in rows of `columns` (all in one row without); smaller ones stand at the top left.
+def join(clips: Sequence[np.ndarray], columns: int | None = None, theme: str = "dark") -> np.ndarray:
+    """Lays clips out in rows, so that they play at the same time.
 
     Args:
-        clips: (T, H, W, 3) each; a shorter one stays at its last frame.
+        clips: (T, H, W, 3) each, of any lengths and sizes: a shorter clip keeps its last frame, a smaller one stands at
+            the top left of its place.
+        columns: clips in a row; None for all in one row.
+        theme: of the ground.
+
+    Returns:
+        (T, rows · (H + GAP) − GAP, columns · (W + GAP) − GAP, 3), with T, H and W of the largest clip.
     """
     columns = columns or len(clips)
-    count, tall, wide = (max(clip.shape[axis] for clip in clips) for axis in range(3))
     rows = math.ceil(len(clips) / columns)
-    sheet = np.empty((count, rows * (tall + GAP) - GAP, columns * (wide + GAP) - GAP, 3), np.uint8)
-    sheet[:] = look.ground
+    count, height, width = (max(clip.shape[axis] for clip in clips) for axis in range(3))
+    sheet = np.empty((count, rows * (height + GAP) - GAP, columns * (width + GAP) - GAP, 3), np.uint8)
+    sheet[:] = frame_colors(theme).ground
     for number, clip in enumerate(clips):
-        top, left = number // columns * (tall + GAP), number % columns * (wide + GAP)
-        held = np.minimum(np.arange(count), len(clip) - 1)
-        sheet[:, top : top + clip.shape[1], left : left + clip.shape[2]] = clip[held]
+        row, column = divmod(number, columns)
+        top = row * (height + GAP)
+        left = column * (width + GAP)
+        frames = np.minimum(np.arange(count), len(clip) - 1)
+        sheet[:, top : top + clip.shape[1], left : left + clip.shape[2]] = clip[frames]
     return sheet
 
 
+def pad(frames: np.ndarray, height: int, width: int, theme: str = "dark") -> np.ndarray:
+    """Adds ground below and to the right: (…, H, W, 3) → (…, height, width, 3)."""
+    padded = np.empty((*frames.shape[:-3], height, width, 3), np.uint8)
+    padded[:] = frame_colors(theme).ground
+    padded[..., : frames.shape[-3], : frames.shape[-2], :] = frames
+    return padded
+
+
+def repeat_pixels(frames: np.ndarray, factor: int) -> np.ndarray:
+    """Enlarges by a whole factor, each pixel to a square: (…, H, W, 3) → (…, factor · H, factor · W, 3)."""
+    return frames.repeat(factor, -3).repeat(factor, -2)
+
+
+def enlarge(frames: np.ndarray, min_width: int = MIN_WIDTH) -> np.ndarray:
+    """Enlarges (…, H, W, 3) by the smallest whole factor that makes it at least `min_width` pixels wide."""
+    return repeat_pixels(frames, math.ceil(min_width / frames.shape[-2]))
+
+
+# Captions and outlines
+
+
 def caption(
-    frames: np.ndarray, left: str | Sequence[str] = "", right: str | Sequence[str] = "", look: Look = DARK
+    frames: np.ndarray, left: str | Sequence[str] = "", right: str | Sequence[str] = "", theme: str = "dark"
 ) -> np.ndarray:
-    """Frames with a slim band below that says `left` and `right`: one text for all, or one for each frame."""
-    left, right = ([text] * len(frames) if isinstance(text, str) else text for text in (left, right))
-    bands = np.stack([_letters(frames.shape[2], *texts) for texts in zip(left, right, strict=True)])
-    bands = look.ground + bands[..., None] * (look.ink.astype(float) - look.ground)  # (T, height, W, 3)
+    """Adds a slim band with text below the frames; it covers none of their pixels.
+
+    Args:
+        frames: (T, H, W, 3).
+        left, right: the text at each end; one for all frames, or one for each.
+        theme: of the band.
+
+    Returns:
+        (T, H + the band's height, W, 3).
+    """
+    colors = frame_colors(theme)
+    left_texts = [left] * len(frames) if isinstance(left, str) else left
+    right_texts = [right] * len(frames) if isinstance(right, str) else right
+    masks = [_text_mask(frames.shape[2], *texts) for texts in zip(left_texts, right_texts, strict=True)]
+    bands = colors.ground + np.stack(masks)[..., None] * (colors.ink.astype(float) - colors.ground)  # (T, height, W, 3)
     return np.concatenate([frames, np.round(bands).astype(np.uint8)], axis=1)
 
 
 @functools.lru_cache(maxsize=256)
-def _letters(width: int, left: str, right: str) -> np.ndarray:
-    """(height, width), 1 for ink: a text at each end, in letters that grow a little with the width."""
+def _text_mask(width: int, left: str, right: str) -> np.ndarray:
+    """Returns (height, width), 1 where there is ink; the letters grow a little with the width."""
     size = min(18, 9 + width // 60)
     height, margin = size * 7 // 4, min(6, width // 40)
     while size > 8 and sum(_font(size).getlength(text) for text in (left, right)) > width - 4 * margin:
@@ -128,20 +232,27 @@ def _letters(width: int, left: str, right: str) -> np.ndarray:
     draw = ImageDraw.Draw(mask)
     draw.text((margin, height // 2), left, 255, _font(size), anchor="lm")
     draw.text((width - margin, height // 2), right, 255, _font(size), anchor="rm")
-    return np.round(np.asarray(mask) / 255 * (INKS - 1)) / (INKS - 1)
+    return np.round(np.asarray(mask) / 255 * (TEXT_SHADES - 1)) / (TEXT_SHADES - 1)
 
 
 @functools.lru_cache(maxsize=32)
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """The font that matplotlib brings along: its figures are equally wide, so that numbers don't jump."""
+    """Returns a font that comes with matplotlib; its digits are equally wide, so that numbers do not jump."""
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
 
 
-def outline(frame: np.ndarray, top: int, left: int, bottom: int, right: int, look: Look = DARK) -> None:
-    """Draw a box around these rows and columns of (H, W, 3), in place: orange with an edge, to show on anything."""
+def outline(frame: np.ndarray, top: int, left: int, bottom: int, right: int, theme: str = "dark") -> None:
+    """Draws a box around these rows and columns of (H, W, 3), in place: orange with an edge that shows on any color."""
+    colors = frame_colors(theme)
     image = Image.fromarray(frame)
     draw = ImageDraw.Draw(image)
-    for grown, color in ((2, look.ground), (1, look.mark), (0, look.mark), (-1, look.mark), (-2, look.ground)):
-        corners = (left - grown, top - grown, right - 1 + grown, bottom - 1 + grown)
+    for offset, color in (
+        (2, colors.ground),
+        (1, colors.mark),
+        (0, colors.mark),
+        (-1, colors.mark),
+        (-2, colors.ground),
+    ):
+        corners = (left - offset, top - offset, right - 1 + offset, bottom - 1 + offset)
         draw.rectangle(corners, outline=tuple(color.tolist()))
     frame[:] = np.asarray(image)
