@@ -1,4 +1,4 @@
-"""A web server on this machine, for everything that reads addresses."""
+"""Fixtures for all tests: a web server on this machine, and a folder of photographs."""
 
 import contextlib
 import threading
@@ -10,22 +10,32 @@ from PIL import Image
 
 
 class Web:
-    """Serves `folder`, and answers scripted to go wrong.
+    """A web server for a folder, which can be scripted to give bad answers.
 
     web.put("bird.png", data)         → the address of a file with these bytes
-    web.script("bird.png", "cut", 1)  → the address; the next 1 answer is the scripted one (None: every one),
-                                        after that the file is served again
-    web.asked                         → the paths asked for so far, in order: ["/bird.png"]
+    web.script("bird.png", "cut", 1)  → the address; the next answer is the scripted one (times=None: all answers),
+                                        then the file is served again
+    web.requests                      → the paths requested so far, in order: ["/bird.png"]
 
-    Scripts: "404"; "html" a web page; "to file" redirects to file:///etc/hosts; "to other" redirects to the same file
-    under /elsewhere/; "loop" redirects to itself; "cut" half of the file under its full length; "chunked cut" half of
-    it without a length; "silent" nothing at all; "other" the right length with a byte changed (a wrong sum);
-    "long" announces 5 GB; "endless" sends zeros without a length, for ever.
+    Scripts:
+        404: an error.
+        html: a web page.
+        to file, to data: redirects to file:///etc/hosts and to a data: address.
+        to other: redirects to the same file under /elsewhere/.
+        loop: redirects to itself.
+        cut: half of the file under its full length.
+        chunked cut: half of the file without a length.
+        silent: no answer at all.
+        slow headers, slow body: a byte every 0.1 s, forever.
+        other: the right length with one byte changed, and so a wrong digest.
+        long: announces 5 GB.
+        long reason: an error with a reason of a thousand letters.
+        endless: zeros without a length, forever.
     """
 
     def __init__(self, folder):
         self.folder = folder
-        self.asked = []
+        self.requests = []
         self.scripts = {}
         self.closing = threading.Event()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -42,19 +52,19 @@ class Web:
         path.write_bytes(data)
         return self.address(name)
 
-    def script(self, name: str, what: str, times: int | None = None) -> str:
-        if what not in SCRIPTS:
-            raise ValueError(f"no script {what!r}; there are {', '.join(SCRIPTS)}")
-        self.scripts["/" + name] = [what, times]
+    def script(self, name: str, script: str, times: int | None = None) -> str:
+        if script not in SCRIPTS:
+            raise ValueError(f"no script {script!r}; there are {', '.join(SCRIPTS)}")
+        self.scripts["/" + name] = [script, times]
         return self.address(name)
 
     def next_script(self, path: str) -> str | None:
-        what, times = self.scripts.get(path, (None, None))
+        script, times = self.scripts.get(path, (None, None))
         if times is not None:
             self.scripts[path][1] -= 1
             if times <= 1:
                 del self.scripts[path]
-        return what
+        return script
 
     def close(self):
         self.closing.set()
@@ -66,9 +76,9 @@ class Web:
 def _handler(web: Web):
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            web.asked.append(self.path)
+            web.requests.append(self.path)
             script = web.next_script(self.path)
-            with contextlib.suppress(ConnectionError):  # the reader hung up, as it should on what is too long
+            with contextlib.suppress(ConnectionError):  # the client closed the connection, as it should
                 SCRIPTS[script](self, web) if script else self.serve(self.content())
 
         def content(self) -> bytes | None:
@@ -124,17 +134,36 @@ def _endless(handler, web):
         handler.wfile.write(bytes(65536))
 
 
+def _drip(handler, web):
+    while not web.closing.wait(0.1):
+        handler.wfile.write(b"x")
+
+
+def _slow_headers(handler, web):
+    handler.wfile.write(b"HTTP/1.0 200 OK\r\nX-Drip: ")
+    _drip(handler, web)
+
+
+def _slow_body(handler, web):
+    handler.start(200, Content_Length=1000)
+    _drip(handler, web)
+
+
 SCRIPTS = {
     "404": lambda handler, web: handler.send_error(404),
     "html": _html,
     "to file": lambda handler, web: handler.start(302, Location="file:///etc/hosts"),
+    "to data": lambda handler, web: handler.start(302, Location="data:text/plain,hello"),
     "to other": lambda handler, web: handler.start(302, Location="/elsewhere" + handler.path),
     "loop": lambda handler, web: handler.start(302, Location=handler.path),
     "cut": _cut,
     "chunked cut": _chunked_cut,
     "silent": lambda handler, web: web.closing.wait(30),
+    "slow headers": _slow_headers,
+    "slow body": _slow_body,
     "other": _other,
     "long": lambda handler, web: handler.start(200, Content_Length=5 * 2**30),
+    "long reason": lambda handler, web: handler.send_error(404, "reason " * 150),
     "endless": _endless,
 }
 
@@ -149,7 +178,7 @@ def web(tmp_path_factory, monkeypatch):
 
 @pytest.fixture(scope="session")
 def photograph_folder(tmp_path_factory):
-    """A folder of four small color photographs, 0.png to 3.png: cuts of scikit-image's astronaut."""
+    """A folder of four small color photographs, 0.png to 3.png, cut from scikit-image's astronaut."""
     folder = tmp_path_factory.mktemp("photographs")
     astronaut = skimage.data.astronaut()
     for number, (top, left) in enumerate(((0, 150), (40, 0), (180, 300), (300, 80))):

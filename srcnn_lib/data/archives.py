@@ -37,7 +37,7 @@ class ArchiveMember:
 
     @property
     def file_name(self) -> str:
-        """The name without folders, by Windows' rules, which know every separator and drive: it can't leave a folder."""
+        """The name without folders. Windows' rules know every separator and drive, so it can't lead out of a folder."""
         return PureWindowsPath(self.name).name
 
     def read_bytes(self) -> bytes:
@@ -121,7 +121,8 @@ def _zip_members(path: Path) -> list[ArchiveMember]:
                 raise InputError(f"{printable(path)} is encrypted; unpack it with its password and give the folder")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise InputError(
-                    f"{printable(path)} is packed in a rare way (method {info.compress_type}); unpack it, give the folder"
+                    f"{printable(path)} is packed in a rare way (method {info.compress_type}); "
+                    "unpack it and give the folder"
                 )
             deflated = info.compress_type == zipfile.ZIP_DEFLATED
             members.append(

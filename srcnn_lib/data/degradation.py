@@ -77,7 +77,8 @@ def degrade(original: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     Reference: arXiv 1501.00092, section 4; docs/architecture.md.
     """
     low_resolution, original = _reduce(original, scale)
-    return resize(low_resolution, original.shape[-2:]), original
+    height, width = original.shape[-2:]
+    return resize(low_resolution, (height, width)), original
 
 
 def downscale(original: Tensor, scale: float) -> Tensor:
@@ -92,7 +93,8 @@ def downscale(original: Tensor, scale: float) -> Tensor:
 def _reduce(original: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     """Returns the reduced picture, and the photograph cropped to what `scale` enlarges that to."""
     check_scale(scale)
-    size = low_resolution_size(*original.shape[-2:], scale)
+    height, width = original.shape[-2:]
+    size = low_resolution_size(height, width, scale)
     height, width = upscaled_size(*size, scale)
     original = original[..., :height, :width]
     return resize(original, size), original

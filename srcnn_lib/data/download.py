@@ -9,7 +9,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from http.client import HTTPException, HTTPResponse, InvalidURL
 from pathlib import Path
@@ -48,16 +48,20 @@ def read_url(url: str, limit: int = PICTURE_BYTES) -> bytes:
 
 
 def download_file(
-    url: str, path: str | Path, *, limit: int = 2**40, progress: Progress | None = None, **digests: str
+    url: str,
+    path: str | Path,
+    digests: Mapping[str, str] | None = None,
+    limit: int = 2**40,
+    progress: Progress | None = None,
 ) -> Path:
     """Stores what an http(s) address answers with, whole or not at all.
 
     Args:
         url: the address.
         path: the file to write; its folder is made.
+        digests: that the file must have, {"md5": "…"} or {"sha256": "…"}, hexadecimal digits.
         limit: a longer answer, in bytes, is refused.
         progress: called with the bytes done and the bytes in all (None where the server doesn't say).
-        digests: what the file must have: md5="…" or sha256="…", hexadecimal digits.
 
     Returns:
         The path.
@@ -72,7 +76,7 @@ def download_file(
         with _open(url, limit, progress) as chunks, open(temporary, "wb") as file:
             for chunk in chunks:
                 file.write(chunk)
-        for kind, expected in digests.items():
+        for kind, expected in (digests or {}).items():
             if (found := digest(temporary, kind)) != expected.lower():
                 raise InputError(
                     f"{printable(url)} came with the {kind} sum {found}, expected {expected}; try again later"

@@ -69,15 +69,17 @@ class _PillowsLimit:
     """
 
     def __init__(self):
-        self.lock, self.readers = threading.Lock(), 0
+        self.lock = threading.Lock()
+        self.readers = 0
 
-    def __enter__(self):
+    def __enter__(self) -> None:
         with self.lock:
             if not self.readers:
-                self.limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+                self.limit = Image.MAX_IMAGE_PIXELS
+                Image.MAX_IMAGE_PIXELS = None
             self.readers += 1
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         with self.lock:
             self.readers -= 1
             if not self.readers:
@@ -169,8 +171,8 @@ def _normalize(array: np.ndarray, label: str, top: int = 65535) -> np.ndarray:
     integer = np.issubdtype(array.dtype, np.integer)
     if not (array.min() >= 0 and array.max() <= (top if integer else 1)):  # written so that NaN is refused as well
         raise InputError(
-            f"{label} holds values from {array.min():g} to {array.max():g}; "
-            f"expected {f'integers from 0 to {top:,}' if integer else 'floats from 0 to 1'}: bring it to that range first"
+            f"{label} holds values from {array.min():g} to {array.max():g}; expected "
+            f"{f'integers from 0 to {top:,}' if integer else 'floats from 0 to 1'}: bring it to that range first"
         )
     return array.astype(np.float32) / np.float32(top if integer else 1)
 
@@ -183,7 +185,7 @@ def _decode_deep_tiff(file: BinaryIO, label: str, limit: int) -> DecodedImage | 
     if magic not in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
         return None
     with tifffile.TiffFile(file) as tiff:
-        page = tiff.pages[0]
+        page = tiff.pages.first
         colors = {0: 1, 1: 1, 2: 3}.get(int(page.photometric), 0)  # white is zero, black is zero, RGB
         supported = colors and colors <= page.samplesperpixel <= 8 and page.imagedepth == 1
         if page.bitspersample <= 8 or not supported:
@@ -195,19 +197,25 @@ def _decode_deep_tiff(file: BinaryIO, label: str, limit: int) -> DecodedImage | 
             if "imagecodecs" in str(error):  # a compression that Pillow knows and tifffile does not
                 return None
             raise
-        notes = ["only the first of several pictures in the file was read"] if len(tiff.pages) > 1 else []
         if page.axes.startswith("S"):  # (C, H, W): each channel is stored separately
             array = np.moveaxis(array, 0, -1)
         array = _turn_upright(np.atleast_3d(_normalize(array, label)), page.tags.valueof(274, 1))  # (H, W, samples)
-        color, alpha = array[..., :colors], None
-        if int(page.photometric) == 0:
-            color = 1 - color
-        if page.extrasamples and int(page.extrasamples[0]) in (1, 2):
-            alpha = array[..., colors]
-            if int(page.extrasamples[0]) == 1:  # the colors are stored multiplied by alpha
-                color = np.divide(color, alpha[..., None], out=np.zeros_like(color), where=alpha[..., None] > 0)
-        color = color.clip(0, 1).squeeze(-1) if colors == 1 else color.clip(0, 1)
+        color, alpha = _separate_samples(array, colors, page)
+        notes = ["only the first of several pictures in the file was read"] if len(tiff.pages) > 1 else []
         return DecodedImage(color, alpha, page.iccprofile, notes)
+
+
+def _separate_samples(array: np.ndarray, colors: int, page: tifffile.TiffPage) -> tuple[np.ndarray, np.ndarray | None]:
+    """Separates (H, W, samples) in [0, 1] into color, (H, W) grey or (H, W, 3), and alpha (H, W)."""
+    color, alpha = array[..., :colors], None
+    if int(page.photometric) == 0:  # white is zero
+        color = 1 - color
+    if page.extrasamples and int(page.extrasamples[0]) in (1, 2):
+        alpha = array[..., colors]
+        if int(page.extrasamples[0]) == 1:  # the colors are stored multiplied by alpha
+            color = np.divide(color, alpha[..., None], out=np.zeros_like(color), where=alpha[..., None] > 0)
+    color = color.clip(0, 1)
+    return (color.squeeze(-1) if colors == 1 else color), alpha
 
 
 def _turn_upright(array: np.ndarray, orientation: int) -> np.ndarray:
@@ -223,18 +231,19 @@ def convert_to_srgb(color: Image.Image, profile: bytes | None, notes: list[str])
     """Converts colors to L or RGB in sRGB by their profile. An image that is in sRGB already is returned as it is."""
     mode = "L" if color.mode == "L" else "RGB"
     try:
+        source = None
         if color.mode == "LAB":  # needs no profile
             source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
-        else:
-            source = ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else None
+        elif profile:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source:
             # Grey pictures with a profile for RGB are common, and mean its grey axis.
             profile_mode = "RGB" if source.profile.xcolor_space == "RGB " else color.mode
             transform = _to_srgb(source, profile_mode)
             if not _is_identity(transform, profile_mode):
-                converted = ImageCms.applyTransform(color.convert(profile_mode), transform)
+                converted = transform.apply(color.convert(profile_mode))
                 return converted.getchannel("G") if mode == "L" else converted
-    except (ImageCms.PyCMSError, OSError, ValueError):
+    except (ImageCms.PyCMSError, OSError, TypeError, ValueError):
         notes.append("its color profile is damaged or of another kind of picture; its colors were taken as sRGB")
     return color if color.mode == mode else color.convert(mode)
 
@@ -254,5 +263,6 @@ def _is_identity(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
         samples = Image.fromarray(levels[None])
     else:
         return False
-    before, after = (np.asarray(image, np.int16) for image in (samples.convert("RGB"), transform.apply(samples)))
+    before = np.asarray(samples.convert("RGB"), np.int16)
+    after = np.asarray(transform.apply(samples), np.int16)
     return int(np.abs(before - after).max()) <= 1

@@ -156,7 +156,7 @@ def _stl10_pixels(split: str, folder: Path, progress: Progress | None) -> np.nda
             return STL10(folder, split).data
         # torchvision's own download waits forever on a host that stalls, and leaves half an archive where it is cut.
         if not (archive.is_file() and digest(archive, "md5") == STL10.tgz_md5):
-            download_file(STL10.url, archive, progress=progress, md5=STL10.tgz_md5)
+            download_file(STL10.url, archive, {"md5": STL10.tgz_md5}, progress=progress)
         try:
             STL10(folder, split, download=True)  # unpacks without a check
             pixels = STL10(folder, split).data
@@ -202,7 +202,7 @@ def _download_set(named: NamedSet, progress: Progress | None) -> Path:
             unpacked.mkdir()
             for url, digests in named.archives:
                 archive = Path(scratch) / url.rpartition("/")[2]
-                download_file(url, archive, progress=progress, **digests)
+                download_file(url, archive, digests, progress=progress)
                 _unpack(archive, named.members, unpacked)
                 archive.unlink()
             _check(named, unpacked)

@@ -30,6 +30,5 @@ def check(what: str, needed: float, way_out: str) -> None:
         InputError: with the memory that is needed and the memory that is free.
     """
     if not fits(needed):
-        raise InputError(
-            f"{what} would take some {needed / 2**30:.1f} GB of memory, {available() / 2**30:.1f} GB are free; {way_out}"
-        )
+        needed_gb, free_gb = needed / 2**30, available() / 2**30
+        raise InputError(f"{what} would take some {needed_gb:.1f} GB of memory, {free_gb:.1f} GB are free; {way_out}")

@@ -611,49 +611,17 @@ def test_a_tensor_of_another_shape_is_refused(tmp_path, shape):
         write_image(tmp_path / "a.png", torch.zeros(shape))
 
 
-# Color
-
-
-@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
-def test_ycbcr_agrees_with_scikit_image(kind):
-    image = torch.from_numpy(PHOTOGRAPH).permute(2, 0, 1).to(kind) / 255
-    expected = torch.from_numpy(skimage.color.rgb2ycbcr(PHOTOGRAPH)).permute(2, 0, 1) / 255
-    ours = color.rgb_to_ycbcr(image)
-    assert ours.dtype == kind
-    assert (ours - expected).abs().max() < 2e-6
-    assert torch.equal(color.luminance(image), ours[:1])
-
-
-@pytest.mark.parametrize(
-    ("rgb", "ycbcr"),
-    [
-        ((0, 0, 0), (16, 128, 128)),
-        ((1, 1, 1), (235, 128, 128)),
-        ((1, 0, 0), (16 + 65.481, 128 - 37.797, 240)),
-        ((0, 1, 0), (16 + 128.553, 128 - 74.203, 128 - 93.786)),
-        ((0, 0, 1), (16 + 24.966, 240, 128 - 18.214)),
-    ],
-)
-def test_ycbcr_of_the_primaries_are_the_published_constants(rgb, ycbcr):
-    image = torch.tensor(rgb, dtype=torch.float64).reshape(3, 1, 1)
-    assert (color.rgb_to_ycbcr(image).flatten() * 255).tolist() == pytest.approx(ycbcr, abs=1e-9)
-    back = color.ycbcr_to_rgb(torch.tensor(ycbcr, dtype=torch.float64).reshape(3, 1, 1) / 255)
-    assert back.flatten().tolist() == pytest.approx(rgb, abs=1e-12)
-
-
-def test_there_and_back_is_the_same_picture_for_batches_too():
-    image = torch.rand(2, 5, 3, 7, 9, dtype=torch.float64, generator=torch.manual_seed(0))
-    assert (color.ycbcr_to_rgb(color.rgb_to_ycbcr(image)) - image).abs().max() < 1e-14
-    assert (color.ycbcr_to_rgb(color.rgb_to_ycbcr(image.float())) - image).abs().max() < 1e-6
-    assert color.luminance(image).shape == (2, 5, 1, 7, 9)
-
-
-def test_a_grey_image_is_its_own_luminance():
-    image = torch.rand(4, 1, 5, 5, generator=torch.manual_seed(0))
-    assert color.luminance(image) is image
-
-
-def test_color_of_another_number_of_channels_is_refused():
-    for function in (color.rgb_to_ycbcr, color.ycbcr_to_rgb, color.luminance):
-        with pytest.raises(ValueError, match="expected"):
-            function(torch.zeros(4, 8, 8))
+@pytest.mark.parametrize("name", [*("a" + suffix for suffix in images.WRITABLE), "deep.png"])
+def test_a_full_disk_leaves_nothing_behind(tmp_path, name):
+    """A limit on the size of files stands for the disk: a write is cut short there as well, then refused."""
+    resource = pytest.importorskip("resource", reason="this system has no limit on the size of files")
+    noise = torch.rand(3, 64, 64, generator=torch.manual_seed(0))
+    picture = images.Picture(noise[:1], bits=16) if name == "deep.png" else noise
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            images.write_image(tmp_path / name, picture)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not os.listdir(tmp_path)

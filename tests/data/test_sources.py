@@ -339,7 +339,7 @@ def test_a_named_set_is_fetched_once_unpacked_and_kept(set5, web, home):
     np.testing.assert_array_equal(pixels(found[3]), square(3))
     assert sum(seen) == (web.folder / set5).stat().st_size
     assert load_photographs("SET5") == dataclasses.replace(found, source="SET5")
-    assert web.asked == ["/" + set5]
+    assert web.requests == ["/" + set5]
     assert sorted(path.name for path in home.iterdir()) == ["Set5"]
     assert sorted(path.name for path in (home / "Set5").iterdir()) == list(found.names)
 
@@ -530,7 +530,7 @@ def test_stl10_is_fetched_once_and_its_pictures_stand_upright(stl10, web, home, 
         assert found.names[3] == found[3].name == f"{part}-00003"
         for index, picture in enumerate(found):
             np.testing.assert_array_equal(pixels(picture), stl10_square(part, index))
-    assert web.asked == ["/" + stl10]
+    assert web.requests == ["/" + stl10]
     assert not (home / "stl10" / stl10).exists()
     assert capsys.readouterr().out == ""
     assert load_photographs("stl10").places == load_photographs("stl10:train").places
@@ -572,7 +572,7 @@ def test_a_full_disk_while_stl10_is_unpacked_or_cached_is_got_over(stl10, web, h
             load_photographs("stl10")
     assert not list(home.rglob("*.npy"))
     assert len(load_photographs("stl10")) == COUNTS["train"]
-    assert web.asked == ["/" + stl10]
+    assert web.requests == ["/" + stl10]
 
 
 def test_an_stl10_whose_parts_have_other_sums_is_refused(stl10, monkeypatch):
