@@ -1,36 +1,44 @@
 """Train SRCNN, watch it learn, look into it, use it.
 
-The names below are all that most programs need. Each is imported from its module when it is first used, so that
-importing the package costs nothing.
+These names are all that most programs need. Each is imported when it is first used, so importing the package is
+quick; the rest is in the sub-packages (see docs/architecture.md).
 """
 
-from importlib import import_module
+from typing import TYPE_CHECKING
 
-_HOME = {
-    "SRCNN": "model",
-    "load": "weights",
-    "save": "weights",
-    "read_image": "data.images",
-    "write_image": "data.images",
-    "degrade": "data.degradation",
-    "upscale": "inference.upscaling",
-    "psnr": "metrics",
-    "ssim": "metrics",
-    "evaluate": "evaluation.quality",
-    "TrainingConfig": "config",
-    "InputError": "errors",
-    "fit": "training.trainer",
-    "Run": "run",
-    "load_photographs": "data.sources",
-}
-__all__ = sorted(_HOME)
+import lazy_loader
 
+if TYPE_CHECKING:
+    from .config import TrainingConfig as TrainingConfig
+    from .data.degradation import degrade as degrade
+    from .data.images import read_image as read_image
+    from .data.images import write_image as write_image
+    from .data.sources import load_photographs as load_photographs
+    from .errors import InputError as InputError
+    from .evaluation.quality import evaluate as evaluate
+    from .inference.upscaling import upscale as upscale
+    from .metrics import psnr as psnr
+    from .metrics import ssim as ssim
+    from .model import SRCNN as SRCNN
+    from .run import Run as Run
+    from .training.trainer import fit as fit
+    from .weights import load as load
+    from .weights import save as save
 
-def __getattr__(name: str):
-    if name in _HOME:
-        return getattr(import_module(f".{_HOME[name]}", __name__), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *_HOME]
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "config": ["TrainingConfig"],
+        "data.degradation": ["degrade"],
+        "data.images": ["read_image", "write_image"],
+        "data.sources": ["load_photographs"],
+        "errors": ["InputError"],
+        "evaluation.quality": ["evaluate"],
+        "inference.upscaling": ["upscale"],
+        "metrics": ["psnr", "ssim"],
+        "model": ["SRCNN"],
+        "run": ["Run"],
+        "training.trainer": ["fit"],
+        "weights": ["load", "save"],
+    },
+)

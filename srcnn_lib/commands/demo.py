@@ -1,96 +1,130 @@
-"""The main job: train a small network on photographs that come with the package, and show what it learned."""
+"""`srcnn demo`: trains a small network on photographs that come with the package, and shows what it has learned."""
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
 
 from ..config import TrainingConfig
-from ..data import named_sets, regions, sources, training_data
-from ..data.images import write_image
 from ..errors import InputError
-from ..evaluation import quality
-from ..inference.upscaling import upscale
-from ..pretrained import open_weights, released_for
-from ..run import Run
-from ..runtime.console import follow, print_table
-from ..training import trainer
-from ..visualization import animation, figures
 
-KEPT_OUT = "astronaut"
+if TYPE_CHECKING:
+    from ..evaluation.sample import Sample
+    from ..run import Run
+
+HELD_OUT = "astronaut"  # the photograph that the network is measured on
+GIF_SIDE = 192  # of the square that the GIF shows, in pixels
 
 
-def demonstrate(out: Path, minutes: float = 1.5) -> None:
-    """Train, measure on the photograph kept out, and write the run, two pictures and a GIF into the folder `out`.
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the run and the pictures.")] = Path("results/demo"),
+    minutes: Annotated[float, typer.Option(help="Minutes of training.")] = 1.5,
+) -> None:
+    """Train a small network on photographs that come with the package, and show what it has learned."""
+    from ..data.sources import load_photographs
+    from ..evaluation.quality import evaluate
+    from ..evaluation.report import print_table
+    from ..evaluation.sample import Sample
 
-    Raises:
-        InputError: where `out` holds a run already.
-    """
     began = time.monotonic()
-    config = TrainingConfig.of(
-        data=("samples",),
-        validation=(f"samples:{KEPT_OUT}",),
-        channels=1,
-        widths=(64, 32),
-        minutes=minutes,
-        validation_patches=128,
-    )
-    path = unused(out / "run")
-    names = [name for name in named_sets.SAMPLES if name != KEPT_OUT]
-    print(f"A 9-5-5 network of 64-32 channels learns to enlarge photographs (luminance, ×{config.scale:g}).")
-    print(f"It trains on {', '.join(names)}; {KEPT_OUT} is kept out to measure it on.\n")
-    data = training_data.load_training_data(config)
-    run = Run.create(path, config)
-    follow(trainer.fit(config, run, data), run)
+    run = _train(unused_path(out / "run"), minutes)
 
-    model, photograph = run.model(), sources.load_photographs(f"samples:{KEPT_OUT}")
-    print(f"\n{KEPT_OUT}, which it never saw: reduced to a half, and brought back")
-    table = quality.evaluate(model, photograph, photograph.names)
-    print_table(table)
+    print(f"\n{HELD_OUT}, which it has never seen: downscaled to half its size and upscaled again")
+    model = run.model()
+    photographs = load_photographs(f"samples:{HELD_OUT}")
+    evaluation = evaluate(model, photographs, photographs.names)
+    print_table(evaluation)
+    sample = Sample(photographs[0].pixels, model)
+    written = {run.path: "the run: settings, history, snapshots, checkpoints", **_write_pictures(out, run, sample)}
 
-    original = photograph[0].pixels
-    bicubic, srcnn, original = (made["rgb"].clamp(0, 1) for made in quality.restore(model, original, model.scale))
-    scores = {method: (table[method]["psnr_y"], table[method]["ssim_y"]) for method in ("bicubic", "srcnn")}
-    written = {
-        "the run: settings, curves, snapshots, checkpoints": run.path,
-        "the photograph itself, twice as large": out / f"{KEPT_OUT}_upscaled.png",
-        "original, bicubic and SRCNN side by side": out / "comparison.png",
-        "the network learning, from step 0": out / "learning.gif",
-    }
-    _, enlarged, compared, learning = written.values()
-    write_image(enlarged, upscale(original, model))
-    figures.save(figures.comparison(original, bicubic, srcnn, scores=scores), compared)
-    frames = animation.reconstruction(run.snapshots(), _telling_part(original, bicubic))
-    animation.write_clip(learning, frames, fps=5)
-
-    gain = table["srcnn"]["psnr_y"] - table["bicubic"]["psnr_y"]
+    gain = evaluation.srcnn.psnr_y - evaluation.bicubic.psnr_y
     print(f"\n{gain:+.2f} dB over bicubic on Y, {time.monotonic() - began:.0f} s in all")
-    print(released_line(photograph, table))
+    print(released_network_line(sample))
     print("\nWritten:")
-    for what, where in written.items():
-        print(f"  {where}  {what}")
+    for path, what in written.items():
+        print(f"  {path}  {what}")
     print("\nNext:")
     print(f"  tensorboard --logdir {run.path}    the curves and the probe, step by step")
     print(f"  srcnn upscale PICTURE --weights {run.path}    your own picture")
     print("  srcnn train --help    every setting; make notebook    the same in a notebook")
 
 
-def released_line(photograph, table: dict) -> str:
-    """What the network that `srcnn upscale` takes reaches on the same photograph: what a longer training brings."""
-    path, _ = released_for(table["scale"])
+def _train(path: Path, minutes: float) -> "Run":
+    """Trains a small Y network into a new run, with a progress bar."""
+    from ..data.named_sets import SAMPLES
+    from ..data.training_data import load_training_data
+    from ..run import Run
+    from ..training.progress import train_with_progress
+    from ..training.trainer import fit
+
+    config = TrainingConfig.of(
+        data=("samples",),
+        validation=(f"samples:{HELD_OUT}",),
+        channels=1,
+        widths=(64, 32),
+        minutes=minutes,
+        validation_patches=128,
+    )
+    names = ", ".join(name for name in SAMPLES if name != HELD_OUT)
+    print(f"A 9-5-5 network of widths 64-32 learns to upscale photographs (luminance, ×{config.scale:g}).")
+    print(f"It trains on {names}; {HELD_OUT} is held out to measure it on.\n")
+    data = load_training_data(config)
+    run = Run.create(path, config)
+    train_with_progress(fit(config, run, data), run)
+    return run
+
+
+def _write_pictures(out: Path, run: "Run", sample: "Sample") -> dict[Path, str]:
+    """Writes two pictures and a GIF of the photograph that was held out; returns what each file shows."""
+    from ..data.images import write_image
+    from ..data.regions import largest_error_region
+    from ..inference.upscaling import upscale
+    from ..visualization.animation import reconstruction_clip
+    from ..visualization.figures import comparison_figure
+    from ..visualization.style import save_figure
+    from ..visualization.video import write_clip
+
+    model = run.model()
+    upscaled = out / f"{HELD_OUT}_upscaled.png"
+    comparison = out / "comparison.png"
+    animation = out / "learning.gif"
+
+    write_image(upscaled, upscale(sample.original, model))
+
+    output = sample.reconstruct(model)
+    bicubic = sample.upsampled.clamp(0, 1)
+    scores = {"bicubic": sample.bicubic_scores, "srcnn": sample.scores(output)}
+    figure = comparison_figure(sample.original, bicubic, sample.to_image(output), scores=scores)
+    save_figure(figure, comparison)
+
+    top, left, height, width = largest_error_region(sample.original, bicubic, (GIF_SIDE, GIF_SIDE))
+    part = sample.original[:, top : top + height, left : left + width]  # (3, 192, 192)
+    write_clip(animation, reconstruction_clip(run.snapshots(), part), fps=5)
+    return {
+        upscaled: "the photograph itself, twice as large",
+        comparison: "original, bicubic and SRCNN side by side",
+        animation: "the network learning, from step 0",
+    }
+
+
+def released_network_line(sample: "Sample") -> str:
+    """Returns a line on what the released network reaches on the photograph: what longer training would bring."""
+    from ..pretrained import open_weights, released_for
+
+    path, _ = released_for(sample.scale)
     model, _ = open_weights(path)
-    reached = quality.compare(model, photograph[0].pixels, table["scale"])
-    gain = reached["srcnn"]["psnr_y"] - table["bicubic"]["psnr_y"]
-    trained = f", {model.metadata['steps']:,} steps on more photographs" if "steps" in model.metadata else ""
-    return f"{gain:+.2f} dB: the network that comes along ({path.name}{trained}), which never saw it either"
+    gain = sample.scores(sample.reconstruct(model)).psnr_y - sample.bicubic_scores.psnr_y
+    training = f", {model.metadata['steps']:,} steps on more photographs" if "steps" in model.metadata else ""
+    return f"{gain:+.2f} dB: the released network ({path.name}{training}), which has not seen it either"
 
 
-def _telling_part(original, bicubic, side: int = 192):
-    """The square in which bicubic loses most: (C, side, side) of the original."""
-    top, left, tall, wide = regions.largest_error_region(original, bicubic, (side, side))
-    return original[:, top : top + tall, left : left + wide]
+def unused_path(path: Path) -> Path:
+    """Returns the path, with -2, -3 … appended where it exists already: no run is ever overwritten.
 
-
-def unused(path: Path) -> Path:
-    """The path, or with -2, -3 … behind it where there is something already: no run is ever overwritten."""
+    Raises:
+        InputError: after 999 attempts.
+    """
     for number in range(1, 1000):
         candidate = path if number == 1 else path.with_name(f"{path.name}-{number}")
         if not candidate.exists():

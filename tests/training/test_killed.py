@@ -11,7 +11,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTHING_SIZE_GUIDANCE, EventAccumulator
 
-from srcnn_lib.commands import main
+from srcnn_lib.commands.train import choose_run
 from srcnn_lib.config import TrainingConfig
 from srcnn_lib.errors import InputError
 from srcnn_lib.run import Run, weights_digest
@@ -112,12 +112,12 @@ def test_the_layout_is_there_once_however_often_a_training_began_anew(tmp_path):
 
 def test_a_training_killed_before_its_config_was_written_begins_when_it_is_to_go_on(tmp_path):
     (tmp_path / ".config-0123abcd.json").write_text("{")
-    assert main._asked_for({"steps": 7}, tmp_path, resume=True) == (TrainingConfig.of(steps=7), tmp_path)
+    assert choose_run({"steps": 7}, tmp_path, resume=True) == (TrainingConfig.of(steps=7), tmp_path)
     assert Run.create(tmp_path, TrainingConfig()).config == TrainingConfig()
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "photograph.png").touch()
     with pytest.raises(InputError, match="is no run"):
-        main._asked_for({}, tmp_path / "mine", resume=True)
+        choose_run({}, tmp_path / "mine", resume=True)
 
 
 def test_a_finished_run_says_the_same_in_its_config(runs):

@@ -1,0 +1,131 @@
+"""Overlapping patches: our way to average the outputs of all patches against those that run every patch."""
+
+import gc
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ...data.color import luminance
+from ...data.sources import load_photographs
+from ...inference.options import InferenceOptions
+from ...inference.upscaling import reconstruct
+from ...model import SRCNN, start_from_identity
+from ...runtime.devices import resolve_device
+from .timing import Contestant, counted_multiply_adds, heading, matrix_rates, time_in_turn
+
+OURS = "overlapping, exact"
+ORIGINAL = "the original's loop"
+
+
+@dataclass
+class EveryPatch:
+    """Runs every patch of a picture, as others do: in batches, or one by one as the original did.
+
+    Only some patches are run, evenly spread over the picture; their time is scaled by the count.
+
+    Args:
+        model: the network.
+        image: (C, H, W) on the network's device.
+        patch: side of a patch in pixels.
+        patches: how many patches are run in batches; a 32nd of them is run one by one.
+    """
+
+    model: SRCNN
+    image: Tensor
+    patch: int
+    patches: int
+    count: int = field(init=False)  # of all patches
+
+    def __post_init__(self) -> None:
+        windows = self.image.unfold(1, self.patch, 1).unfold(2, self.patch, 1)  # (C, rows, columns, patch, patch)
+        windows = windows.permute(1, 2, 0, 3, 4).flatten(0, 1)  # (rows · columns, C, patch, patch)
+        self.count = len(windows)
+        self.chosen = windows[torch.linspace(0, self.count - 1, self.patches).long()]
+        self.alone = self.chosen[: max(1, self.patches // 32)]
+
+    def contestants(self) -> list[Contestant]:
+        """Returns batches of several sizes, and the original's loop."""
+        part = self.patches / self.count
+        batches = [
+            Contestant(f"batches of {size}", lambda size=size: self.run_batches(size), part)  # type: ignore[misc]
+            for size in (4, 8, 16, 32, 64)
+        ]
+        return [*batches, Contestant(ORIGINAL, self.run_one_by_one, len(self.alone) / self.count)]
+
+    @torch.inference_mode()
+    def run_batches(self, size: int) -> None:
+        for batch in self.chosen.split(size):
+            self.model(batch)
+
+    def run_one_by_one(self) -> None:
+        """Runs one patch per pass, with gradients and a garbage collection after each, as the original did."""
+        for patch in self.alone:
+            self.model(patch[None])
+            gc.collect()
+
+
+def benchmark_overlap(
+    size: int = 256, channels: int = 3, widths: Sequence[int] = (128, 64), patch: int = 33, patches: int = 256,
+    turns: int = 3, device: str = "auto",
+) -> list[str]:  # fmt: skip
+    """Times overlapping patches of stride 1 in several ways, beside the other two modes.
+
+    Args:
+        size: side of the picture in pixels.
+        channels, widths: of the network.
+        patch: side of a patch in pixels.
+        patches: how many of the picture's patches the ways that run every patch are timed on.
+        turns: of each contestant, of which the best counts.
+        device: as in TrainingConfig.
+
+    Returns:
+        The lines to print.
+    """
+    place = resolve_device(device)
+    torch.manual_seed(0)
+    model = start_from_identity(SRCNN(channels, widths=tuple(widths))).to(place).eval()
+    image = example_image(size, channels)
+    rates = matrix_rates(place)
+    every_patch = EveryPatch(model, image.to(place), patch, patches)
+    ours = InferenceOptions("overlapping", patch)
+    contestants = [
+        Contestant(OURS, lambda: reconstruct(image, model, ours)),
+        Contestant("whole", lambda: reconstruct(image, model)),
+        Contestant("non-overlapping", lambda: reconstruct(image, model, InferenceOptions("non-overlapping", patch))),
+        *every_patch.contestants(),
+    ]
+    seconds = time_in_turn(contestants, turns, place)
+    batches = min((name for name in seconds if name.startswith("batches")), key=lambda name: seconds[name])
+    labels = {
+        OURS: OURS,
+        batches: f"every patch, {batches}",
+        ORIGINAL: f"every patch, {ORIGINAL}",
+        "whole": "whole",
+        "non-overlapping": "non-overlapping",
+    }
+    needed_alone = every_patch.count * counted_multiply_adds(lambda: model(every_patch.chosen[:1]))
+    needed = counted_multiply_adds(lambda: reconstruct(image, model, ours))
+    return [
+        *heading(place, rates),
+        f"{size}×{size}, {channels} channel{'s' if channels > 1 else ''}, {widths[0]}-{widths[1]}, "
+        f"{every_patch.count:,} patches of {patch}×{patch}; float32; best of {turns} turns",
+        "",
+        f"{'':34} {'seconds':>9} {'× ours':>9}",
+        *(f"{label:34} {seconds[name]:9.2f} {seconds[name] / seconds[OURS]:9.2f}" for name, label in labels.items()),
+        "",
+        f"multiply-adds: {needed_alone / 1e9:,.0f} G for every patch alone, {needed / 1e9:,.0f} G here "
+        f"({needed_alone / needed:.1f} times fewer); here at {needed / seconds[OURS] / rates['float32']:.0%} of the "
+        f"matrix rate, the batches at {needed_alone / seconds[batches] / rates['float32']:.0%}",
+        f"the batches' and the loop's time is that of {patches} and {len(every_patch.alone)} patches, scaled by their "
+        "count",
+    ]
+
+
+def example_image(size: int, channels: int) -> Tensor:
+    """Returns a square of the astronaut, (channels, size, size), repeated where the photograph is smaller."""
+    image = load_photographs("samples:astronaut")[0].pixels
+    repeats = -(-size // min(image.shape[-2:]))
+    image = image.repeat(1, repeats, repeats)[:, :size, :size]
+    return luminance(image) if channels == 1 else image.contiguous()

@@ -1,0 +1,165 @@
+"""`srcnn evaluate`: a network measured on photographs, or the released networks compared with the paper's."""
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..errors import InputError
+from ..runtime.console import ProgressBar
+from .options import Arithmetic, Device, Ensemble, Mode, Patch, Scale, Stride, Which, check_choice
+
+if TYPE_CHECKING:
+    from ..inference.options import InferenceOptions
+
+
+def evaluate(
+    weights: Annotated[
+        str | None, typer.Argument(help="A weights file or the folder of a run (default: a released network).")
+    ] = None,
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(help="Photographs: named sets (set5, set14, …), folders, globs, zip or tar archives."),
+    ] = None,
+    scale: Scale = None,
+    table: Annotated[
+        bool,
+        typer.Option("--table", help="Compare the released networks with the paper's, on set5 and set14 or as named."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
+    mode: Mode = "whole",
+    patch: Patch = 33,
+    stride: Stride = 1,
+    which: Which = "newest",
+    limit: Annotated[int, typer.Option(help="Measure at most this many photographs of each source; 0 for all.")] = 0,
+    arithmetic: Arithmetic = "float32",
+    ensemble: Ensemble = False,
+    device: Device = "auto",
+) -> None:
+    """Measure a network on photographs: PSNR and SSIM beside bicubic's, for each image and on average.
+
+    With --arithmetic bfloat16 or --ensemble the table also says what the option changes.
+    """
+    from ..inference.options import InferenceOptions
+
+    check_choice("which", which, ("newest", "best"))
+    words = [word for word in (weights, *(sources or ())) if word]
+    if not table:
+        options = InferenceOptions(mode, patch, stride, arithmetic=arithmetic, ensemble=ensemble)
+        _measure(words, scale, which, limit, device, as_json, options)
+        return
+    unsupported = {
+        "--scale": scale is not None,
+        "--limit": limit != 0,
+        "--which": which != "newest",
+        "--ensemble": ensemble,
+        "--arithmetic": arithmetic != "float32",
+    }
+    if given := [flag for flag, is_given in unsupported.items() if is_given]:
+        raise InputError(
+            "--table compares plain passes in float32, each network at its own scale, on all photographs; leave out "
+            f"{' and '.join(given)}"
+        )
+    _compare_with_paper(words, device, as_json, InferenceOptions(mode, patch, stride))
+
+
+def _measure(
+    words: list[str],
+    scale: float | None,
+    which: str,
+    limit: int,
+    device: str,
+    as_json: bool,
+    options: "InferenceOptions",
+) -> None:
+    """Prints the scores of one network on each source.
+
+    Args:
+        words: the sources, and before them weights or a run unless a released network is measured.
+    """
+    from ..data.sources import load_photographs
+    from ..evaluation.quality import evaluate as evaluate_network
+    from ..evaluation.report import print_table
+    from ..pretrained import open_weights, released_for
+    from ..runtime.devices import resolve_device
+
+    weights_given = bool(words) and names_weights(words[0])
+    sources = words[1:] if weights_given else words
+    if not sources:
+        raise InputError("name what to measure, and before it a weights file or a run: srcnn evaluate RUN set5")
+    source, note = (words[0], None) if weights_given else released_for(scale)
+    model, path = open_weights(source, which)
+    model = model.to(resolve_device(device))
+    if not weights_given and not as_json:
+        if note:
+            print(note)
+        print(f"the released network {path.name} is measured")
+    tables = {}
+    for source, label in zip(sources, source_labels(sources), strict=True):
+        photographs = load_photographs(source, limit)
+        with ProgressBar(label, quiet=as_json) as progress:
+            tables[label] = evaluate_network(model, photographs, photographs.names, scale, options, progress)
+    if as_json:
+        print(json.dumps(_finite({label: table.to_dict() for label, table in tables.items()}), indent=2))
+        return
+    for label, table in tables.items():
+        print(f"\n{label} ×{table.scale:g}")
+        print_table(table)
+
+
+def _compare_with_paper(words: list[str], device: str, as_json: bool, options: "InferenceOptions") -> None:
+    """Prints the table of bicubic, the paper's network and ours.
+
+    Args:
+        words: sources, set5 and set14 without one; weights files and runs among them replace the released networks.
+    """
+    from ..evaluation import published_results
+    from ..pretrained import RELEASED, open_weights, saved_folder
+    from ..runtime.devices import resolve_device
+
+    given = [word for word in words if names_weights(word)]
+    sources = [word for word in words if word not in given] or ["set5", "set14"]
+    released = [saved_folder() / names[0] for names in RELEASED.values()]
+    files = given or [file for file in released if file.exists()]
+    networks = []
+    for file in files:
+        model, path = open_weights(file)
+        networks.append((model.to(resolve_device(device)), path))
+    with ProgressBar("measuring", quiet=as_json) as progress:
+        rows = published_results.compare_with_paper(
+            networks, sources, options, lambda name, done, total: progress(done, total)
+        )
+    if as_json:
+        print(json.dumps(_finite([row.to_dict() for row in rows]), indent=2))
+        return
+    print(published_results.markdown(rows))
+    print("\nPSNR in dB / SSIM on Y, mean over the pictures; gain: dB over bicubic, each over its own")
+    if options.mode != "whole":
+        stride = f" at stride {options.stride}" if options.mode == "overlapping" else ""
+        patches = f"{options.mode} patches of {options.patch}×{options.patch} pixels{stride}"
+        print(f"ours in {patches}, the paper's as published")
+    for row in rows:
+        if row.why:
+            print(row.why)
+
+
+def names_weights(word: str) -> bool:
+    """Returns whether an argument names a weights file or a run; every other one is a source of photographs."""
+    return Path(word).suffix in (".pth", ".safetensors") or (Path(word) / "config.json").exists()
+
+
+def source_labels(sources: list[str]) -> list[str]:
+    """Returns a short name for each source: its last part, or the whole path where two would have the same name."""
+    names = [Path(source).name or source for source in sources]
+    return [source if names.count(name) > 1 else name for source, name in zip(sources, names, strict=True)]
+
+
+def _finite(value: Any) -> Any:
+    """Returns the value with null for infinity and nan, which JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,37 @@
+"""Options that several commands share, declared once so that they are spelled and explained alike."""
+
+from typing import Annotated
+
+import typer
+
+from ..errors import InputError
+
+Scale = Annotated[
+    float | None,
+    typer.Option(help="Upscaling factor from 1.1 to 8 (default: the network's own)."),
+]
+Weights = Annotated[
+    str | None, typer.Option(help="A weights file or the folder of a run (default: a released network).")
+]
+Which = Annotated[str, typer.Option(help="The snapshot of a run: newest, or best (the highest validation PSNR on Y).")]
+Mode = Annotated[
+    str,
+    typer.Option(help="whole (the picture in one pass), or patches of 33×33 pixels: non-overlapping or overlapping."),
+]
+Patch = Annotated[int, typer.Option(help="Side of a patch in pixels, for the two patch modes.")]
+Stride = Annotated[int, typer.Option(help="Distance in pixels between overlapping patches.")]
+Arithmetic = Annotated[str, typer.Option(help="Number type of the first two layers: float32 or bfloat16.")]
+Ensemble = Annotated[
+    bool, typer.Option("--ensemble", help="Average the results for all eight flips and rotations; eight times as slow.")
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
+
+
+def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    """Checks the value of an option that takes one of a few words.
+
+    Raises:
+        InputError: with the valid choices.
+    """
+    if value not in choices:
+        raise InputError(f"--{option} is {value}, expected one of {', '.join(choices)}")

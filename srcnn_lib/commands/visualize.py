@@ -1,0 +1,99 @@
+"""`srcnn animate`, `srcnn player` and `srcnn compare`: a training and its results as GIFs, videos and web pages."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..runtime.console import ProgressBar
+from .options import Scale, Weights, Which, check_choice
+
+
+def animate(
+    run: Annotated[Path, typer.Argument(help="The run whose training is shown.")],
+    what: Annotated[str, typer.Option(help="reconstruction, channel, kernels or scan.")] = "reconstruction",
+    image: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A photograph, or samples:chelsea; give it several times to show several side by side "
+            "(default: the run's probe)."
+        ),
+    ] = None,
+    layer: Annotated[str, typer.Option(help="layer_1, layer_2 or layer_3.")] = "layer_2",
+    channel: Annotated[
+        str | None,
+        typer.Option(
+            help="Number of a channel, several as 0,5,8, all, or telling for the most informative ones "
+            "(default: 0; for kernels all)."
+        ),
+    ] = None,
+    before_relu: Annotated[bool, typer.Option("--before-relu", help="Show channels before ReLU, with sign.")] = False,
+    mode: Annotated[str, typer.Option(help="Patches of a scan: non-overlapping or overlapping.")] = "non-overlapping",
+    stride: Annotated[int, typer.Option(help="Distance in pixels between the patches of an overlapping scan.")] = 11,
+    crop: Annotated[int | None, typer.Option(help="Side in pixels of the square shown of each photograph.")] = None,
+    frames: Annotated[int | None, typer.Option(help="Number of frames (default: 20; for a scan 60).")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frames per second; 20 frames at 5 are the original's 4 s.")] = None,
+    hold: Annotated[float, typer.Option(help="Seconds that the last frame is shown longer.")] = 1.5,
+    max_mb: Annotated[
+        float | None, typer.Option(help="Reduce size or number of frames until the file is at most so many MB.")
+    ] = None,
+    theme: Annotated[str, typer.Option(help="dark or light, to match the page that shows the animation.")] = "dark",
+    out: Annotated[Path | None, typer.Option(help="A .gif, .mp4 or .webp file.")] = None,
+) -> None:
+    """Animate a training: the reconstruction, channels, kernels, or a scan patch by patch."""
+    from ..visualization.animation import animate as write_animation
+
+    with ProgressBar("frames") as progress:
+        path, notes = write_animation(
+            run, what, image or (), layer=layer, channel=channel, before_relu=before_relu, mode=mode, stride=stride,
+            crop=crop, frames=frames, fps=fps, hold=hold, max_mb=max_mb, theme=theme, out=out, progress=progress,
+        )  # fmt: skip
+    print(path)
+    for note in notes:
+        print(f"  {note}")
+
+
+def player(
+    run: Annotated[Path, typer.Argument(help="The run whose training is shown.")],
+    image: Annotated[
+        str | None, typer.Option(help="A photograph, or samples:chelsea (default: a tile of the run's probe).")
+    ] = None,
+    crop: Annotated[int, typer.Option(help="Side in pixels of the square that is shown.")] = 96,
+    frames: Annotated[int, typer.Option(help="Largest number of snapshots.")] = 60,
+    max_mb: Annotated[
+        float, typer.Option(help="Compress or reduce the snapshots until the page is at most so many MB.")
+    ] = 8,
+    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("player.html"),
+) -> None:
+    """Write an HTML page that steps through a training and shows every channel; it works offline."""
+    from ..run import Run
+    from ..visualization.html.page import write_page
+    from ..visualization.html.player import player as player_page
+
+    with ProgressBar("snapshots") as progress:
+        write_page(player_page(Run(run), image, crop=crop, frames=frames, max_mb=max_mb, progress=progress), out)
+    _print_size(out)
+
+
+def compare(
+    image: Annotated[
+        str, typer.Argument(help="A photograph, or samples:chelsea; it is downscaled and upscaled again.")
+    ],
+    scale: Scale = None,
+    weights: Weights = None,
+    which: Which = "newest",
+    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("compare.html"),
+) -> None:
+    """Write an HTML page with a draggable divider between bicubic, SRCNN and the original."""
+    from ..pretrained import open_weights, released_for
+    from ..visualization.html import comparison
+    from ..visualization.html.page import write_page
+
+    check_choice("which", which, ("newest", "best"))
+    model, _ = open_weights(weights or released_for(scale)[0], which)
+    write_page(comparison.compare(image, model, scale), out)
+    _print_size(out)
+
+
+def _print_size(path: Path) -> None:
+    print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")

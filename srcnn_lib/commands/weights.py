@@ -1,0 +1,98 @@
+"""`srcnn release` and `srcnn info`: weights files and what is known about them."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ..runtime.console import ProgressBar
+from .options import Which, check_choice
+
+if TYPE_CHECKING:
+    from ..model import SRCNN
+
+
+def release(
+    run: Annotated[Path, typer.Argument(help="The run whose network is released.")],
+    out: Annotated[Path, typer.Option(help="A .safetensors or .pth file; the model card goes beside it as .json.")],
+    on: Annotated[
+        list[str] | None,
+        typer.Option(help="Photographs to measure the network on for the card (default: set5 and set14)."),
+    ] = None,
+    which: Which = "newest",
+) -> None:
+    """Write the network of a run as one file with a model card: training, scores and SHA-256."""
+    from ..evaluation import model_card
+    from ..run import Run
+
+    check_choice("which", which, ("newest", "best"))
+    sets = on or ("set5", "set14")
+    with ProgressBar("measuring") as progress:
+        card = model_card.release(Run(run), out, sets, which, lambda name, done, total: progress(done, total))
+    print(f"{out}\n  SHA-256 {card['sha256']}")
+    for name, result in card["results"].items():
+        srcnn, bicubic = result["srcnn"]["psnr_y"], result["bicubic"]["psnr_y"]
+        print(f"  {name} ×{result['scale']:g}: {srcnn:.2f} dB on Y (bicubic {bicubic:.2f})")
+
+
+def info(
+    source: Annotated[str, typer.Argument(help="A weights file or the folder of a run.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything that is recorded, as JSON.")] = False,
+) -> None:
+    """Describe a network and its training."""
+    from ..pretrained import open_weights
+    from ..run import Run
+
+    model, path = open_weights(source)
+    run = Run(source) if Path(source).is_dir() else None
+    metadata = run.metadata if run else model.metadata
+    if as_json:
+        print(json.dumps(metadata, indent=2, ensure_ascii=False))
+        return
+    facts = {"weights": str(path), **_network_facts(model), **_training_facts(metadata)}
+    if run:
+        facts["snapshots"] = f"{len(run.snapshots())}, the newest of step {run.snapshot().step:,}"
+    width = max(map(len, facts))
+    for name, fact in facts.items():
+        print(f"{name:{width}}  {fact}")
+    if metadata:
+        print(f"everything that is recorded: srcnn info {source} --json")
+
+
+def _network_facts(model: "SRCNN") -> dict[str, str]:
+    """Returns what the weights themselves say, one text for each line of `info`."""
+    color = "Y (luminance)" if model.channels == 1 else "RGB"
+    filters, widths = ("-".join(map(str, sizes)) for sizes in (model.filters, model.widths))
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    return {
+        "network": f"{color}, filters {filters}, widths {widths}, {parameters:,} parameters",
+        "scale": f"×{model.scale:g}",
+        "padding": model.padding_mode,
+    }
+
+
+def _training_facts(metadata: dict[str, Any]) -> dict[str, str]:
+    """Returns what a run's config.json or a released network's metadata says about the training."""
+    config, resolved = metadata.get("training_config", {}), metadata.get("resolved", {})
+    facts = {}
+    if config:
+        facts["recipe"] = (
+            f"{config['recipe']}, {config['optimizer']}, learning rate {config['learning_rate']:g}, "
+            f"{config['batch_size']} crops a step"
+        )
+        facts["data"] = f"{', '.join(config['data'])}; validation {', '.join(config['validation'])}"
+    if steps := metadata.get("steps", metadata.get("step", resolved.get("steps"))):
+        facts["steps"] = f"{steps:,}"
+    if seconds := metadata.get("seconds"):
+        facts["time"] = f"{seconds / 60:.1f} minutes"
+    if machine := metadata.get("machine") or resolved.get("device"):
+        facts["machine"] = machine
+    if psnr := metadata.get("validation_psnr_y"):
+        facts["validation"] = f"{psnr:.2f} dB on Y"
+    for name, result in metadata.get("results", {}).items():
+        srcnn, bicubic = result["srcnn"]["psnr_y"], result["bicubic"]["psnr_y"]
+        facts[name] = f"{srcnn:.2f} dB on Y (bicubic {bicubic:.2f})"
+    if command := metadata.get("command"):
+        facts["made with"] = command
+    return facts
