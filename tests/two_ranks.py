@@ -30,7 +30,6 @@ from srcnn_lib.training.control import TrainingControl
 from srcnn_lib.training.hooks import WeightBroadcast
 from srcnn_lib.training.validation import validate
 
-PORT = "29500"
 TRAININGS = {  # what differs from `settings_for`
     "even": {}, "uneven": {"batch_size": 3}, "random": {"crops": "random", "channels": 3},
 }  # fmt: skip
@@ -46,20 +45,29 @@ def config_for(photographs: Path, **changes) -> TrainingConfig:
 
 
 def pair(work, *given, folder: Path) -> list[dict]:
-    """`work(*given)` in two processes at once; of each its status, what it gave, and what it wrote."""
+    """`work(*given)` in two processes at once; of each its status, what it gave, and what it wrote.
+
+    The lines that Gloo prints to standard output in torch 2.10 are left out.
+    """
     folder.mkdir(exist_ok=True)
-    with socket.socket() as unused:
-        unused.bind(("127.0.0.1", 0))
-        port = str(unused.getsockname()[1])
+    port = free_port()
     children = [_forked(work, given, folder, rank, port) for rank in range(2)]
     ended = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
     found = []
     for rank, status in enumerate(ended):
         out, err, gave = (folder / f"{name}-{rank}" for name in ("out", "err", "gave"))
-        found.append({"status": status, "out": out.read_text(), "err": err.read_text(), "gave": None})
+        printed = "".join(line for line in out.read_text().splitlines(True) if not line.startswith("[Gloo]"))
+        found.append({"status": status, "out": printed, "err": err.read_text(), "gave": None})
         if gave.exists():
             found[rank]["gave"] = pickle.loads(gave.read_bytes())
     return found
+
+
+def free_port() -> str:
+    """Returns a port of this machine that no process listens on."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return str(unused.getsockname()[1])
 
 
 def _forked(work, given, folder: Path, rank: int, port: str) -> int:
@@ -197,7 +205,7 @@ def in_a_notebook(config: TrainingConfig, path: Path) -> None:
     """From a process that has used several threads, as notebooks have when they come to the training."""
     torch.set_num_threads(2)
     torch.nn.functional.conv2d(torch.ones(8, 16, 128, 128), torch.ones(16, 16, 5, 5))
-    accelerate.notebook_launcher(launch.train, (config, path, True), num_processes=2, use_port=PORT)
+    accelerate.notebook_launcher(launch.train, (config, path, True), num_processes=2, use_port=free_port())
 
 
 def main(folder: Path, photographs: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 import two_ranks
@@ -29,9 +30,29 @@ def folder(tmp_path_factory, photograph_folder):
         Image.open(photograph_folder / f"{number % 4}.png").crop((0, 0, 40, 30)).save(folder / f"pictures/{number}.png")
     (folder / "bad" / "bad.png").write_text("no picture")
     command = [sys.executable, two_ranks.__file__, str(folder), str(photograph_folder)]
-    played = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
-    assert played.returncode == 0, played.stderr
+    status, _, err = finished(command, 600)
+    assert status == 0, err
     return folder
+
+
+def finished(command: list[str], seconds: float, **options) -> tuple[int, str, str]:
+    """Runs a command and returns its status, output and errors; after a time-out, ends it and all that it started.
+
+    `subprocess.run` would end the launcher only: each of its workers has a session of its own.
+    """
+    process = subprocess.Popen(
+        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options
+    )
+    try:
+        out, err = process.communicate(timeout=seconds)
+    except BaseException:
+        started = psutil.Process(process.pid).children(recursive=True)
+        for one in (process, *started):
+            one.kill()
+        process.communicate()
+        psutil.wait_procs(started, timeout=5)
+        raise
+    return process.returncode, out, err
 
 
 @pytest.fixture(scope="module")
@@ -173,12 +194,23 @@ def test_notebook_launcher_trains_the_same_after_the_notebook_has_used_threads(f
 
 def test_accelerate_launch_trains_the_same_and_prints_once(folder, found, photograph_folder, tmp_path):
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-                "--num_machines", "1", "--main_process_port", "0"]  # fmt: skip
+                "--num_machines", "1", "--main_process_port", two_ranks.free_port()]  # fmt: skip
     command = [*launcher, "-m", "srcnn_lib", "train", *two_ranks.flags(photograph_folder), "--out", "run"]
-    launched = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, timeout=300)
-    assert launched.returncode == 0, launched.stderr
-    assert launched.stdout.count(weights_digest(Run(folder / "even" / "run"))[1]) == 1
-    assert launched.stdout.count("SHA-256") == 1
+    status, out, err = finished(command, 300, cwd=tmp_path)
+    assert status == 0, err
+    assert out.count(weights_digest(Run(folder / "even" / "run"))[1]) == 1
+    assert out.count("SHA-256") == 1
+
+
+def test_a_launcher_that_takes_too_long_leaves_no_process_behind(tmp_path):
+    """The worker has a session of its own, as those of `accelerate launch` have."""
+    worker = "import os, pathlib, time; pathlib.Path('worker').write_text(str(os.getpid())); time.sleep(60)"
+    launcher = "import subprocess, sys; subprocess.run([sys.executable, '-c', sys.argv[1]], start_new_session=True)"
+    with pytest.raises(subprocess.TimeoutExpired):
+        finished([sys.executable, "-c", launcher, worker], 4, cwd=tmp_path)
+    worker = int((tmp_path / "worker").read_text())
+    # In a container whose first process does not wait for orphans, an ended one stays in the table as a zombie.
+    assert not psutil.pid_exists(worker) or psutil.Process(worker).status() == psutil.STATUS_ZOMBIE
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
