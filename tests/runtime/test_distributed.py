@@ -17,6 +17,8 @@ from srcnn_lib.run import Run, weights_digest
 from srcnn_lib.runtime import devices, distributed
 from srcnn_lib.training.trainer import fit
 
+pytestmark = pytest.mark.distributed
+
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(two_ranks.__file__).parent.parent), "OMP_NUM_THREADS": "1"}
 
 
