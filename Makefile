@@ -5,13 +5,17 @@ ENV := .venv
 BIN := $(ENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
-.PHONY: demo test test-colab test-lowest lint format notebook demonstrations weights repository clean
+.PHONY: demo test check test-colab test-lowest lint format notebook demonstrations weights repository clean
 
 demo: $(ENV)/library
 	$(BIN)/srcnn demo
 
 test: $(ENV)/everything lint
 	$(BIN)/python -m pytest
+
+# The tests that are neither slow nor need a browser or several processes.
+check: $(ENV)/everything
+	$(BIN)/python -m pytest -m "not slow and not browser and not distributed"
 
 # The same tests with Colab's versions, and with the lower bounds, each in an environment of its own.
 test-colab test-lowest: test-%:
@@ -23,13 +27,15 @@ test-colab test-lowest: test-%:
 lint: $(ENV)/everything
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 format: $(ENV)/everything
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+# With the environment on the path, so that `!srcnn` in a cell is the one that is installed here.
 notebook: $(ENV)/everything
-	$(BIN)/jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+	PATH="$(CURDIR)/$(BIN):$$PATH" jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # Goes on where the run stopped, and begins it where there is none.
 TRAIN = resume=$$(test -e $(1)/config.json && echo --resume); $(BIN)/srcnn train $(2) --out $(1) $$resume
@@ -56,26 +62,41 @@ $(ENV)/everything: $(ENV)/library
 # `make saved/srcnn_y_x2.safetensors` one. Hours on two cores; stopped and called again, it goes on.
 weights: saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth
 
-PHOTOGRAPHS := --data t91 --data bsds500 --test bsds500:validation
-Y_NETWORK := --channels 1 --widths 64,32 --shrink 0.8,0.6
+PHOTOGRAPHS := --data t91 --data bsds500 --validation bsds500:validation
+Y_NETWORK := --channels 1 --widths 64,32 --scale-augmentation 0.8,0.6
 NOTHING := --data t91 --channels 1 --widths 64,32 --limit 30 --init torch --epochs 20
 X2 := $(Y_NETWORK) --scale 2 --steps 40000
 saved/srcnn_y_x2.safetensors: TRAINING = $(X2)
 saved/srcnn_y_x3.safetensors: TRAINING = $(Y_NETWORK) --scale 3 --steps 40000
 saved/srcnn_y_x4.safetensors: TRAINING = $(Y_NETWORK) --scale 4 --steps 40000
-saved/isr_best.pth: TRAINING = --scale 2 --steps 8000 --objective mse --finish 0 --center 0 --recycle 0
+saved/isr_best.pth: TRAINING = --scale 2 --steps 8000 --loss mse --float32-fraction 0 --input-center 0 --reinit-dead-every 0
 RUN = runs/$(basename $(notdir $@))
 .PHONY: saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth
 saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth: $(ENV)/library
 	$(call TRAIN,$(RUN),$(PHOTOGRAPHS) $(TRAINING))
 	$(BIN)/srcnn release $(RUN) --out $@
 
-# make repository URL=https://github.com/OWNER/NAME: the public address, wherever it stands.
+# make repository URL=https://github.com/OWNER/NAME [BRANCH=NAME]: changes the address of the project, and the branch in
+# its links, in every file that has them. The address may end with a slash or .git, and may be git@github.com:OWNER/NAME.
+ADDRESSED = pyproject.toml CITATION.cff $(wildcard *.md docs/*.md) $(wildcard notebooks/*.ipynb)
+OLD_PROJECT = $(shell sed -n 's|^Repository = "https://github.com/\(.*\)"|\1|p' pyproject.toml)
+NEW_PROJECT = $(patsubst %.git,%,$(patsubst %/,%,$(patsubst git@github.com:%,%,$(patsubst https://github.com/%,%,$(URL)))))
+# $(call matches,TEXT,PATTERN): not empty if the whole text is one.
+matches = $(shell printf '%s\n' '$(subst ','\'',$(1))' | grep -Ex '$(2)')
+OWNER_AND_NAME := [A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9._-]*[A-Za-z0-9_-][A-Za-z0-9._-]*
+BRANCH_NAME := [A-Za-z0-9_][A-Za-z0-9._-]*
+USAGE = usage: make repository URL=https://github.com/OWNER/NAME [BRANCH=NAME, without a slash]
+
 repository:
-	@test -n "$(URL)" || { echo "say which: make repository URL=https://github.com/OWNER/NAME" >&2; exit 2; }
-	@old=$$(sed -n 's|^Repository = "https://github.com/\(.*\)"|\1|p' pyproject.toml) && new=$${URL#https://github.com/} && \
-	for file in pyproject.toml README.md notebooks/*.ipynb; do \
-		sed "s|$$old|$$new|g" $$file > $$file.new && mv $$file.new $$file; done
+	$(if $(filter https://github.com/% git@github.com:%,$(URL)),,$(error $(USAGE)))
+	$(if $(call matches,$(NEW_PROJECT),$(OWNER_AND_NAME)),,$(error $(USAGE)))
+	$(if $(BRANCH),$(if $(call matches,$(BRANCH),$(BRANCH_NAME)),,$(error $(USAGE))))
+	@old='$(subst .,\.,$(OLD_PROJECT))' && new='$(NEW_PROJECT)' && branch='$(BRANCH)' && for file in $(ADDRESSED); do \
+		sed -E -e "s#$$old([^A-Za-z0-9_-]|\$$)#$$new\1#g" \
+			$${branch:+-e "s#($$new/(blob|tree|raw)/)[A-Za-z0-9._-]+#\1$$branch#g" \
+				-e "s#(raw\.githubusercontent\.com/$$new/)[A-Za-z0-9._-]+#\1$$branch#g" \
+				-e "s#($$new/[A-Za-z0-9./_-]*[?]branch=)[A-Za-z0-9._-]+#\1$$branch#g"} \
+			$$file > $$file.new && mv $$file.new $$file || exit; done
 
 clean:
-	rm -rf $(ENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(ENV) .venv-colab .venv-lowest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
