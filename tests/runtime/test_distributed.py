@@ -1,5 +1,6 @@
 """Two processes that train as one, and share out what is to be enlarged."""
 
+import contextlib
 import os
 import pickle
 import subprocess
@@ -48,9 +49,12 @@ def finished(command: list[str], seconds: float, **options) -> tuple[int, str, s
     try:
         out, err = process.communicate(timeout=seconds)
     except BaseException:
-        started = psutil.Process(process.pid).children(recursive=True)
+        started = []
+        with contextlib.suppress(psutil.NoSuchProcess):
+            started = psutil.Process(process.pid).children(recursive=True)
         for one in (process, *started):
-            one.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
         process.communicate()
         psutil.wait_procs(started, timeout=5)
         raise
