@@ -60,7 +60,9 @@ def test_the_lower_bounds_that_were_tested_are_those_that_are_asked_for():
             assert (pinned[name] + ".").startswith(least + "."), name
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "srcnn_lib").glob("*.py")), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "srcnn_lib").rglob("*.py")), ids=lambda path: str(path.relative_to(ROOT / "srcnn_lib"))
+)
 def test_the_library_imports_only_what_it_requires(path):
     required = {name_of(requirement) for requirement in PROJECT["dependencies"]}
     optional = {"ipython", "ipywidgets", "google"}  # imported only where a notebook or Colab is
