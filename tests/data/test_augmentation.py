@@ -5,7 +5,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms import functional as TF
 
-from srcnn_lib.data.augmentation import TILE, RandomCrops, TenCrops, remove_border, ten_crops, tile_positions, flip_and_rotate
+from srcnn_lib.data.augmentation import (
+    TILE,
+    RandomCrops,
+    TenCrops,
+    flip_and_rotate,
+    remove_border,
+    ten_crops,
+    tile_positions,
+)
 
 
 @given(st.integers(TILE, 400), st.integers(TILE, 400))
@@ -23,7 +31,7 @@ def test_a_photograph_smaller_than_a_tile_has_no_tiles():
     assert tile_positions(95, 300) == []
 
 
-def test_ten_crops_are_torchvisions_four_corners_center_and_their_mirrors():
+def test_ten_crops_are_four_corners_and_the_center_of_the_tile_and_of_its_mirror_image():
     tile = torch.rand(1, 6, 96, 96)
     found = ten_crops(tile, 49)
     mirrored = TF.hflip(tile)
@@ -31,13 +39,13 @@ def test_ten_crops_are_torchvisions_four_corners_center_and_their_mirrors():
     assert torch.equal(found, torch.cat(expected))
 
 
-def test_ten_crops_of_several_tiles_lie_one_tile_after_the_other():
+def test_the_ten_crops_of_a_tile_lie_together():
     tiles = torch.rand(3, 6, 96, 96)
     assert torch.equal(ten_crops(tiles, 33)[10:20], ten_crops(tiles[1:2], 33))
 
 
 def tiles_of(count):
-    """Pairs whose original is the input plus one, so that a crop at another place would show."""
+    """Makes pairs whose original is the input plus one, so that different positions of their crops would show."""
     upsampled = torch.rand(count, 3, 96, 96)
     return list(torch.cat([upsampled, upsampled + 1], dim=1))
 
@@ -55,14 +63,14 @@ def photographs():
     ],
     ids=["ten", "random"],
 )
-class TestBothKinds:
+class TestTenAndRandomCrops:
     def test_input_and_target_show_the_same_place(self, crops):
         upsampled, original = crops.batch(epoch=0, start=0, stop=7)
         assert upsampled.shape == (7, 3, 49, 49)
         assert original.shape == (7, 3, 33, 33)
         assert torch.allclose(original, remove_border(upsampled, 8) + 1, atol=1e-6)
 
-    def test_a_sample_depends_on_seed_epoch_and_index_alone(self, crops):
+    def test_a_sample_depends_only_on_seed_epoch_and_index(self, crops):
         whole, _ = crops.batch(2, 0, 40)
         crops.batch(5, 3, 4)  # another epoch in between
         part, _ = crops.batch(2, 11, 23)
@@ -72,7 +80,7 @@ class TestBothKinds:
         assert not torch.equal(crops.batch(0, 0, 40)[0], crops.batch(1, 0, 40)[0])
 
 
-def test_ten_gives_each_crop_once_an_epoch_also_over_several_windows(monkeypatch):
+def test_ten_crops_gives_each_crop_once_per_epoch_over_several_windows(monkeypatch):
     monkeypatch.setattr(TenCrops, "WINDOW", 2)
     tiles = tiles_of(5)
     crops = TenCrops(tiles, 33, 0, seed=0)
@@ -82,7 +90,7 @@ def test_ten_gives_each_crop_once_an_epoch_also_over_several_windows(monkeypatch
     assert found == every
 
 
-def test_random_crops_come_from_photographs_by_their_area():
+def test_random_crops_are_drawn_in_proportion_to_the_area_of_the_photographs():
     small, large = torch.zeros(2, 50, 50), torch.ones(2, 100, 100)
     crops = RandomCrops([small, large], 49, 8, seed=0, per_epoch=4000)
     share = crops.batch(0, 0, 4000)[0].mean().item()

@@ -38,7 +38,7 @@ def test_ycbcr_of_the_primaries_are_the_published_constants(rgb, ycbcr):
     assert back.flatten().tolist() == pytest.approx(rgb, abs=1e-12)
 
 
-def test_there_and_back_is_the_same_picture_for_batches_too():
+def test_ycbcr_to_rgb_inverts_rgb_to_ycbcr_for_batches_as_well():
     image = torch.rand(2, 5, 3, 7, 9, dtype=torch.float64, generator=torch.manual_seed(0))
     assert (color.ycbcr_to_rgb(color.rgb_to_ycbcr(image)) - image).abs().max() < 1e-14
     assert (color.ycbcr_to_rgb(color.rgb_to_ycbcr(image.float())) - image).abs().max() < 1e-6
@@ -50,7 +50,7 @@ def test_a_grey_image_is_its_own_luminance():
     assert color.luminance(image) is image
 
 
-def test_color_of_another_number_of_channels_is_refused():
+def test_a_picture_with_another_number_of_channels_is_refused():
     for function in (color.rgb_to_ycbcr, color.ycbcr_to_rgb, color.luminance):
         with pytest.raises(ValueError, match="expected"):
             function(torch.zeros(4, 8, 8))

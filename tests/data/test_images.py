@@ -15,7 +15,7 @@ import tifffile
 import torch
 from PIL import Image, ImageCms, ImageOps
 
-from srcnn_lib.data import color, image_decoding, images
+from srcnn_lib.data import image_decoding, images
 from srcnn_lib.data.images import Picture, read_image, write_image
 from srcnn_lib.errors import InputError
 
@@ -40,19 +40,19 @@ def tiff(array, **options):
 
 
 def png(width, height, depth, color, rows, *chunks):
-    """A PNG of a kind that Pillow doesn't write."""
+    """Encodes a PNG of a kind that Pillow doesn't write."""
 
     def chunk(kind, data):
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
-    between = b"".join(chunk(*given) for given in chunks)
+    between = b"".join(chunk(*arguments) for arguments in chunks)
     pixels = chunk(b"IDAT", zlib.compress(b"".join(b"\0" + row for row in rows)))
     return b"\x89PNG\r\n\x1a\n" + header + between + pixels + chunk(b"IEND", b"")
 
 
 def levels(pixels, top=255):
-    """(C, H, W) in [0, 1] → (H, W) or (H, W, C) integers."""
+    """Converts (C, H, W) in [0, 1] to (H, W) or (H, W, C) integers."""
     array = (pixels.double() * top).round().permute(1, 2, 0).numpy().astype(int)
     return array[..., 0] if array.shape[-1] == 1 else array
 
@@ -62,7 +62,7 @@ def difference(pixels, array, top=255):
 
 
 def adobe_rgb():
-    """A profile with a wider gamut than sRGB: LittleCMS makes none, so sRGB's own, red and green swapped, stands in."""
+    """Returns a profile other than sRGB: sRGB with red and green swapped, since LittleCMS makes no other."""
     data = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     tags = {}
     for number in range(struct.unpack(">I", data[128:132])[0]):
@@ -74,7 +74,7 @@ def adobe_rgb():
 
 
 def grey_profile(gamma):
-    """The smallest ICC profile of a grey with this gamma, built by hand from the ICC's specification (v2)."""
+    """Builds the smallest ICC profile of grey with this gamma, by the ICC's specification (v2)."""
     white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
     curve = b"curv\0\0\0\0" + struct.pack(">IH2x", 1, round(gamma * 256))
     text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"grey\0" + bytes(78) + b"\0"
@@ -98,6 +98,7 @@ def test_a_path_bytes_and_an_address_give_the_same_picture(tmp_path, web):
         (tmp_path / "bird.png", "bird.png"),
         (str(tmp_path / "bird.png"), "bird.png"),
         (data, "picture"),
+        (memoryview(data), "picture"),
         (web.put("bird.png", data) + "?size=large", "bird.png"),
     ):
         picture = read_image(source)
@@ -114,7 +115,7 @@ def test_a_path_bytes_and_an_address_give_the_same_picture(tmp_path, web):
     ("path", "name"),
     [("/a/..%2F..%2Fetc%2Fpasswd", "passwd"), ("/..%5Cb.png", "b.png"), ("/", "picture"), ("/a%0Ab.png", r"a\nb.png")],
 )
-def test_the_name_in_an_address_can_not_lead_out_of_a_folder(monkeypatch, path, name):
+def test_the_name_in_an_address_contains_no_path(monkeypatch, path, name):
     monkeypatch.setattr(images, "read_url", lambda address: encoded(GREY))
     assert read_image("https://example.org" + path).name == name
 
@@ -134,7 +135,7 @@ def test_each_mode_without_alpha_becomes_grey_or_rgb_as_pillow_converts_it(mode)
 
 @pytest.mark.parametrize("form", ["PNG", "TIFF"])
 @pytest.mark.parametrize("mode", ["LA", "RGBA"])
-def test_alpha_is_kept_apart_and_the_colors_under_it_are_untouched(mode, form):
+def test_alpha_is_separated_and_the_colors_under_it_are_unchanged(mode, form):
     image = Image.fromarray(PHOTOGRAPH).convert(mode)
     image.putalpha(Image.fromarray(RAMP))
     picture = read_image(encoded(image, form))
@@ -171,7 +172,7 @@ def test_a_palette_with_alpha_and_the_first_frame_of_a_gif_are_read():
 
 
 @pytest.mark.parametrize("form", ["TIFF", "PNG", "WEBP"])
-def test_of_several_pictures_in_a_file_the_first_is_read_and_that_is_said(form):
+def test_the_first_of_several_pictures_in_a_file_is_read_with_a_note(form):
     first, second = Image.fromarray(PHOTOGRAPH), Image.fromarray(PHOTOGRAPH[::-1].copy())
     options = {"lossless": True} if form == "WEBP" else {}
     picture = read_image(encoded(first, form, save_all=True, append_images=[second], **options))
@@ -180,7 +181,7 @@ def test_of_several_pictures_in_a_file_the_first_is_read_and_that_is_said(form):
     assert "first" in picture.notes[0]
 
 
-def test_lab_becomes_srgb_with_neutral_greys():
+def test_lab_is_converted_to_srgb_with_neutral_greys():
     grey = np.zeros((1, 5, 3))
     grey[..., 0] = [0, 25, 50, 75, 100]
     lab = np.concatenate([np.rint(grey[..., :1] * 2.55), grey[..., 1:]], -1).astype(np.uint8)
@@ -190,7 +191,7 @@ def test_lab_becomes_srgb_with_neutral_greys():
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "TIFF", "deep TIFF"])
-def test_every_exif_orientation_is_turned_upright_as_pillow_does(orientation, kind):
+def test_every_exif_orientation_is_applied_as_pillow_does(orientation, kind):
     exif = Image.Exif()
     exif[0x0112] = orientation
     tagged = Image.open(io.BytesIO(encoded(PHOTOGRAPH, "PNG", exif=exif)))
@@ -206,13 +207,13 @@ def test_every_exif_orientation_is_turned_upright_as_pillow_does(orientation, ki
 
 
 @pytest.mark.parametrize("data", [encoded(DEEP), tiff(DEEP), tiff(DEEP, byteorder=">"), encoded(DEEP, "TIFF")])
-def test_grey_of_16_bits_keeps_them(data):
+def test_grey_of_16_bits_keeps_its_bits(data):
     picture = read_image(data)
     assert (picture.bits, len(picture.pixels), picture.notes) == (16, 1, ())
     assert difference(picture.pixels, DEEP, 65535) == 0
 
 
-def test_grey_of_16_bits_where_white_is_zero_is_not_read_as_a_negative():
+def test_16_bit_grey_with_white_as_zero_is_not_read_as_a_negative():
     for order in "<>":
         picture = read_image(tiff(DEEP, byteorder=order, photometric="miniswhite"))
         assert difference(picture.pixels, 65535 - DEEP.astype(int), 65535) == 0
@@ -228,14 +229,14 @@ def test_grey_of_16_bits_where_white_is_zero_is_not_read_as_a_negative():
         {"planarconfig": "separate"},
     ],
 )
-def test_a_tiff_of_16_bit_color_keeps_them(options):
+def test_a_tiff_of_16_bit_color_keeps_its_bits(options):
     array = np.moveaxis(DEEP_COLOR, -1, 0) if "planarconfig" in options else DEEP_COLOR
     picture = read_image(tiff(array, photometric="rgb", **options))
     assert (picture.bits, picture.notes) == (16, ())
     assert difference(picture.pixels, DEEP_COLOR, 65535) == 0
 
 
-def test_alpha_of_16_bits_is_kept_and_colors_multiplied_by_it_are_divided():
+def test_16_bit_alpha_is_kept_and_premultiplied_colors_are_divided_by_it():
     alpha = np.full((40, 50, 1), 32768, np.uint16)
     alpha[:, 0] = 0
     plain = np.concatenate([DEEP_COLOR, alpha], -1)
@@ -248,7 +249,7 @@ def test_alpha_of_16_bits_is_kept_and_colors_multiplied_by_it_are_divided():
     assert picture.pixels[..., 0].abs().max() == 0
 
 
-def test_a_png_of_16_bit_color_is_read_as_8_bits_and_that_is_said():
+def test_a_png_of_16_bit_color_is_read_as_8_bits_with_a_note():
     rows = [row.astype(">u2").tobytes() for row in DEEP_COLOR]
     picture = read_image(png(50, 40, 16, 2, rows))
     assert picture.bits == 8
@@ -261,7 +262,7 @@ def test_a_png_of_16_bit_color_is_read_as_8_bits_and_that_is_said():
     assert difference(picture.alpha, DEEP[::-1] / 257) <= 1
 
 
-def test_grey_of_12_bits_reaches_white():
+def test_12_bit_grey_reaches_white():
     tags = ((256, 2), (257, 1), (258, 12), (259, 1), (262, 1), (273, 122), (277, 1), (278, 1), (279, 3))
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     data = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + b"\xff\xf8\x00"  # 4095 and 2048
@@ -287,7 +288,7 @@ def test_floats_from_0_to_1_are_read_as_they_are(kind, colors):
         np.array([[-5, 5]], np.int16),
     ],
 )
-def test_numbers_that_say_no_brightness_are_refused_with_their_range(array):
+def test_values_outside_the_range_are_refused_with_their_range(array):
     with pytest.raises(InputError, match="holds values from .* expected") as error:
         read_image(tiff(array), name="depth.tif")
     assert str(error.value).startswith("depth.tif ")
@@ -296,7 +297,7 @@ def test_numbers_that_say_no_brightness_are_refused_with_their_range(array):
 # Reading: color profiles
 
 
-def test_a_profile_is_honoured_and_srgb_leaves_every_value_alone():
+def test_a_color_profile_is_applied_and_srgb_changes_no_value():
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     picture = read_image(encoded(PHOTOGRAPH, icc_profile=srgb))
     assert difference(picture.pixels, PHOTOGRAPH) == 0
@@ -305,7 +306,7 @@ def test_a_profile_is_honoured_and_srgb_leaves_every_value_alone():
     assert picture.notes == ()
 
 
-def test_a_profile_leaves_alpha_and_greyness_alone():
+def test_a_color_profile_changes_neither_alpha_nor_the_number_of_channels():
     image = Image.fromarray(PHOTOGRAPH)
     image.putalpha(Image.fromarray(RAMP))
     picture = read_image(encoded(image, icc_profile=adobe_rgb()))
@@ -324,7 +325,7 @@ def test_a_grey_profile_is_converted_by_its_gamma():
     assert difference(picture.pixels, np.rint(expected * 255)) <= 2
 
 
-def test_16_bits_stay_where_the_profile_is_srgb_and_are_reduced_aloud_where_it_is_not():
+def test_16_bits_are_kept_with_an_srgb_profile_and_reduced_with_a_note_otherwise():
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     picture = read_image(tiff(DEEP_COLOR, photometric="rgb", iccprofile=srgb))
     assert (picture.bits, picture.notes) == (16, ())
@@ -338,12 +339,12 @@ def test_16_bits_stay_where_the_profile_is_srgb_and_are_reduced_aloud_where_it_i
 
 def test_cmyk_of_a_jpeg_is_not_read_inverted():
     data = encoded(Image.fromarray(PHOTOGRAPH).convert("CMYK"), "JPEG", quality=100, subsampling=0)
-    assert b"Adobe" in data  # whose inks are stored inverted
+    assert b"Adobe" in data  # which stores inks inverted
     assert difference(read_image(data).pixels, PHOTOGRAPH) <= 6
 
 
 @pytest.mark.parametrize("profile", [b"no profile at all", grey_profile(1.0)])
-def test_a_profile_that_can_not_be_applied_is_a_note(profile):
+def test_a_profile_that_can_not_be_applied_gives_a_note(profile):
     for array, options in ((PHOTOGRAPH, {}), (DEEP_COLOR, {"photometric": "rgb"})):
         picture = read_image(tiff(array, iccprofile=profile, **{"photometric": "rgb", **options}))
         assert len(picture.notes) == 1
@@ -352,7 +353,7 @@ def test_a_profile_that_can_not_be_applied_is_a_note(profile):
 
 
 @pytest.mark.filterwarnings("ignore:Corrupt EXIF")
-def test_a_broken_orientation_is_a_note_or_nothing_and_the_picture_is_read():
+def test_a_picture_with_a_broken_orientation_is_read():
     assert (
         difference(read_image(encoded(PHOTOGRAPH, exif=b"Exif\0\0II*\0\x08\0\0\0\xff\xff broken")).pixels, PHOTOGRAPH)
         == 0
@@ -364,14 +365,14 @@ def test_a_broken_orientation_is_a_note_or_nothing_and_the_picture_is_read():
 
 def one_line(source, match, **options):
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's words on damaged tags
+        warnings.simplefilter("ignore")  # Pillow warns of damaged tags
         with pytest.raises(InputError, match=match) as error:
             read_image(source, **options)
     assert str(error.value).isprintable()
     return str(error.value)
 
 
-def test_what_is_no_picture_is_refused_by_name(tmp_path):
+def test_an_error_names_the_file_that_is_no_picture(tmp_path):
     (tmp_path / "empty.png").touch()
     (tmp_path / "text.png").write_text("I am not a picture.\n" * 10)
     (tmp_path / "short.png").write_text("?")
@@ -384,6 +385,7 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path):
         ("text.png", "no picture"),
         ("short.png", "no picture"),
         ("a.eps", "no picture"),
+        ("network.pth", r"name of a weights file.* srcnn_lib\.load"),
         ("", "is a folder"),
         ("pipe.png", "no plain file"),
         ("a\0b.png", "can't be opened"),
@@ -409,18 +411,18 @@ def test_what_is_no_picture_is_refused_by_name(tmp_path):
         ("GIF", {}),
     ],
 )
-def test_a_picture_that_was_cut_off_is_refused_not_half_grey(form, options, part):
+def test_a_picture_that_is_cut_off_is_refused(form, options, part):
     data = encoded(PHOTOGRAPH, form, **options)
     one_line(data[: int(len(data) * part)], "damaged or cut off|no picture", name="bird")
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.9])
-def test_a_deep_tiff_that_was_cut_off_is_refused(part):
+def test_a_16_bit_tiff_that_is_cut_off_is_refused(part):
     data = tiff(DEEP_COLOR, photometric="rgb")
     one_line(data[: int(len(data) * part)], "damaged or cut off|no picture")
 
 
-def test_noise_in_a_picture_is_refused_or_read_but_never_another_error():
+def test_a_damaged_picture_is_read_or_refused_with_an_input_error():
     random = np.random.default_rng(0)
     files = [encoded(PHOTOGRAPH, form) for form in ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")]
     files.append(tiff(DEEP_COLOR, photometric="rgb", compression="zlib"))
@@ -440,7 +442,7 @@ def test_noise_in_a_picture_is_refused_or_read_but_never_another_error():
 # Reading: size
 
 
-def test_a_picture_over_the_limit_is_refused_from_its_header_with_its_size_and_memory():
+def test_a_picture_over_the_limit_is_refused_by_its_header_with_its_size_and_memory():
     data = png(60_000, 50_000, 8, 2, [b""])  # no pixels in it: decoding would have failed in another way
     began = time.perf_counter()
     message = one_line(data, "60,000 × 50,000 pixels", name="bomb.png")
@@ -451,7 +453,7 @@ def test_a_picture_over_the_limit_is_refused_from_its_header_with_its_size_and_m
 
 
 @pytest.mark.parametrize(
-    ("mode", "form", "announced"),
+    ("mode", "form", "expected"),
     [
         ("RGB", "JPEG", (3, 4, 3, 8)),
         ("L", "PNG", (3, 4, 1, 8)),
@@ -460,21 +462,22 @@ def test_a_picture_over_the_limit_is_refused_from_its_header_with_its_size_and_m
         ("P", "GIF", (3, 4, 3, 8)),
     ],
 )
-def test_what_the_header_announces_is_judged_before_the_picture_is_decoded(mode, form, announced):
-    data, told = io.BytesIO(), []
+def test_the_header_is_checked_before_the_picture_is_decoded(mode, form, expected):
+    data = io.BytesIO()
+    headers = []
     Image.new(mode, (4, 3)).save(data, form)
-    picture = images.read_image(data.getvalue(), check_header=told.append)
-    assert told == [announced]
-    assert picture.pixels.shape[1:] == announced[:2]
+    picture = read_image(data.getvalue(), check_header=headers.append)
+    assert headers == [expected]
+    assert picture.pixels.shape[1:] == expected[:2]
 
-    def refuse(announced):
+    def refuse(header):
         raise InputError("too large")
 
     with pytest.raises(InputError, match="too large"):
-        images.read_image(data.getvalue()[:-4], check_header=refuse)
+        read_image(data.getvalue()[:-4], check_header=refuse)
 
 
-def test_pillows_own_limit_neither_warns_nor_refuses_and_is_as_before_afterwards(monkeypatch):
+def test_pillows_own_limit_is_lifted_while_reading_and_restored_afterwards(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     picture = encoded(PHOTOGRAPH, "WEBP", lossless=True)
     with warnings.catch_warnings():
@@ -500,7 +503,7 @@ def test_one_pixel_is_a_picture(form):
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".tiff", ".webp", ".PNG"])
 @pytest.mark.parametrize("array", [PHOTOGRAPH, GREY], ids=["rgb", "grey"])
-def test_lossless_formats_give_back_every_value_to_pillow_and_to_us(tmp_path, suffix, array):
+def test_lossless_formats_keep_every_value_for_pillow_and_read_image(tmp_path, suffix, array):
     path = tmp_path / f"a{suffix}"
     assert write_image(path, read_image(encoded(array))) == ()
     with Image.open(path) as image:
@@ -511,7 +514,7 @@ def test_lossless_formats_give_back_every_value_to_pillow_and_to_us(tmp_path, su
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".jpeg"])
-def test_a_jpeg_has_quality_95_and_whole_color(tmp_path, suffix):
+def test_a_jpeg_has_quality_95_and_full_color_resolution(tmp_path, suffix):
     write_image(tmp_path / f"a{suffix}", read_image(encoded(PHOTOGRAPH)))
     with Image.open(tmp_path / f"a{suffix}") as image:
         expected = Image.open(io.BytesIO(encoded(PHOTOGRAPH, "JPEG", quality=95, subsampling=0)))
@@ -531,7 +534,7 @@ def test_values_are_rounded_to_the_nearest_and_clamped(tmp_path):
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff", ".webp"])
 @pytest.mark.parametrize("array", [PHOTOGRAPH, GREY], ids=["rgb", "grey"])
-def test_alpha_and_the_color_under_it_are_written_where_the_format_can(tmp_path, suffix, array):
+def test_alpha_and_the_color_under_it_are_written_where_the_format_holds_alpha(tmp_path, suffix, array):
     image = Image.fromarray(array)
     image.putalpha(Image.fromarray(RAMP))
     assert write_image(tmp_path / f"a{suffix}", read_image(encoded(image))) == ()
@@ -540,7 +543,7 @@ def test_alpha_and_the_color_under_it_are_written_where_the_format_can(tmp_path,
 
 
 @pytest.mark.parametrize("suffix", [".bmp", ".jpg"])
-def test_alpha_is_laid_on_white_where_the_format_has_none(tmp_path, suffix):
+def test_a_picture_with_alpha_is_laid_on_white_where_the_format_has_none(tmp_path, suffix):
     image = Image.fromarray(PHOTOGRAPH)
     image.putalpha(Image.fromarray(RAMP))
     (note,) = write_image(tmp_path / f"a{suffix}", read_image(encoded(image)))
@@ -554,7 +557,9 @@ def test_alpha_is_laid_on_white_where_the_format_has_none(tmp_path, suffix):
 @pytest.mark.parametrize("suffix", images.WRITABLE)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("alpha", [False, True])
-def test_16_bits_are_written_where_the_format_can_and_reduced_aloud_where_it_can_not(tmp_path, suffix, channels, alpha):
+def test_16_bits_are_written_where_the_format_holds_them_and_reduced_with_a_note_elsewhere(
+    tmp_path, suffix, channels, alpha
+):
     deep = DEEP_COLOR[..., :channels]
     planes = torch.from_numpy(deep.astype(np.float32) / 65535).permute(2, 0, 1)
     path = tmp_path / f"a{suffix}"
@@ -581,11 +586,12 @@ def test_16_bits_are_written_where_the_format_can_and_reduced_aloud_where_it_can
         ("a.gif", (4, 4), "expected one of"),
         ("no/a.png", (4, 4), "there is no folder"),
         ("a\nb/a.png", (4, 4), "there is no folder"),
+        ("a.safetensors", (4, 4), r"name of a weights file.* srcnn_lib\.save"),
         ("a.jpg", (1, 65_501), r"ends at sides of 65,500; write \.png or \.tiff"),
         ("a.webp", (16_384, 1), r"ends at sides of 16,383; write \.png or \.tiff"),
     ],
 )
-def test_what_can_not_be_written_is_one_line_before_anything_is_written(tmp_path, name, size, match):
+def test_a_picture_that_can_not_be_written_gives_an_error_of_one_line_and_no_file(tmp_path, name, size, match):
     with pytest.raises(InputError, match=match) as error:
         write_image(tmp_path / name, torch.zeros(1, *size))
     assert str(error.value).isprintable()
@@ -613,7 +619,7 @@ def test_a_tensor_of_another_shape_is_refused(tmp_path, shape):
 
 @pytest.mark.parametrize("name", [*("a" + suffix for suffix in images.WRITABLE), "deep.png"])
 def test_a_full_disk_leaves_nothing_behind(tmp_path, name):
-    """A limit on the size of files stands for the disk: a write is cut short there as well, then refused."""
+    """A limit on the size of files simulates the full disk: it too cuts a write short, then refuses the next."""
     resource = pytest.importorskip("resource", reason="this system has no limit on the size of files")
     noise = torch.rand(3, 64, 64, generator=torch.manual_seed(0))
     picture = images.Picture(noise[:1], bits=16) if name == "deep.png" else noise

@@ -1,4 +1,4 @@
-"""Sources of photographs: what they name, that they come whole or not at all, and that train and test share nothing."""
+"""Sources: the photographs they find, downloads whole or not at all, and that training and validation share nothing."""
 
 import dataclasses
 import errno
@@ -18,9 +18,12 @@ import numpy as np
 import pytest
 import skimage
 from PIL import Image
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
+from platformdirs.windows import Windows
 from torchvision.datasets import STL10
 
-from srcnn_lib.data import download, named_sets, sources
+from srcnn_lib.data import archives, download, named_sets, sources
 from srcnn_lib.data.sources import load_photographs, split_photographs
 from srcnn_lib.errors import InputError
 from srcnn_lib.runtime import files
@@ -31,7 +34,7 @@ ARCHIVES = ("zip", "stored.zip", "streamed.zip", "prefixed.zip", "tar", "tar.gz"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path, monkeypatch):
-    """An empty data folder."""
+    """Makes an empty data folder the place for all sets."""
     home = tmp_path / "data"
     monkeypatch.setenv("SRCNN_DATA", str(home))
     return home
@@ -41,7 +44,7 @@ PHOTOGRAPH = skimage.data.astronaut()
 
 
 def square(number: int, side: int = 24) -> np.ndarray:
-    """A square of the astronaut, another one for each number: (side, side, 3) uint8."""
+    """Cuts a square from the astronaut, another one for each number: (side, side, 3) uint8."""
     top, left = random.Random(number).choices(range(512 - side), k=2)
     return PHOTOGRAPH[top : top + side, left : left + side]
 
@@ -53,7 +56,7 @@ def png(number: int) -> bytes:
 
 
 def put(folder: Path, *names: str, start: int = 0) -> Path:
-    """Pictures of these names, all different, in a folder."""
+    """Writes pictures with these names, all different, into a folder."""
     for number, name in enumerate(names, start):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -62,10 +65,10 @@ def put(folder: Path, *names: str, start: int = 0) -> Path:
 
 
 def packed(members: dict[str, bytes], kind: str) -> bytes:
-    """An archive with these members, in one of the kinds of ARCHIVES."""
+    """Packs an archive with these members; `kind` is one of ARCHIVES."""
     file = io.BytesIO()
     if kind.endswith("zip"):
-        if kind == "prefixed.zip":  # a self-extracting one begins with its program
+        if kind == "prefixed.zip":  # a self-extracting zip begins with a program
             file.write(b"#!/bin/sh\n" * 10)
         target = Unseekable(file) if kind == "streamed.zip" else file
         method = zipfile.ZIP_STORED if kind == "stored.zip" else zipfile.ZIP_DEFLATED
@@ -110,30 +113,30 @@ def assert_one_line(error) -> str:
 # Samples
 
 
-def test_samples_are_color_photographs_with_credit_and_licence_and_need_no_network(monkeypatch):
+def test_samples_are_color_photographs_with_credit_and_license_and_need_no_network(monkeypatch):
     monkeypatch.setattr(socket, "socket", full_disk)
     samples = load_photographs("Samples")
     assert {"astronaut", "chelsea", "coffee", "rocket", "hubble_deep_field"} <= set(samples.names)
     assert all(picture.pixels.shape[0] == 3 and min(picture.pixels.shape[1:]) >= 300 for picture in samples)
-    assert all(sample.credit and sample.licence for sample in named_sets.SAMPLES.values())
+    assert all(sample.credit and sample.license for sample in named_sets.SAMPLES.values())
     np.testing.assert_array_equal(pixels(samples[samples.names.index("coffee")]), skimage.data.coffee())
 
 
 def test_one_sample_can_be_kept_out_by_its_name():
-    train, test = split_photographs(["samples"], ["samples:chelsea"], 0)
-    assert test.names == ("chelsea",)
-    assert set(train.names) == set(load_photographs("samples").names) - {"chelsea"}
+    training, validation = split_photographs(["samples"], ["samples:chelsea"], 0)
+    assert validation.names == ("chelsea",)
+    assert set(training.names) == set(load_photographs("samples").names) - {"chelsea"}
 
 
 def test_a_sample_that_the_installed_version_lacks_is_skipped(monkeypatch):
-    monkeypatch.setitem(named_sets.SAMPLES, "zebra", named_sets.Sample("zebra.png", "nobody", "none"))
+    monkeypatch.setitem(named_sets.SAMPLES, "zebra", named_sets.SamplePhotograph("zebra.png", "nobody", "none"))
     assert "zebra" not in load_photographs("samples").names
 
 
 # Folders, files and globs
 
 
-def test_a_folder_gives_its_pictures_and_those_below_sorted_without_the_hidden_ones(tmp_path):
+def test_a_folder_gives_the_pictures_in_it_and_its_subfolders_sorted_and_without_hidden_ones(tmp_path):
     folder = put(
         tmp_path / "photos", "b.png", "a.PNG", "deep/er/c.jpg", ".hidden.png", ".git/d.png", "__MACOSX/._a.png"
     )
@@ -153,7 +156,7 @@ def test_links_in_a_folder_are_followed_but_not_in_circles(tmp_path):
     assert load_photographs(str(folder)).names == ("a.png", "linked/b.png")
 
 
-def test_a_glob_gives_names_from_its_first_wildcard_on(tmp_path, monkeypatch):
+def test_names_of_a_glob_begin_at_its_first_wildcard(tmp_path, monkeypatch):
     put(tmp_path / "photos", "a/1.png", "b/2.png", "b/3.bmp", "4.png")
     assert load_photographs(f"{tmp_path}/photos/*/*.png").names == ("a/1.png", "b/2.png")
     assert load_photographs(f"{tmp_path}/photos/**/*.png").names == ("4.png", "a/1.png", "b/2.png")
@@ -169,7 +172,7 @@ def test_a_single_picture_is_a_source(tmp_path):
     np.testing.assert_array_equal(pixels(found[0]), square(0))
 
 
-def test_a_folder_called_like_a_set_is_meant_only_with_a_separator(tmp_path, monkeypatch, home):
+def test_a_folder_with_the_name_of_a_set_is_used_only_if_written_with_a_separator(tmp_path, monkeypatch, home):
     put(home / "Set5", "kept.png")
     put(tmp_path / "set5", "own.png")
     monkeypatch.chdir(tmp_path)
@@ -191,7 +194,7 @@ def test_a_folder_called_like_a_set_is_meant_only_with_a_separator(tmp_path, mon
         ("empty", "no picture"),
     ],
 )
-def test_a_source_that_is_none_gets_one_line_with_the_way_out(source, message, tmp_path, monkeypatch):
+def test_an_unknown_source_gives_an_error_of_one_line_with_the_way_out(source, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     (tmp_path / "text.png.txt").write_text("text")
@@ -204,7 +207,7 @@ def test_a_source_that_is_none_gets_one_line_with_the_way_out(source, message, t
 
 
 @pytest.mark.parametrize("kind", ARCHIVES)
-def test_an_archive_gives_the_pictures_that_went_in(kind, tmp_path):
+def test_an_archive_gives_the_pictures_that_were_packed(kind, tmp_path):
     path = tmp_path / f"photos.{kind}"
     members = {f"in/{number}.PNG": png(number) for number in range(3)}
     path.write_bytes(packed({**members, "in/read.me": b"text", "__MACOSX/in/._1.png": b"fork", ".x/1.png": b"?"}, kind))
@@ -223,21 +226,21 @@ def test_a_zip_or_plain_tar_is_read_in_place(kind, tmp_path, home):
     assert [file.name for file in tmp_path.rglob("*")] == [path.name]
 
 
-def test_a_compressed_tar_is_gone_through_once(tmp_path, home, monkeypatch):
+def test_a_compressed_tar_is_unpacked_once(tmp_path, home, monkeypatch):
     path = tmp_path / "photos.tar.gz"
     path.write_bytes(packed({"a.png": png(0), "notes.txt": b"text"}, "tar.gz"))
     first = load_photographs(str(path))
-    monkeypatch.setattr(files, "write_atomically", full_disk)
+    monkeypatch.setattr(archives, "write_atomically", full_disk)
     assert load_photographs(str(path)) == first
     assert len(list(home.rglob("*.tar"))) == 1
     path.write_bytes(packed({"b.png": png(1)}, "tar.gz"))
     monkeypatch.undo()
     monkeypatch.setenv("SRCNN_DATA", str(home))
-    assert load_photographs(str(path)).names == ("b.png",)  # another archive under the same name is noticed
+    assert load_photographs(str(path)).names == ("b.png",)  # another archive under the same name
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar", "tar.gz", "tar.xz", "tar.bz2"])
-def test_a_cut_archive_is_refused_and_leaves_nothing(kind, tmp_path, home):
+def test_an_archive_that_is_cut_off_is_refused_and_leaves_nothing_behind(kind, tmp_path, home):
     path = tmp_path / f"photos.{kind}"
     whole = packed({f"{number}.png": random.Random(number).randbytes(3000) for number in range(9)}, kind)
     path.write_bytes(whole[: len(whole) // 2])
@@ -248,7 +251,7 @@ def test_a_cut_archive_is_refused_and_leaves_nothing(kind, tmp_path, home):
 
 
 @pytest.mark.parametrize("kind", ["zip", "stored.zip"])
-def test_a_damaged_member_of_a_zip_is_named(kind, tmp_path):
+def test_an_error_names_the_damaged_member_of_a_zip(kind, tmp_path):
     path, data = tmp_path / "photos.zip", bytearray(packed({"a.png": png(0), "b.png": png(1)}, kind))
     data[200] ^= 255
     path.write_bytes(data)
@@ -259,7 +262,7 @@ def test_a_damaged_member_of_a_zip_is_named(kind, tmp_path):
     np.testing.assert_array_equal(pixels(found[1]), square(1))
 
 
-def test_a_picture_that_is_none_is_named_with_its_archive(tmp_path):
+def test_an_error_names_the_archive_of_a_member_that_is_no_picture(tmp_path):
     (tmp_path / "photos.tar").write_bytes(packed({"in/a.png": b"text"}, "tar"))
     with pytest.raises(InputError) as error:
         load_photographs(str(tmp_path / "photos.tar"))[0]
@@ -303,7 +306,7 @@ def test_photographs_are_a_sequence_that_is_sliced_selected_pickled_and_read_by_
 # Named sets
 
 
-def test_a_folder_of_the_sets_name_is_used_as_it_is_whatever_its_case(home):
+def test_a_folder_with_the_name_of_the_set_is_used_in_upper_or_lower_case(home):
     put(home / "SET5", "a.png")
     put(home / "b100", "b.png")
     put(home / "BSDS400", "c.png")
@@ -312,7 +315,7 @@ def test_a_folder_of_the_sets_name_is_used_as_it_is_whatever_its_case(home):
     assert load_photographs("Bsds500").names == ("c.png",)
 
 
-def test_of_a_kept_bsds500_val_is_never_used_and_of_a_kept_div2k_no_reduced_picture(home):
+def test_val_of_bsds500_and_reduced_pictures_of_div2k_are_never_used(home):
     put(home / "BSDS500/BSDS500/data/images", "train/1.jpg", "test/2.jpg", "val/3.jpg")
     put(home / "DIV2K", "DIV2K_train_HR/1.png", "DIV2K_train_LR_bicubic/X2/1x2.png")
     assert [Path(name).name for name in load_photographs("bsds500").names] == ["2.jpg", "1.jpg"]
@@ -321,7 +324,7 @@ def test_of_a_kept_bsds500_val_is_never_used_and_of_a_kept_div2k_no_reduced_pict
 
 @pytest.fixture
 def set5(web, monkeypatch):
-    """Set5's entry, with its archive on the local server: the name of the archive there."""
+    """Puts an archive of Set5 on the local server, and returns its name there."""
     members = {
         f"Set5_HR/{name}.png": png(number) for number, name in enumerate(["baby", "bird", "head", "lion", "zoo"])
     }
@@ -332,12 +335,13 @@ def set5(web, monkeypatch):
     return "Set5_HR.tar.gz"
 
 
-def test_a_named_set_is_fetched_once_unpacked_and_kept(set5, web, home):
-    seen = []
-    found = load_photographs("Set5", progress=lambda count, total: seen.append(count))
+def test_a_named_set_is_downloaded_once_unpacked_and_kept(set5, web, home):
+    calls = []
+    found = load_photographs("Set5", progress=lambda done, total: calls.append((done, total)))
     assert found.names == ("baby.png", "bird.png", "head.png", "lion.png", "zoo.png")
     np.testing.assert_array_equal(pixels(found[3]), square(3))
-    assert sum(seen) == (web.folder / set5).stat().st_size
+    size = (web.folder / set5).stat().st_size
+    assert calls[-1] == (size, size)
     assert load_photographs("SET5") == dataclasses.replace(found, source="SET5")
     assert web.requests == ["/" + set5]
     assert sorted(path.name for path in home.iterdir()) == ["Set5"]
@@ -345,7 +349,7 @@ def test_a_named_set_is_fetched_once_unpacked_and_kept(set5, web, home):
 
 
 @pytest.mark.parametrize("script", ["cut", "chunked cut", "other", "404", "html"])
-def test_a_fetch_that_fails_leaves_nothing_and_a_second_one_works(script, set5, web, home):
+def test_a_failed_download_of_a_set_leaves_nothing_behind_and_a_second_one_succeeds(script, set5, web, home):
     web.script(set5, script, 1)
     with pytest.raises(InputError) as error:
         load_photographs("set5")
@@ -355,7 +359,7 @@ def test_a_fetch_that_fails_leaves_nothing_and_a_second_one_works(script, set5, 
 
 
 @pytest.mark.parametrize("moment", ["download", "unpacking", "second picture"])
-def test_a_full_disk_leaves_nothing_and_a_second_fetch_works(moment, set5, home, monkeypatch):
+def test_a_full_disk_leaves_nothing_behind_and_a_second_download_succeeds(moment, set5, home, monkeypatch):
     calls, write = [], Path.write_bytes
 
     def write_once(path, data):
@@ -373,7 +377,7 @@ def test_a_full_disk_leaves_nothing_and_a_second_fetch_works(moment, set5, home,
     assert len(load_photographs("set5")) == 5
 
 
-def test_a_set_with_a_picture_too_few_is_refused(set5, web, home):
+def test_a_set_with_too_few_pictures_is_refused(set5, web, home):
     archive = packed({f"{number}.png": png(number) for number in range(4)}, "tar.gz")
     entry = named_sets.NAMED_SETS["set5"]
     named_sets.NAMED_SETS["set5"] = dataclasses.replace(entry, archives=((web.put("four.tar.gz", archive), {}),))
@@ -382,7 +386,7 @@ def test_a_set_with_a_picture_too_few_is_refused(set5, web, home):
     assert list(home.iterdir()) == []
 
 
-def test_no_member_leaves_the_folder_it_is_unpacked_into(set5, web, home, tmp_path):
+def test_no_member_is_written_outside_the_folder_of_the_set(set5, web, home, tmp_path):
     names = ["../../evil1.png", "/evil2.png", "..\\evil3.png", "C:evil4.png", f"{tmp_path}/evil5.png"]
     archive = io.BytesIO(packed({name: png(0) for name in names}, "tar"))
     with tarfile.open(fileobj=archive, mode="a") as tar:
@@ -401,19 +405,19 @@ def test_no_member_leaves_the_folder_it_is_unpacked_into(set5, web, home, tmp_pa
     assert sorted(tmp_path.rglob("evil*")) == sorted((home / "Set5").iterdir())
 
 
-def test_the_validation_photographs_are_twenty_of_bsds500_and_leave_its_training(home):
+def test_the_validation_photographs_are_twenty_of_bsds500_and_not_in_its_training(home):
     stems = named_sets.NAMED_SETS["bsds500"].validation
     put(home / "BSDS500", *(f"train/{stem}.jpg" for stem in stems), "train/1.jpg", "test/2.jpg")
-    train, test = split_photographs(["bsds500"], ["bsds500:validation"], seed=3)
-    assert sorted(Path(name).stem for name in test.names) == sorted(stems)
-    assert [Path(name).stem for name in train.names] == ["2", "1"]
+    training, validation = split_photographs(["bsds500"], ["bsds500:validation"], seed=3)
+    assert sorted(Path(name).stem for name in validation.names) == sorted(stems)
+    assert [Path(name).stem for name in training.names] == ["2", "1"]
     (home / "BSDS500" / "train" / f"{stems[0]}.jpg").unlink()
     with pytest.raises(InputError, match="19 of its 20"):
         load_photographs("bsds500:validation")
 
 
 @pytest.mark.skipif("SRCNN_DATA" not in os.environ, reason="the photographs of BSDS500, under SRCNN_DATA")
-def test_the_validation_photographs_are_those_with_the_smallest_sums(monkeypatch):
+def test_the_validation_photographs_are_those_with_the_smallest_digests(monkeypatch):
     monkeypatch.setenv("SRCNN_DATA", DATA)
     try:
         stems = [Path(name).stem for name in load_photographs("bsds500").names]
@@ -447,7 +451,7 @@ def test_t91_takes_the_training_pictures_of_the_repository_and_counts_their_byte
     assert load_photographs("t91").names == ("t0.bmp", "t1.bmp", "t2.bmp")
 
 
-def test_div2k_is_both_its_archives(web, monkeypatch):
+def test_div2k_is_made_of_two_archives(web, monkeypatch):
     addresses = []
     for name in ("DIV2K_train_HR", "DIV2K_valid_HR"):
         data = packed({f"{name}/{name}.png": png(len(name))}, "zip")
@@ -474,20 +478,20 @@ REAL_DATA = os.environ.get("SRCNN_DATA")  # as it is before the tests set it
 @pytest.mark.parametrize(
     ("platform", "variable", "expected"),
     [
-        ("linux", "XDG_CACHE_HOME", "given/srcnn"),
-        ("linux", None, ".cache/srcnn"),
-        ("darwin", None, "Library/Caches/srcnn"),
-        ("win32", "LOCALAPPDATA", "given/srcnn"),
-        ("win32", None, "AppData/Local/srcnn"),
+        (Unix, "XDG_CACHE_HOME", "set/srcnn"),
+        (Unix, None, ".cache/srcnn"),
+        (MacOS, None, "Library/Caches/srcnn"),
+        (Windows, None, "AppData/Local/srcnn"),
     ],
 )
 def test_without_srcnn_data_sets_are_kept_in_the_users_cache(platform, variable, expected, tmp_path, monkeypatch):
-    for name in ("SRCNN_DATA", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+    for name in ("SRCNN_DATA", "XDG_CACHE_HOME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("sys.platform", platform)
-    monkeypatch.setattr(Path, "home", lambda: tmp_path)
+    monkeypatch.setattr("platformdirs.PlatformDirs", platform)
+    monkeypatch.setattr("platformdirs.windows.get_win_folder", lambda name: str(tmp_path / "AppData/Local"))
+    monkeypatch.setenv("HOME", str(tmp_path))
     if variable:
-        monkeypatch.setenv(variable, str(tmp_path / "given"))
+        monkeypatch.setenv(variable, str(tmp_path / "set"))
     assert named_sets.data_folder() == tmp_path / expected
 
 
@@ -506,7 +510,7 @@ def hash_of(text: str) -> int:
 
 @pytest.fixture
 def stl10(web, monkeypatch):
-    """A small STL-10 in its own layout, which torchvision's class takes for the real one: its archive's name."""
+    """Makes a small STL-10 that torchvision's class accepts; returns the name of its archive."""
     members = {"class_names.txt": b"airplane\nbird\n", "fold_indices.txt": b"0 1 \n" * 10}
     for part, count in COUNTS.items():
         # columns before rows
@@ -523,7 +527,7 @@ def stl10(web, monkeypatch):
     return STL10.filename
 
 
-def test_stl10_is_fetched_once_and_its_pictures_stand_upright(stl10, web, home, capsys):
+def test_stl10_is_downloaded_once_and_its_pictures_are_upright(stl10, web, home, capsys):
     for part, count in COUNTS.items():
         found = load_photographs(f"STL10:{part}")
         assert len(found) == count
@@ -533,12 +537,12 @@ def test_stl10_is_fetched_once_and_its_pictures_stand_upright(stl10, web, home, 
     assert web.requests == ["/" + stl10]
     assert not (home / "stl10" / stl10).exists()
     assert capsys.readouterr().out == ""
-    assert load_photographs("stl10").places == load_photographs("stl10:train").places
+    assert load_photographs("stl10").locations == load_photographs("stl10:train").locations
 
 
-def test_the_second_start_of_stl10_only_maps_its_cache(stl10, monkeypatch):
+def test_stl10_is_read_from_its_cache_the_second_time(stl10, monkeypatch):
     first = load_photographs("stl10")
-    monkeypatch.setattr(STL10, "__init__", full_disk)  # the class, which sums gigabytes, is not asked
+    monkeypatch.setattr(STL10, "__init__", full_disk)  # the class, which hashes gigabytes, is not used
     start = time.monotonic()
     assert load_photographs("stl10") == first
     assert time.monotonic() - start < 3
@@ -546,7 +550,7 @@ def test_the_second_start_of_stl10_only_maps_its_cache(stl10, monkeypatch):
 
 
 @pytest.mark.parametrize("script", ["cut", "other", "404", "html"])
-def test_a_download_of_stl10_that_fails_is_one_line_and_a_second_one_works(script, stl10, web):
+def test_a_failed_download_of_stl10_gives_an_error_of_one_line_and_a_second_one_succeeds(script, stl10, web):
     web.script(stl10, script, 1)
     with pytest.raises(InputError) as error:
         load_photographs("stl10")
@@ -554,14 +558,14 @@ def test_a_download_of_stl10_that_fails_is_one_line_and_a_second_one_works(scrip
     assert len(load_photographs("stl10")) == COUNTS["train"]
 
 
-def test_half_an_archive_from_elsewhere_does_not_trip_stl10_up(stl10, web, home):
+def test_half_an_archive_of_stl10_is_downloaded_again(stl10, web, home):
     (home / "stl10").mkdir(parents=True)
     whole = (web.folder / stl10).read_bytes()
     (home / "stl10" / stl10).write_bytes(whole[: len(whole) // 2])
     assert len(load_photographs("stl10")) == COUNTS["train"]
 
 
-def test_a_full_disk_while_stl10_is_unpacked_or_cached_is_got_over(stl10, web, home, monkeypatch):
+def test_stl10_is_read_after_a_full_disk_while_it_was_unpacked_or_cached(stl10, web, home, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(tarfile.TarFile, "makefile", full_disk)
         with pytest.raises(OSError, match="No space left"):
@@ -575,26 +579,26 @@ def test_a_full_disk_while_stl10_is_unpacked_or_cached_is_got_over(stl10, web, h
     assert web.requests == ["/" + stl10]
 
 
-def test_an_stl10_whose_parts_have_other_sums_is_refused(stl10, monkeypatch):
+def test_an_stl10_with_other_digests_is_refused(stl10, monkeypatch):
     monkeypatch.setattr(STL10, "test_list", [[name, "0" * 32] for name, _ in STL10.test_list])
     with pytest.raises(InputError) as error:
         load_photographs("stl10")
     assert "not what it should be" in assert_one_line(error)
 
 
-# Train and test
+# Training and validation
 
 
-def test_a_fraction_is_the_same_on_every_machine_wherever_the_folder_lies(tmp_path):
+def test_a_fraction_takes_the_same_photographs_on_every_machine_and_in_every_folder(tmp_path):
     names = [f"{letter}.png" for letter in "abcdefghij"]
     results = set()
     for folder in ("one", "another/place"):
-        train, test = split_photographs([str(put(tmp_path / folder, *names))], ["0.3"], seed=1)
-        results.add((train.names, test.names))
-        assert sorted(train.names + test.names) == names
+        training, validation = split_photographs([str(put(tmp_path / folder, *names))], ["0.3"], seed=1)
+        results.add((training.names, validation.names))
+        assert sorted(training.names + validation.names) == names
     ranked = sorted(names, key=lambda name: hashlib.sha256(f"1\n{name}".encode()).hexdigest())
     assert results == {(tuple(sorted(ranked[3:])), tuple(sorted(ranked[:3])))}
-    assert test.names == ("a.png", "g.png", "j.png")  # as on any other machine
+    assert validation.names == ("a.png", "g.png", "j.png")  # as on any other machine
 
 
 def test_another_seed_keeps_out_other_photographs(tmp_path):
@@ -604,14 +608,18 @@ def test_another_seed_keeps_out_other_photographs(tmp_path):
 
 @pytest.mark.parametrize(("fraction", "count"), [("0.01", 1), ("0.5", 2), ("0.99", 3)])
 def test_a_fraction_is_at_least_one_photograph_and_never_all(fraction, count, tmp_path):
-    train, test = split_photographs([str(put(tmp_path / "photos", "a.png", "b.png", "c.png", "d.png"))], [fraction], 0)
-    assert (len(train), len(test)) == (4 - count, count)
+    training, validation = split_photographs(
+        [str(put(tmp_path / "photos", "a.png", "b.png", "c.png", "d.png"))], [fraction], 0
+    )
+    assert (len(training), len(validation)) == (4 - count, count)
 
 
-@pytest.mark.parametrize("test", [["0"], ["1"], ["-0.1"], ["nan"], ["12"], ["0.1", "0.2"], ["0.1", "samples"], []])
-def test_a_test_that_is_neither_a_fraction_nor_sources_is_refused(test):
+@pytest.mark.parametrize(
+    "validation", [["0"], ["1"], ["-0.1"], ["nan"], ["12"], ["0.1", "0.2"], ["0.1", "samples"], []]
+)
+def test_a_validation_that_is_neither_a_fraction_nor_sources_is_refused(validation):
     with pytest.raises(InputError, match="expected sources, or one fraction between 0 and 1"):
-        split_photographs(["samples"], test, 0)
+        split_photographs(["samples"], validation, 0)
 
 
 def test_one_photograph_can_not_be_divided(tmp_path):
@@ -620,57 +628,57 @@ def test_one_photograph_can_not_be_divided(tmp_path):
         split_photographs([folder, folder], ["0.1"], 0)
 
 
-def test_what_is_in_the_test_is_left_out_of_the_training_whatever_it_is_called(tmp_path):
+def test_validation_photographs_are_left_out_of_the_training_under_any_name(tmp_path):
     folder = put(tmp_path / "photos", "a.png", "b.png", "c.png", "d.png")
     (tmp_path / "link.png").symlink_to(folder / "b.png")
-    train, test = split_photographs(
+    training, validation = split_photographs(
         [str(folder)], [f"{folder}/a*", str(tmp_path / "link.png"), f"{folder}/../photos/c.png"], 0
     )
-    assert [name.split("/")[-1] for name in train.names] == ["d.png"]
-    assert len(test) == 3
-    with pytest.raises(InputError, match="in the test as well"):
+    assert [name.split("/")[-1] for name in training.names] == ["d.png"]
+    assert len(validation) == 3
+    with pytest.raises(InputError, match="in the validation as well"):
         split_photographs([f"{folder}/*.png"], [str(folder)], 0)
 
 
 def test_a_photograph_given_twice_counts_once(tmp_path):
     folder = put(tmp_path / "photos", "a.png", "b.png", "c.png")
-    train, test = split_photographs([str(folder), f"{folder}/*.png"], ["0.4"], 0)
-    assert sorted(train.names + test.names) == ["a.png", "b.png", "c.png"]
+    training, validation = split_photographs([str(folder), f"{folder}/*.png"], ["0.4"], 0)
+    assert sorted(training.names + validation.names) == ["a.png", "b.png", "c.png"]
 
 
 def test_names_stay_unique_over_several_sources(tmp_path):
     sources = [str(put(tmp_path / name, "a.png", "b.png")) for name in ("one", "two", "deep/one")]
-    train, test = split_photographs(sources[:2], ["0.5"], 0)
-    assert sorted(train.names + test.names) == ["one/a.png", "one/b.png", "two/a.png", "two/b.png"]
-    train, test = split_photographs([sources[0]], [sources[1]], 0)
-    assert (train.names, test.names) == (("one/a.png", "one/b.png"), ("two/a.png", "two/b.png"))
-    train, test = split_photographs([sources[0], sources[2]], [f"{sources[1]}/a.png"], 0)
-    assert train.names == ("1-one/a.png", "1-one/b.png", "2-one/a.png", "2-one/b.png")
-    assert test.names == ("3-two/a.png",)
-    assert (train.source, test.source) == (f"{sources[0]}, {sources[2]}", f"{sources[1]}/a.png")
+    training, validation = split_photographs(sources[:2], ["0.5"], 0)
+    assert sorted(training.names + validation.names) == ["one/a.png", "one/b.png", "two/a.png", "two/b.png"]
+    training, validation = split_photographs([sources[0]], [sources[1]], 0)
+    assert (training.names, validation.names) == (("one/a.png", "one/b.png"), ("two/a.png", "two/b.png"))
+    training, validation = split_photographs([sources[0], sources[2]], [f"{sources[1]}/a.png"], 0)
+    assert training.names == ("1-one/a.png", "1-one/b.png", "2-one/a.png", "2-one/b.png")
+    assert validation.names == ("3-two/a.png",)
+    assert (training.source, validation.source) == (f"{sources[0]}, {sources[2]}", f"{sources[1]}/a.png")
 
 
-def test_the_limit_is_each_sources_own(tmp_path):
+def test_the_limit_applies_to_each_source(tmp_path):
     sources = [str(put(tmp_path / name, *[f"{name}{number}.png" for number in range(5)])) for name in "ab"]
-    train, test = split_photographs(sources, ["0.25"], 0, limit=2)
-    assert sorted(train.names + test.names) == ["a0.png", "a1.png", "b0.png", "b1.png"]
+    training, validation = split_photographs(sources, ["0.25"], 0, limit=2)
+    assert sorted(training.names + validation.names) == ["a0.png", "a1.png", "b0.png", "b1.png"]
 
 
 def test_a_fraction_of_stl10_is_taken_from_its_own_test_pictures(stl10, tmp_path, monkeypatch):
-    train, test = split_photographs(["stl10"], ["0.1"], 0)
-    assert (len(train), len(test)) == (COUNTS["train"], COUNTS["test"])
-    monkeypatch.setattr(sources, "STL10_TEST", 4)
-    train, test = split_photographs(["STL10", "stl10:unlabeled"], ["0.1"], 0)
-    assert len(train) == COUNTS["train"] + COUNTS["unlabeled"]
-    assert len(test) == 4
-    assert all(name.startswith("test-") for name in test.names)
-    assert test.names != split_photographs(["stl10"], ["0.1"], 1)[1].names
+    training, validation = split_photographs(["stl10"], ["0.1"], 0)
+    assert (len(training), len(validation)) == (COUNTS["train"], COUNTS["test"])
+    monkeypatch.setattr(sources, "STL10_VALIDATION", 4)
+    training, validation = split_photographs(["STL10", "stl10:unlabeled"], ["0.1"], 0)
+    assert len(training) == COUNTS["train"] + COUNTS["unlabeled"]
+    assert len(validation) == 4
+    assert all(name.startswith("test-") for name in validation.names)
+    assert validation.names != split_photographs(["stl10"], ["0.1"], 1)[1].names
     folder = str(put(tmp_path / "photos", "a.png", "b.png"))
-    train, test = split_photographs(["stl10", folder], ["0.1"], 0)
-    assert (len(train), len(test)) == (COUNTS["train"] + 1, 4 + 1)
+    training, validation = split_photographs(["stl10", folder], ["0.1"], 0)
+    assert (len(training), len(validation)) == (COUNTS["train"] + 1, 4 + 1)
 
 
-def test_a_fraction_of_stl10s_test_pictures_is_a_plain_fraction(stl10):
-    train, test = split_photographs(["stl10:test"], ["0.1"], 0)
-    assert (len(train), len(test)) == (18, 2)
-    assert not set(train.names) & set(test.names)
+def test_a_fraction_of_stl10s_test_pictures_is_an_ordinary_fraction(stl10):
+    training, validation = split_photographs(["stl10:test"], ["0.1"], 0)
+    assert (len(training), len(validation)) == (18, 2)
+    assert not set(training.names) & set(validation.names)

@@ -76,11 +76,14 @@ def test_a_note_names_photographs_that_are_too_small_for_ten_crops(tmp_path, pho
     assert any("smaller than 96×96" in note for note in load_training_data(config).notes)
 
 
-def test_photographs_that_are_all_too_small_are_refused(tmp_path, small):
+def test_photographs_that_are_all_too_small_are_refused(photograph_folder, tmp_path, small):
     for number in range(3):
         write_image(tmp_path / f"{number}.png", torch.rand(3, 30, 30))
-    with pytest.raises(InputError, match="no photograph of"):
-        load_training_data(dataclasses.replace(small, data=(str(tmp_path),), validation=("0.4",)))
+    too_small, usable = (str(tmp_path),), (str(photograph_folder),)
+    with pytest.raises(InputError, match="no photograph of 39×39 pixels or more to train on"):
+        load_training_data(dataclasses.replace(small, data=too_small, validation=usable))
+    with pytest.raises(InputError, match="no validation photograph is as large as a crop"):
+        load_training_data(dataclasses.replace(small, data=usable, validation=too_small))
 
 
 def test_photographs_that_are_all_held_out_are_refused(photograph_folder, tmp_path, small):

@@ -11,7 +11,7 @@ from srcnn_lib.runtime import files
 DATA = bytes(range(256)) * 4000  # about a megabyte
 
 
-def test_a_written_file_appears_at_its_end_with_the_permissions_that_open_gives(tmp_path):
+def test_a_file_appears_when_it_is_whole_with_the_permissions_that_open_gives(tmp_path):
     with files.write_atomically(tmp_path / "a.txt") as temporary:
         assert temporary.suffix == ".txt"
         temporary.write_text("whole")
@@ -24,7 +24,7 @@ def test_a_written_file_appears_at_its_end_with_the_permissions_that_open_gives(
 
 
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()])
-def test_an_interrupted_write_leaves_what_was_there_and_nothing_else(tmp_path, error):
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path, error):
     (tmp_path / "a.txt").write_text("before")
     with pytest.raises(type(error)), files.write_atomically(tmp_path / "a.txt") as temporary:  # noqa: PT012
         temporary.write_text("half")
@@ -52,19 +52,19 @@ def test_neither_a_folder_nor_a_device_is_replaced(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["folder", "pipe"]
 
 
-def test_a_missing_folder_is_named_and_not_made(tmp_path):
+def test_an_error_names_the_missing_folder_which_is_not_made(tmp_path):
     with pytest.raises(InputError, match="there is no folder"), files.write_atomically(tmp_path / "no" / "a.txt"):
         pass
     assert not os.listdir(tmp_path)
 
 
-def test_digest_agrees_with_the_whole_file_hashed_at_once(tmp_path):
+def test_digest_equals_the_hash_of_the_whole_file(tmp_path):
     (tmp_path / "a").write_bytes(DATA)
     assert files.digest(tmp_path / "a") == hashlib.sha256(DATA).hexdigest()
     assert files.digest(tmp_path / "a", "md5") == hashlib.md5(DATA).hexdigest()
 
 
-def test_what_is_shown_stands_on_one_line_and_keeps_other_letters():
+def test_printable_text_is_on_one_line_and_keeps_letters_beyond_ascii():
     assert files.printable("bad\nname\r\x1b[31m\u2028.png") == r"bad\nname\r\x1b[31m\u2028.png"
     assert files.printable("schöne 鳥.png") == "schöne 鳥.png"
     files.printable(os.fsdecode(b"\xff.png")).encode()  # a name that is no UTF-8 must not break the terminal
