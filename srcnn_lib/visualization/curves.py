@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import Locator, LogLocator, MaxNLocator, NullLocator
 
 from ..errors import InputError
-from .style import HEADING, PAGE_THEME, SMALL, TEXT, Figure, Theme, get_theme, new_figure, style_chart
+from .style import HEADING, PAGE_THEME, SMALL, Figure, Theme, get_theme, new_figure, style_chart
 
 Points = list[tuple[float, float]]  # (step, value), in order
 
@@ -253,7 +253,11 @@ def svg_chart(history: Sequence[dict], losses: Sequence[tuple[float, float]] = (
     if decibels:
         axis = _Axis.around(decibels + [each.bicubic for each in psnr if each.bicubic is not None], PSNR_MARGIN)
         parts.append(_psnr_axis(axis))
-        parts += [_svg_bicubic(each, axis) for each in psnr if each.bicubic is not None]
+        dashes = f'stroke-width="1.5" stroke-dasharray="{" ".join(map(str, DASHES))}"'
+        for each in psnr:
+            if each.bicubic is not None:
+                line = f"M{LEFT} {axis.y(each.bicubic):.1f}H{RIGHT}"
+                parts.append(f'<path d="{line}" stroke="{each.color(PAGE_THEME)}" {dashes}/>')
         parts += [_svg_curve(each.points, last, axis, each.color(PAGE_THEME), 'stroke-width="2.5"') for each in psnr]
     else:
         middle = (LEFT + RIGHT) / 2
@@ -285,15 +289,6 @@ def _svg_curve(points: Sequence[tuple[float, float]], last: float, axis: _Axis, 
         return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{color}"/>'
     path = "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
     return f'<path d="M{path}" stroke-linejoin="round" stroke="{color}" {style}/>' if places else ""
-
-
-def _svg_bicubic(series: Series, axis: _Axis) -> str:
-    dashes = " ".join(map(str, DASHES))
-    color = series.color(PAGE_THEME)
-    return (
-        f'<path d="M{LEFT} {axis.y(series.bicubic):.1f}H{RIGHT}" stroke="{color}" stroke-width="1.5" '
-        f'stroke-dasharray="{dashes}"/>'
-    )
 
 
 def _step_axis(last: float) -> str:

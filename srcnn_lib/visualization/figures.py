@@ -7,6 +7,7 @@ of its own for each picture would make equal values look different.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from .layers import LAYER_NAMES, has_rgb_kernels, layer_kernels, receptive_field
 from .style import HEADING, POSITIVE, SIGNED, SMALL, TEXT, Figure, get_theme, new_figure, style_picture
 
 ORIENTED = 0.4  # coherence from which on a kernel has an orientation; a Sobel filter has 0.54, 1 % of random ones 0.38
+Extent = tuple[float, float, float, float]  # left, right, bottom, top of a tile in a figure of many, in inches
 ORDERS = {
     "orientation": "edges by orientation, then the others from smooth to fine",
     "frequency": "from smooth to fine",
@@ -108,18 +110,34 @@ def draw_kernel(
     return image
 
 
-def _draw_color_bar(image: AxesImage, ax: Axes, label: str, is_exceeded: bool, theme: str) -> None:
-    """Draws the color bar of an image on `ax`, with the limits as ticks; it is pointed where values exceed them."""
+@dataclass(frozen=True)
+class _ColorBar:
+    """What a color bar says: what its colors stand for, and from where to where they run.
+
+    is_exceeded: whether values lie beyond the limit; the bar is then pointed.
+    """
+
+    label: str
+    limit: float
+    signed: bool
+    is_exceeded: bool
+    root: bool = False
+
+
+def _draw_color_bar(image: AxesImage, ax: Axes, bar: _ColorBar, theme: str) -> None:
+    """Draws the color bar of an image on `ax`, with the limits as ticks."""
     look = get_theme(theme)
-    signed = image.norm.vmin < 0
-    extend = ("both" if signed else "max") if is_exceeded else "neither"
-    color_bar = ax.get_figure(root=True).colorbar(image, cax=ax, extend=extend, extendfrac=0.02)
-    color_bar.set_label(label, color=look.muted, size=SMALL)
+    extend = ("both" if bar.signed else "max") if bar.is_exceeded else "neither"
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    color_bar = figure.colorbar(image, cax=ax, extend=extend, extendfrac=0.02)
+    color_bar.set_label(bar.label, color=look.muted, size=SMALL)
     color_bar.ax.tick_params(colors=look.muted, labelsize=SMALL)
     color_bar.outline.set_edgecolor(look.grid)
-    shares = [0, 0.1, 0.5, 1] if isinstance(image.norm, FuncNorm) else [0, 0.5, 1]
-    shares = [-share for share in shares[:0:-1]] + shares if signed else shares
-    ticks = [share * image.norm.vmax for share in shares]
+    shares = [0, 0.1, 0.5, 1] if bar.root else [0, 0.5, 1]
+    if bar.signed:
+        shares = [-share for share in shares[:0:-1]] + shares
+    ticks = [share * bar.limit for share in shares]
     color_bar.set_ticks(ticks, labels=[f"{tick:.3g}".replace("-", "−") for tick in ticks])
     color_bar.ax.minorticks_off()
 
@@ -245,9 +263,8 @@ def channel_figure(
     signed = bool((values < 0).any())
     drawn = draw_map(values, axes["map"], limit=limit, signed=signed, theme=theme)
     style_picture(axes["map"], title, theme)
-    color_bar = axes["map"].inset_axes([1.015, 0, 0.02, 1])
-    is_exceeded = bool(values.abs().max() > limit)
-    _draw_color_bar(drawn, color_bar, "value" if signed else "activation", is_exceeded, theme)
+    bar = _ColorBar("value" if signed else "activation", limit, signed, is_exceeded=bool(values.abs().max() > limit))
+    _draw_color_bar(drawn, axes["map"].inset_axes((1.015, 0, 0.02, 1)), bar, theme)
     if report:
         active = f"{report.active:.0%}" if report.active >= 0.01 else f"{100 * report.active:.2g}%"
         measured = (
@@ -278,24 +295,20 @@ def channels_figure(
     limit = limit or limit_of(maps)
     signed = bool((maps < 0).any())
 
-    def draw(ax: Axes, channel: int, extent: "Extent") -> AxesImage:
+    def draw(ax: Axes, channel: int, extent: Extent) -> AxesImage:
         return draw_map(maps[channel], ax, limit=limit, signed=signed, root=True, theme=theme, extent=extent)
 
     names = [f"{channel} · {labels[channel]}" if labels else f"{channel}" for channel in range(len(maps))]
-    bar_label = f"{'value' if signed else 'activation'}\nsquare-root scale"
-    is_exceeded = bool(maps.abs().max() > limit)
-    return _sheet_figure(draw, names, maps.shape[-2] / maps.shape[-1], bar_label, is_exceeded, title, theme)
-
-
-Extent = tuple[float, float, float, float]  # left, right, bottom, top of a tile on a sheet, in inches
+    label = f"{'value' if signed else 'activation'}\nsquare-root scale"
+    bar = _ColorBar(label, limit, signed, is_exceeded=bool(maps.abs().max() > limit), root=True)
+    return _sheet_figure(draw, names, maps.shape[-2] / maps.shape[-1], bar, title, theme)
 
 
 def _sheet_figure(
     draw: Callable[[Axes, int, Extent], AxesImage],
     names: Sequence[str],
     aspect: float,
-    bar_label: str,
-    is_exceeded: bool,
+    bar: _ColorBar,
     title: str,
     theme: str,
 ) -> Figure:
@@ -307,8 +320,7 @@ def _sheet_figure(
         draw: draws the tile of a number on the axes.
         names: one for each tile.
         aspect: height of a tile / its width.
-        bar_label: label of the color bar.
-        is_exceeded: whether values lie beyond the limits of the colors.
+        bar: the color bar.
         title: text above the tiles.
         theme: "light" or "dark".
     """
@@ -339,8 +351,8 @@ def _sheet_figure(
 
     # 3. The color bar.
     high = max(tall - 0.24, 1.3)
-    bar = ((wide + 0.2) / total_x, 1 - (heading + 0.24 + high) / total_y, 0.16 / total_x, high / total_y)
-    _draw_color_bar(image, figure.add_axes(bar), bar_label, is_exceeded, theme)
+    place = ((wide + 0.2) / total_x, 1 - (heading + 0.24 + high) / total_y, 0.16 / total_x, high / total_y)
+    _draw_color_bar(image, figure.add_axes(place), bar, theme)
     return figure
 
 
@@ -395,8 +407,9 @@ def kernels_figure(
     if layer == LAYERS[2]:
         shown = f"what each of layer 2's {len(weight)} channels paints, {size}"
     title = f"{LAYER_NAMES[layer]}: {shown}\n{ORDERS[sort]}"
-    bar_label = "weight (grey: zero)" if rgb else "weight"
-    return _sheet_figure(draw, names, 1.0, bar_label, bool(weight.abs().max() > limit), title, theme)
+    label = "weight (grey: zero)" if rgb else "weight"
+    bar = _ColorBar(label, limit, signed=True, is_exceeded=bool(weight.abs().max() > limit))
+    return _sheet_figure(draw, names, 1.0, bar, title, theme)
 
 
 def receptive_field_figure(

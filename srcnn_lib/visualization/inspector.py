@@ -1,4 +1,4 @@
-"""A photograph looked at through the networks of a run: feature maps, ranges and figures for each layer and snapshot."""
+"""A photograph looked at through the networks of a run: feature maps, ranges and figures by layer and snapshot."""
 
 from collections import OrderedDict
 from collections.abc import Sequence

@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure as MatplotlibFigure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from ..errors import InputError
@@ -69,9 +70,8 @@ class Figure(MatplotlibFigure):
 
 def new_figure(width: float, height: float, theme: str) -> Figure:
     """Returns an empty figure of that size in inches, on the theme's ground."""
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor=get_theme(theme).ground)
-    figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08, wspace=0.02, hspace=0.02)
-    return figure
+    layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.02, hspace=0.02)
+    return Figure(figsize=(width, height), layout=layout, facecolor=get_theme(theme).ground)
 
 
 def figure_png(figure: MatplotlibFigure, dpi: float = 100) -> bytes:
