@@ -1,9 +1,10 @@
-"""The explorer: menus and sliders over a Lens, redrawn at once. Core ipywidgets only; they work with 7.7 and with 8."""
+"""The explorer: menus and sliders over an Inspector. Uses core ipywidgets only and works with versions 7.7 and 8."""
 
 import html
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import ipywidgets
@@ -18,11 +19,10 @@ from ..run import Run
 from ..visualization.channel_analysis import RARE
 from ..visualization.inspector import Inspector
 from ..visualization.layers import LAYER_NAMES, ChannelAddress
-from ..visualization.style import save_figure
-from . import explorer_views
+from ..visualization.style import Figure, save_figure
+from .explorer_pictures import ExplorerPictures, png
 
-# What can be saved, and the Inspector's method for it.
-VIEWS = {
+FIGURES = {  # what can be saved, and the Inspector's method for it
     "this channel": "channel_figure",
     "all channels": "channels_figure",
     "kernels": "kernels_figure",
@@ -32,19 +32,21 @@ VIEWS = {
 
 
 class Explorer(ipywidgets.VBox):
-    """Pick a network, a picture, a layer, a channel and a snapshot; see the channel large and all channels beside it.
+    """Shows a channel large, and all channels beside it, of any network, picture, layer and snapshot.
 
-    The next cells of a notebook may use what is chosen: `lens`, `layer`, `address` ("layer_1:12") and `step`.
+    Later cells of a notebook can use what is selected: `inspector`, `layer`, `address` (a ChannelAddress) and `step`.
 
     Args:
-        source: a run, its folder or a file of weights; the newest of `runs`, or else a released network, without.
-        picture: what to begin with, as in `open_picture`.
-        layer, channel: what to begin with; without a channel, the one that follows edges best.
+        source: a run, its folder or a weights file, to begin with; None for the newest run in `runs`, or else a
+            released network.
+        picture: to begin with, as in `visualization.open_picture`.
+        layer: to begin with.
+        channel: to begin with; None for the one that follows edges best.
         runs: a folder of runs, which the menu lists.
-        out: the folder that views are saved in.
+        out: the folder that figures are saved in.
 
     Raises:
-        InputError: nothing to look at, no such layer, or a picture that can't be read.
+        InputError: there is no network to look at, no such layer, or a picture that can't be read.
     """
 
     def __init__(
@@ -59,212 +61,238 @@ class Explorer(ipywidgets.VBox):
     ):
         if layer not in LAYERS:
             raise InputError(f"layer is {layer!r}, expected one of {', '.join(LAYERS)}")
-        known = [str(path) for path in networks(runs)]
-        first = str(source.path if isinstance(source, Run) else source) if source else next(iter(known), None)
-        if first is None:
+        networks = [str(path) for path in find_networks(runs)]
+        if source:
+            networks.insert(0, str(source.path if isinstance(source, Run) else source))
+        if not networks:
             raise InputError(f"there is nothing to look at: {runs} holds no run, and no network is released; train one")
         self.out = Path(out)
-        self.lens: Inspector | None = None
-        self._lock = threading.RLock()  # in JupyterLab callbacks may run in a thread of their own
-        self._settling = False
-        self._pictures = {_name(picture): picture} | {f"samples:{name}": f"samples:{name}" for name in SAMPLES}
+        self.inspector: Inspector | None = None
+        self._pictures: dict[str, Picture | str | Path] = {  # by the names in the menu
+            _picture_name(picture): picture,
+            **{f"samples:{name}": f"samples:{name}" for name in SAMPLES},
+        }
+        self._lock = threading.RLock()  # in JupyterLab callbacks may run in another thread
+        self._silent = False  # while controls are set by the program
         super().__init__(layout={"max_width": "1200px"})
-        self._make_controls([*dict.fromkeys([first, *known])], layer, channel or 0)
+        self._create_controls(list(dict.fromkeys(networks)), layer, channel or 0)
         self._open()
         if channel is None:
-            self._settle(self.channel, value=self._most_telling())
+            self._set(self.channel_slider, value=self._channel_of_edges())
             self._draw()
-        self._watch()
+        self._connect_controls()
         self.children = [
-            _row(self.network, self.picture, self.upload, self.typed),
-            _row(self.layers, self.signed),
-            _row(self.channel, self.snapshot),
-            _row(self.large, self.sheet, align_items="flex-start"),
-            _row(self.view, self.save, self.code),
-            self.said,
+            _row(self.network_menu, self.picture_menu, self.upload, self.picture_path),
+            _row(self.layer_buttons, self.before_relu),
+            _row(self.channel_slider, self.snapshot_slider),
+            _row(self.channel_image, self.grid_image, align_items="flex-start"),
+            _row(self.figure_menu, self.save_button, self.code),
+            self.message,
         ]
 
     @property
     def layer(self) -> str:
-        return self.layers.value
+        return self.layer_buttons.value
 
     @property
     def address(self) -> ChannelAddress:
-        return ChannelAddress(self.layers.value, self.channel.value)
+        return ChannelAddress(self.layer, self.channel_slider.value)
 
     @property
     def step(self) -> int:
-        return self.snapshot.value
+        return self.snapshot_slider.value
 
-    def _make_controls(self, networks: list[str], layer: str, channel: int) -> None:
+    def _create_controls(self, networks: list[str], layer: str, channel: int) -> None:
         menu = {"style": {"description_width": "62px"}, "layout": {"width": "250px"}}
         slider = {"style": {"description_width": "62px"}, "layout": {"width": "430px"}}
-        picture = {"format": "png", "layout": {"margin": "6px 10px 6px 0"}}
-        steps = [(name, layer) for layer, name in LAYER_NAMES.items()]
-        self.network = ipywidgets.Dropdown(
-            options=[(_short(path), path) for path in networks], description="Network", **menu
-        )
-        self.picture = ipywidgets.Dropdown(options=self._menu(), description="Picture", **menu)
+        image = {"format": "png", "layout": {"margin": "6px 10px 6px 0"}}
+        network_names = [(_short_name(path), path) for path in networks]
+        layer_names = [(name, layer) for layer, name in LAYER_NAMES.items()]
+        self.network_menu = ipywidgets.Dropdown(options=network_names, description="Network", **menu)
+        self.picture_menu = ipywidgets.Dropdown(options=self._picture_names(), description="Picture", **menu)
         self.upload = ipywidgets.FileUpload(accept="image/*", description="Your own", layout={"width": "130px"})
-        self.typed = ipywidgets.Text(
+        self.picture_path = ipywidgets.Text(
             placeholder="or its path or address", continuous_update=False, layout={"width": "230px"}
         )
-        self.layers = ipywidgets.ToggleButtons(options=steps, value=layer, style={"button_width": "150px"})
-        self.signed = ipywidgets.Checkbox(description="before ReLU", indent=False)
-        self.channel = ipywidgets.IntSlider(channel, 0, max(channel, 1), description="Channel", **slider)
-        self.snapshot = ipywidgets.SelectionSlider(options=[("", 0)], description="Snapshot", **slider)
-        self.large, self.sheet = ipywidgets.Image(**picture), ipywidgets.Image(**picture)
-        self.large.layout.width, self.sheet.layout.width = "43%", "54%"
-        self.view = ipywidgets.Dropdown(options=[*VIEWS], description="View", **menu)
-        self.save = ipywidgets.Button(description="Save as PNG", icon="download")
-        self.code, self.said = ipywidgets.HTML(), ipywidgets.HTML()
+        self.layer_buttons = ipywidgets.ToggleButtons(options=layer_names, value=layer, style={"button_width": "150px"})
+        self.before_relu = ipywidgets.Checkbox(description="before ReLU", indent=False)
+        self.channel_slider = ipywidgets.IntSlider(channel, 0, max(channel, 1), description="Channel", **slider)
+        self.snapshot_slider = ipywidgets.SelectionSlider(options=[("", 0)], description="Snapshot", **slider)
+        self.channel_image = ipywidgets.Image(**image)
+        self.channel_image.layout.width = "43%"
+        self.grid_image = ipywidgets.Image(**image)
+        self.grid_image.layout.width = "54%"
+        self.figure_menu = ipywidgets.Dropdown(options=[*FIGURES], description="Figure", **menu)
+        self.save_button = ipywidgets.Button(description="Save as PNG", icon="download")
+        self.code = ipywidgets.HTML()
+        self.message = ipywidgets.HTML()
 
-    def _watch(self) -> None:
+    def _connect_controls(self) -> None:
         actions = {
-            self.network: self._open,
-            self.picture: self._open,
-            self.upload: self._take_upload,
-            self.typed: self._take_typed,
-            self.layers: self._change_layer,
-            self.signed: self._draw,
-            self.channel: self._draw,
-            self.snapshot: self._draw,
-            self.view: self._show_code,
+            self.network_menu: self._open,
+            self.picture_menu: self._open,
+            self.upload: self._open_upload,
+            self.picture_path: self._open_path,
+            self.layer_buttons: self._change_layer,
+            self.before_relu: self._draw,
+            self.channel_slider: self._draw,
+            self.snapshot_slider: self._draw,
+            self.figure_menu: self._show_code,
         }
         for control, action in actions.items():
-            control.observe(lambda _, action=action: self._answer(action), "value")
-        self.save.on_click(lambda _: self._answer(self._save))
+            control.observe(lambda _, action=action: self._run(action), "value")
+        self.save_button.on_click(lambda _: self._run(self._save))
 
-    def _answer(self, action: Callable[[], None]) -> None:
-        """Do what a control asks for; what can't be done is said below the pictures."""
-        if self._settling:
+    def _run(self, action: Callable[[], None]) -> None:
+        """Runs a callback and shows its error below the images."""
+        if self._silent:
             return
         with self._lock:
             try:
                 action()
             except (InputError, OSError) as error:
-                self._say(str(error))
+                self._show_message(str(error))
 
-    def _say(self, *lines: str) -> None:
-        self.said.value = "<br>".join(map(html.escape, lines))
+    def _show_message(self, *lines: str) -> None:
+        self.message.value = "<br>".join(map(html.escape, lines))
 
-    def _settle(self, control: ipywidgets.Widget, **values) -> None:
-        """Set a control's traits, in this order, without an answer to each."""
-        self._settling = True
+    def _set(self, control: ipywidgets.Widget, **values) -> None:
+        """Sets traits of a control, in this order, without running its callback."""
+        self._silent = True
         try:
             for trait, value in values.items():
                 setattr(control, trait, value)
         finally:
-            self._settling = False
+            self._silent = False
 
-    # What the controls do
+    # The callbacks
 
     def _open(self) -> None:
-        """Another network or picture. Where it can't be used, the menus go back to what is shown."""
-        name = self.picture.value
+        """Opens the selected network and picture. If that fails, the menus go back to what is shown."""
+        name = self.picture_menu.value
         try:
-            lens = Inspector(self.network.value, self._pictures[name])
+            inspector = Inspector(self.network_menu.value, self._pictures[name])
         except InputError:
-            if self.lens:
-                self._settle(self.network, value=str(self.lens.source))
-                self._settle(self.picture, value=self._shown)
+            if self.inspector:
+                self._set(self.network_menu, value=str(self.inspector.source))
+                self._set(self.picture_menu, value=self._shown_picture)
             raise
-        same = self.lens is not None and self.lens.source == lens.source
-        step = self.step if same else lens.steps[-1]
-        self.lens, self._views, self._shown = lens, explorer_views.Views(lens), name
-        probe = [f"probe:{tile}" for tile in range(4)] if lens.run else []
-        self._pictures = {name: given for name, given in self._pictures.items() if not name.startswith("probe:")}
-        self._pictures |= {tile: tile for tile in probe}
-        steps = [(f"step {step}" if lens.run else "as released", step) for step in lens.steps]
-        self._settle(self.picture, options=self._menu(), value=name)
-        self._settle(self.snapshot, options=steps, value=step, disabled=len(steps) == 1)
-        self._say(*lens.picture.notes)
+        same_network = self.inspector is not None and self.inspector.source == inspector.source
+        step = self.step if same_network else inspector.steps[-1]
+        self.inspector = inspector
+        self._drawings = ExplorerPictures(inspector)
+        self._shown_picture = name
+        # The tiles of the probe are those of this run.
+        self._pictures = {name: source for name, source in self._pictures.items() if not name.startswith("probe:")}
+        if inspector.run:
+            self._pictures |= {f"probe:{tile}": f"probe:{tile}" for tile in range(4)}
+        self._set(self.picture_menu, options=self._picture_names(), value=name)
+        steps = [(f"step {step}" if inspector.run else "as released", step) for step in inspector.steps]
+        self._set(self.snapshot_slider, options=steps, value=step, disabled=len(steps) == 1)
+        self._show_message(*inspector.picture.notes)
         self._change_layer()
 
-    def _take_upload(self) -> None:
-        for name, content in uploaded(self.upload.value):
-            self._add(name, images.read_image(content, name))
+    def _open_upload(self) -> None:
+        for name, content in uploaded_files(self.upload.value):
+            self._open_new(name, images.read_image(content, name))
 
-    def _take_typed(self) -> None:
-        if name := self.typed.value.strip():
-            self._add(name, name)
+    def _open_path(self) -> None:
+        if name := self.picture_path.value.strip():
+            self._open_new(name, name)
 
-    def _add(self, name: str, picture: Picture | str) -> None:
-        """Another picture for the menu, if it can be opened."""
+    def _open_new(self, name: str, picture: Picture | str) -> None:
+        """Opens another picture and adds it to the menu; if it can't be opened, the menu stays as it is."""
         before = dict(self._pictures)
         self._pictures[name] = picture
-        self._settle(self.picture, options=self._menu(), value=name)
+        self._set(self.picture_menu, options=self._picture_names(), value=name)
         try:
             self._open()
         except InputError:
             self._pictures = before
-            self._settle(self.picture, options=self._menu(), value=self._shown)
+            self._set(self.picture_menu, options=self._picture_names(), value=self._shown_picture)
             raise
 
-    def _menu(self) -> list[tuple[str, str]]:
-        """(what the menu says, what is meant) of each picture."""
-        return [(_short(name) if Path(name).is_absolute() else name, name) for name in self._pictures]
+    def _picture_names(self) -> list[tuple[str, str]]:
+        """Returns (text in the menu, value) of each picture."""
+        return [(_short_name(name) if Path(name).is_absolute() else name, name) for name in self._pictures]
 
-    def _most_telling(self) -> int:
-        reports = self.lens.channel_reports(self.layer, self.step)
+    def _channel_of_edges(self) -> int:
+        """Returns the channel of the layer that follows edges best, of those that are not rarely active."""
+        reports = self.inspector.channel_reports(self.layer, self.step)
         return max(reports, key=lambda report: (report.active >= RARE, report.edges)).channel
 
     def _change_layer(self) -> None:
-        self._settle(self.channel, max=getattr(self.lens.model(), self.layer).out_channels - 1)
+        self._set(self.channel_slider, max=len(self.inspector.feature_maps(self.layer, self.step)) - 1)
         self._draw()
 
     def _draw(self) -> None:
-        look = (self.step, self.signed.value)
-        self.large.value = explorer_views.png(self._views.channel(self.address, *look))
-        sheet = self._views.sheet(self.layer, *look)
-        self.sheet.value = explorer_views.png(explorer_views.marked(sheet, self.channel.max + 1, self.channel.value))
+        before_relu = self.before_relu.value
+        grid = self._drawings.channel_grid(self.layer, self.step, before_relu, marked=self.channel_slider.value)
+        self.channel_image.value = png(self._drawings.channel(self.address, self.step, before_relu))
+        self.grid_image.value = png(grid)
         self._show_code()
 
-    # The chosen view as a line of code and as a file
+    # The selected figure, as a line of code and as a file
 
-    def _call(self) -> tuple[str, list, dict]:
-        """The Lens's method and what it is called with."""
-        step = {"step": self.step} if self.lens.run else {}
-        signed = {"before_relu": True} if self.signed.value else {}
+    def _figure_call(self) -> "FigureCall":
+        step = {"step": self.step} if self.inspector.run else {}
+        sign = {"before_relu": True} if self.before_relu.value else {}
         calls = {
-            "channel_figure": ([str(self.address)], step | signed),
-            "channels_figure": ([self.layer], step | signed),
+            "channel_figure": ([str(self.address)], step | sign),
+            "channels_figure": ([self.layer], step | sign),
             "kernels_figure": ([self.layer], step),
             "receptive_field_figure": ([], {}),
             "comparison_figure": ([], step),
         }
-        method = VIEWS[self.view.value]
-        return method, *calls[method]
+        method = FIGURES[self.figure_menu.value]
+        return FigureCall(method, *calls[method])
 
     def _show_code(self) -> None:
-        method, given, named = self._call()
-        lens = ", ".join(map(_quoted, (str(self.lens.source), self._shown)))
-        given = ", ".join([*map(_quoted, given), *(f"{name}={value}" for name, value in named.items())])
-        code = html.escape(f"Inspector({lens}).{method}({given})")
+        source = ", ".join(map(_quote, (str(self.inspector.source), self._shown_picture)))
+        code = html.escape(f"Inspector({source}).{self._figure_call().code()}")
         self.code.value = f'<code style="white-space: pre-wrap; overflow-wrap: anywhere">{code}</code>'
 
     def _save(self) -> None:
-        method, given, named = self._call()
-        figure = getattr(self.lens, method)(*given, **named)
-        parts = [
-            method.removesuffix("_figure"),
-            *given,
-            *(name if value is True else f"{name}-{value}" for name, value in named.items()),
-        ]
+        call = self._figure_call()
         self.out.mkdir(parents=True, exist_ok=True)
-        path = save_figure(figure, self.out / ("-".join(parts).replace(":", "-") + ".png"))
-        self._say(f"{path} is written")
+        path = save_figure(call.figure(self.inspector), self.out / call.file_name())
+        self._show_message(f"{path} is written")
 
 
-def networks(runs: str | Path) -> list[Path]:
-    """What can be looked at: the runs of a folder that have snapshots, the newest first, then the released files."""
-    found = [config.parent for config in Path(runs).glob("*/config.json") if any(config.parent.glob("snapshots/*"))]
+@dataclass(frozen=True)
+class FigureCall:
+    """A call of one of an Inspector's methods that return a figure."""
+
+    method: str
+    arguments: list[str] = field(default_factory=list)
+    keywords: dict[str, int | bool] = field(default_factory=dict)
+
+    def figure(self, inspector: Inspector) -> Figure:
+        return getattr(inspector, self.method)(*self.arguments, **self.keywords)
+
+    def code(self) -> str:
+        """Returns the call as Python: channel_figure("layer_1:2", step=4)."""
+        arguments = [*map(_quote, self.arguments), *(f"{name}={value}" for name, value in self.keywords.items())]
+        return f"{self.method}({', '.join(arguments)})"
+
+    def file_name(self) -> str:
+        """Returns a name that says what the figure shows: channel-layer_1-2-step-4.png."""
+        parts = [self.method.removesuffix("_figure"), *self.arguments]
+        parts += [name if value is True else f"{name}-{value}" for name, value in self.keywords.items()]
+        return "-".join(parts).replace(":", "-") + ".png"
+
+
+def find_networks(runs: str | Path) -> list[Path]:
+    """Returns the runs in a folder that have snapshots, newest first, and then the released weights files."""
+    with_snapshots = [
+        config.parent for config in Path(runs).glob("*/config.json") if any(config.parent.glob("snapshots/*"))
+    ]
     released = [path for path in saved_folder().iterdir() if path.suffix in (".safetensors", ".pth")]
-    return sorted(found, key=lambda run: run.stat().st_mtime, reverse=True) + sorted(released)
+    return sorted(with_snapshots, key=lambda run: run.stat().st_mtime, reverse=True) + sorted(released)
 
 
-def uploaded(value: tuple | dict) -> list[tuple[str, bytes]]:
-    """(name, content) of each file of a FileUpload: a tuple of dicts in ipywidgets 8, a dict by name in 7."""
+def uploaded_files(value: tuple | dict) -> list[tuple[str, bytes]]:
+    """Returns (name, content) of each file of a FileUpload: a tuple of dicts in ipywidgets 8, a dict by name in 7."""
     files = [{"name": name, **file} for name, file in value.items()] if isinstance(value, dict) else value
     return [(file["name"], bytes(file["content"])) for file in files]
 
@@ -273,14 +301,14 @@ def _row(*widgets: ipywidgets.Widget, align_items: str = "center") -> ipywidgets
     return ipywidgets.HBox(widgets, layout={"flex_flow": "row wrap", "align_items": align_items})
 
 
-def _name(picture: Picture | str | Path) -> str:
+def _picture_name(picture: Picture | str | Path) -> str:
     return picture.name if isinstance(picture, Picture) else str(picture)
 
 
-def _short(path: str) -> str:
-    """runs/first: a path's last two parts."""
+def _short_name(path: str) -> str:
+    """Returns the last two parts of a path: runs/first."""
     return "/".join(Path(path).parts[-2:])
 
 
-def _quoted(text: str) -> str:
+def _quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What a Lens shows at once, in some hundredths of a second: pixels (H, W, 3) uint8, for a screen."""
+"""Draws what the explorer shows, within some hundredths of a second: pixels (H, W, 3) uint8."""
 
 import functools
 import io
@@ -23,70 +23,94 @@ from ..visualization.frames import (
     repeat_pixels,
 )
 from ..visualization.inspector import Inspector
-from ..visualization.layers import ChannelAddress, layer_kernels
+from ..visualization.layers import ChannelAddress, has_rgb_kernels, layer_kernels
 
-LARGE, SHEET, TILE = 512, 640, 160  # pixels: a channel's longer side, a sheet's width, a tile's at most
-LINE = 3  # pixels between two tiles
+CHANNEL_SIDE = 512  # pixels of the longer side of one channel
+GRID_WIDTH, MAX_TILE_WIDTH = 640, 160  # pixels of the grid of all channels, and of a tile in it
+GRID_LINE = 3  # pixels between two tiles
 
 
-class Views:
-    """A Lens's channels and sheets, drawn quickly; what two of them share is drawn once."""
+class ExplorerPictures:
+    """Draws channels as an Inspector sees them. What was drawn recently is kept.
 
-    def __init__(self, lens: Inspector):
-        self.lens = lens
-        self.sheet = functools.lru_cache(maxsize=64)(self._sheet)
-        self._bicubic = functools.lru_cache(maxsize=1)(self._bicubic)
-        self._srcnn = functools.lru_cache(maxsize=64)(self._srcnn)
+    Args:
+        inspector: for the photograph and the networks.
+    """
+
+    def __init__(self, inspector: Inspector):
+        self.inspector = inspector
+        self._grid = functools.lru_cache(maxsize=64)(self._draw_grid)
+        self._bicubic = functools.lru_cache(maxsize=1)(self._draw_bicubic)
+        self._srcnn = functools.lru_cache(maxsize=64)(self._draw_srcnn)
 
     def channel(self, address: ChannelAddress, step: int | None = None, before_relu: bool = False) -> np.ndarray:
-        """One channel large; below it the bicubic picture, what the network makes of it, and the channel's kernel."""
-        lens, (layer, number) = self.lens, address
-        limit, signed = lens.channel_limit(address, before_relu), _signed(layer, before_relu)
-        large = map_pixels(lens.feature_map(address, step, before_relu), limit, signed=signed)  # (H, W, 3)
-        large = repeat_pixels(large, max(1, LARGE // max(large.shape[:2])))
-        width = (large.shape[1] - 2 * GAP) // 3
-        kernel = layer_kernels(lens.model(step), layer)[number]
-        colors = layer == LAYERS[0] and len(kernel) == 3
-        beside = caption(_kernel(kernel, width, colors)[None], "Kernel", f"±{limit_of(kernel, 1):.2g}")
-        large = caption(large[None], str(address), f"±{limit:.2g}" if signed else f"0 to {limit:.2g}")
-        below = join([self._bicubic(width), self._srcnn(step, width), beside])
-        whole = pad(large[0], large.shape[1] + GAP + below.shape[1], large.shape[2])
-        whole[-below.shape[1] :, : below.shape[2]] = below[0]
-        return whole
+        """Draws one channel large; below it the bicubic picture, the network's output and the channel's kernel."""
+        inspector = self.inspector
+        model = inspector.model(step)
 
-    def _bicubic(self, width: int) -> np.ndarray:
+        # 1. The feature map.
+        limit = inspector.channel_limit(address, before_relu)
+        signed = _has_sign(address.layer, before_relu)
+        pixels = map_pixels(inspector.feature_map(address, step, before_relu), limit, signed=signed)  # (H, W, 3)
+        pixels = repeat_pixels(pixels, max(1, CHANNEL_SIDE // max(pixels.shape[:2])))
+        top = caption(pixels[None], str(address), f"±{limit:.2g}" if signed else f"0 to {limit:.2g}")[0]
+
+        # 2. The row below.
+        width = (top.shape[1] - 2 * GAP) // 3
+        weights = layer_kernels(model, address.layer)[address.channel]
+        rgb = address.layer == LAYERS[0] and has_rgb_kernels(model, address.layer)
+        kernel = caption(_draw_kernel(weights, width, rgb)[None], "Kernel", f"±{limit_of(weights, 1):.2g}")
+        bottom = join([self._bicubic(width), self._srcnn(step, width), kernel])[0]
+
+        drawing = pad(top, top.shape[0] + GAP + bottom.shape[0], top.shape[1])
+        drawing[-bottom.shape[0] :, : bottom.shape[1]] = bottom
+        return drawing
+
+    def _draw_bicubic(self, width: int) -> np.ndarray:
         """(1, H, width, 3)"""
-        return caption(_fitted(self.lens.sample.to_pixels(self.lens.sample.network_input), width)[None], "Bicubic")
+        sample = self.inspector.sample
+        return caption(_resize(sample.to_pixels(sample.network_input), width)[None], "Bicubic")
 
-    def _srcnn(self, step: int | None, width: int) -> np.ndarray:
-        """(1, H, width, 3), with PSNR."""
-        scene, made = self.lens.sample, self.lens.feature_maps(LAYERS[-1], step)
-        return caption(_fitted(scene.to_pixels(made), width)[None], "SRCNN", scene.psnr_label(made))
+    def _draw_srcnn(self, step: int | None, width: int) -> np.ndarray:
+        """(1, H, width, 3), with PSNR in the caption."""
+        sample = self.inspector.sample
+        output = self.inspector.feature_maps(LAYERS[-1], step)
+        return caption(_resize(sample.to_pixels(output), width)[None], "SRCNN", sample.psnr_label(output))
 
-    def _sheet(self, layer: str, step: int | None = None, before_relu: bool = False) -> np.ndarray:
-        """All channels of a layer, each above its number; one range for all, colors over its square root."""
-        maps = self.lens.feature_maps(layer, step, before_relu)  # (channels, H, W)
+    def channel_grid(
+        self, layer: str, step: int | None = None, before_relu: bool = False, *, marked: int | None = None
+    ) -> np.ndarray:
+        """Draws all channels of a layer, each above its number, and an outline around the channel `marked`.
+
+        All have the same range of values; the colors run over its square root.
+        """
+        grid = self._grid(layer, step, before_relu)
+        if marked is None:
+            return grid
+        channels = len(self.inspector.feature_maps(layer, step))
+        columns = _columns(channels)
+        height = (grid.shape[0] - GRID_LINE) // math.ceil(channels / columns)
+        width = (grid.shape[1] - GRID_LINE) // columns
+        row, column = divmod(marked, columns)
+        top = row * height + GRID_LINE
+        left = column * width + GRID_LINE
+        grid = grid.copy()
+        outline(grid, top, left, top + height - GRID_LINE, left + width - GRID_LINE)
+        return grid
+
+    def _draw_grid(self, layer: str, step: int | None, before_relu: bool) -> np.ndarray:
+        maps = self.inspector.feature_maps(layer, step, before_relu)  # (channels, H, W)
         columns = _columns(len(maps))
-        width = min(SHEET // columns, TILE)
+        width = min(GRID_WIDTH // columns, MAX_TILE_WIDTH)
         height = max(1, round(width * maps.shape[1] / maps.shape[2]))
-        small = F.interpolate(maps[None], (height, width), mode="area")[0]
-        signed = _signed(layer, before_relu)
-        tiles = map_pixels(small, self.lens.layer_limit(layer, before_relu), signed=signed, root=True)
-        return mosaic(caption(tiles, [str(number) for number in range(len(maps))]), columns, gap=LINE)
-
-
-def marked(sheet: np.ndarray, channels: int, chosen: int) -> np.ndarray:
-    """A copy of a sheet with an outline around one of its channels."""
-    columns = _columns(channels)
-    height, width = ((sheet.shape[0] - LINE) // math.ceil(channels / columns), (sheet.shape[1] - LINE) // columns)
-    top, left = chosen // columns * height + LINE, chosen % columns * width + LINE
-    sheet = sheet.copy()
-    outline(sheet, top, left, top + height - LINE, left + width - LINE)
-    return sheet
+        small = F.interpolate(maps[None], (height, width), mode="area")[0]  # (channels, height, width)
+        limit = self.inspector.layer_limit(layer, before_relu)
+        tiles = map_pixels(small, limit, signed=_has_sign(layer, before_relu), root=True)
+        return mosaic(caption(tiles, [str(number) for number in range(len(maps))]), columns, gap=GRID_LINE)
 
 
 def png(pixels: np.ndarray) -> bytes:
-    """A PNG file's bytes, quick rather than small."""
+    """Returns the bytes of a PNG file, fast rather than small."""
     file = io.BytesIO()
     Image.fromarray(pixels).save(file, "PNG", compress_level=1)
     return file.getvalue()
@@ -96,19 +120,20 @@ def _columns(channels: int) -> int:
     return math.ceil(math.sqrt(channels))
 
 
-def _signed(layer: str, before_relu: bool) -> bool:
+def _has_sign(layer: str, before_relu: bool) -> bool:
     return before_relu or layer == LAYERS[-1]
 
 
-def _fitted(pixels: np.ndarray, width: int) -> np.ndarray:
-    """A photograph at another width."""
+def _resize(pixels: np.ndarray, width: int) -> np.ndarray:
+    """Resizes a photograph to a width."""
     height = max(1, round(width * pixels.shape[0] / pixels.shape[1]))
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
-def _kernel(weight: Tensor, width: int, colors: bool) -> np.ndarray:
-    """(inputs, k, k) → (width, width, 3): three inputs in their colors, with zero as grey, or all inputs in rows."""
-    pixels = kernel_pixels(weight, limit_of(weight, 1), rgb=colors)
-    if (factor := width // pixels.shape[1]) == 0:
-        return _fitted(pixels, width)
+def _draw_kernel(weights: Tensor, width: int, rgb: bool) -> np.ndarray:
+    """Draws a kernel (inputs, k, k) as (width, width, 3): in colors for RGB, or all inputs in rows."""
+    pixels = kernel_pixels(weights, limit_of(weights, 1), rgb=rgb)
+    factor = width // pixels.shape[1]
+    if factor == 0:
+        return _resize(pixels, width)
     return pad(repeat_pixels(pixels, factor)[:width], width, width)

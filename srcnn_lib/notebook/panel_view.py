@@ -105,7 +105,7 @@ class PanelView:
         return f"{epoch} · step {record.step:,} of {record.steps:,}".replace(",", THIN_SPACE)
 
     def _figures(self, history: Sequence[dict]) -> list[tuple[str, str]]:
-        """Returns (value, label) of the gain over bicubic, the speed and the learning rate, as far as they are known."""
+        """Returns (value, label) of the gain over bicubic, the speed and the learning rate, as far as known."""
         figures = []
         psnr = _newest(history, f"validation_psnr_{self._channel}")
         bicubic = _newest(history, f"validation_bicubic_psnr_{self._channel}")

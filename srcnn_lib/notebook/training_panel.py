@@ -116,10 +116,9 @@ class TrainingPanel:
             return
         began = time.monotonic()
         answered = self._buttons.poll()
+        longest = LONGEST_POLL if answered else LONGEST_SILENCE
         if paused or self._pressed_at is not None:
             longest = SHORTEST
-        else:
-            longest = LONGEST_POLL if answered else LONGEST_SILENCE
         self._polling.done(time.monotonic() - began, longest)
 
     def _press(self, command: str) -> None:

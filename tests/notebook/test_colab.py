@@ -62,25 +62,27 @@ def test_a_laptop_is_not_colab(no_google):
     assert not colab.is_colab()
 
 
-def test_importing_the_modules_imports_nothing_of_google():
-    code = "import srcnn_lib.notebook.colab, srcnn_lib.notebook.mirror, sys; sys.exit('google.colab' in sys.modules)"
+def test_importing_the_package_imports_nothing_of_google():
+    code = (
+        "import srcnn_lib.notebook.colab, srcnn_lib.notebook.drive.backup, sys; sys.exit('google.colab' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_nobody_is_asked_for_a_drive_that_is_not_wanted(google):
-    said = []
-    assert colab.mount_drive(False, said.append) is None
+def test_a_drive_that_is_not_wanted_is_not_asked_for(google):
+    lines = []
+    assert colab.mount_drive(False, lines.append) is None
     assert google.asked == []
-    assert said == []
+    assert lines == []
 
 
-def test_a_wanted_drive_is_mounted_and_has_a_folder_for_runs(google, tmp_path):
-    said = []
-    folder = colab.mount_drive(True, said.append)
+def test_a_wanted_drive_is_mounted_with_a_folder_for_runs(google, tmp_path):
+    lines = []
+    folder = colab.mount_drive(True, lines.append)
     assert folder == tmp_path / "drive" / "MyDrive" / "srcnn_runs"
     assert folder.is_dir()
     assert google.asked == [(str(tmp_path / "drive"), False)]
-    assert said == []
+    assert lines == []
 
 
 def test_a_mounted_drive_is_not_asked_for_again(google):
@@ -89,7 +91,7 @@ def test_a_mounted_drive_is_not_asked_for_again(google):
     assert len(google.asked) == 1
 
 
-def test_a_mount_that_died_is_mounted_anew(google, monkeypatch, tmp_path):
+def test_a_dead_mount_is_mounted_again(google, monkeypatch, tmp_path):
     died, stat = str(tmp_path / "drive" / "MyDrive"), os.stat
 
     def dead_stat(path, *args, **kwargs):
@@ -116,30 +118,30 @@ def test_a_mount_that_died_is_mounted_anew(google, monkeypatch, tmp_path):
     ],
     ids=["enterprise", "failed", "not empty", "refused", "subprocess", "dead", "without a word"],
 )
-def test_a_refusal_is_said_in_one_line_and_survived(google, error):
-    said = []
+def test_a_refusal_is_reported_in_one_line(google, error):
+    lines = []
     google.mount = raising(error)
-    assert colab.mount_drive(True, said.append) is None
-    assert len(said) == 1
-    assert "\n" not in said[0]
-    assert "the local disk" in said[0]
-    assert " ".join((str(error) or "MessageError").split()) in said[0]
+    assert colab.mount_drive(True, lines.append) is None
+    assert len(lines) == 1
+    assert "\n" not in lines[0]
+    assert "the local disk" in lines[0]
+    assert " ".join((str(error) or "MessageError").split()) in lines[0]
 
 
-def test_a_mount_that_says_nothing_but_leaves_no_folder_is_a_refusal(google):
-    said = []
+def test_a_mount_without_a_folder_is_reported_as_a_refusal(google):
+    lines = []
     google.mount = lambda: None
-    assert colab.mount_drive(True, said.append) is None
-    assert len(said) == 1
+    assert colab.mount_drive(True, lines.append) is None
+    assert len(lines) == 1
 
 
-def test_a_drive_wanted_on_a_laptop_is_one_line(no_google):
-    said = []
-    assert colab.mount_drive(True, said.append) is None
-    assert said == ["Drive is to be had on Colab only; the run stays on the local disk"]
+def test_outside_colab_a_wanted_drive_is_reported_as_unavailable(no_google):
+    lines = []
+    assert colab.mount_drive(True, lines.append) is None
+    assert lines == ["Drive is available on Colab only; the run stays on the local disk"]
 
 
-def test_an_interrupted_question_stays_an_interruption(google):
+def test_an_interrupt_while_mounting_is_not_swallowed(google):
     google.mount = raising(KeyboardInterrupt())
     with pytest.raises(KeyboardInterrupt):
         colab.mount_drive(True)

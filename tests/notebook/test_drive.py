@@ -185,7 +185,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def backed_up(drive, run):
-    """Makes mirrors that are closed at the end."""
+    """Makes backups that are closed at the end."""
     with contextlib.ExitStack() as stack:
 
         def backed_up(folder=None):
@@ -227,10 +227,10 @@ def contents_of(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
-def restored(drive, tmp_path, said=None):
+def restored(drive, tmp_path, lines=None):
     """What a new runtime finds."""
     shutil.rmtree(tmp_path / "new", ignore_errors=True)
-    return restore_run(drive.path, "run", tmp_path / "new", (said if said is not None else []).append)
+    return restore_run(drive.path, "run", tmp_path / "new", (lines if lines is not None else []).append)
 
 
 def test_a_run_comes_back_from_drive_as_it_was(drive, run, backed_up, tmp_path):
@@ -240,10 +240,10 @@ def test_a_run_comes_back_from_drive_as_it_was(drive, run, backed_up, tmp_path):
         backup.push()
         wait_for(lambda step=step: backup.status == f"Drive: up to date (step {step})")
     assert backup.close()
-    said = []
-    found = restored(drive, tmp_path, said)
+    lines = []
+    found = restored(drive, tmp_path, lines)
     assert contents_of(found) == contents_of(run.path)
-    assert said == [f"Drive: {found} was restored at step 50"]
+    assert lines == [f"Drive: {found} was restored at step 50"]
     assert len(Run(found).snapshots()) == 6
 
 
@@ -299,7 +299,7 @@ def test_what_is_appended_to_is_not_copied_whole_each_time(drive, run, backed_up
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "lines"),
     [
         ("error", "it answers 'Input/output error'"),
         ("short", "what was written there does not read back"),
@@ -309,7 +309,7 @@ def test_what_is_appended_to_is_not_copied_whole_each_time(drive, run, backed_up
     ],
 )
 def test_a_drive_that_fails_costs_nothing_and_gets_everything_once_it_is_back(
-    drive, run, backed_up, tmp_path, fault, said
+    drive, run, backed_up, tmp_path, fault, lines
 ):
     backup = backed_up()
     wait_for(lambda: backup.status == "Drive: up to date (step 0)")
@@ -319,7 +319,7 @@ def test_a_drive_that_fails_costs_nothing_and_gets_everything_once_it_is_back(
         backup.push()
     wait_for(lambda: not backup.healthy)
     assert re.fullmatch(r"Drive: \d+ files? behind, .*; training goes on", backup.status)
-    assert said in backup.status
+    assert lines in backup.status
     time.sleep(0.05)  # several tries
     drive.fails = None
     wait_for(lambda: backup.status == "Drive: up to date (step 50)")
@@ -586,9 +586,9 @@ def at_steps(drive, run, backed_up, *steps):
 def test_restoring_walks_back_until_the_sums_hold(drive, run, backed_up, tmp_path):
     states = at_steps(drive, run, backed_up, 10, 20, 30)
     spoil(drive, "step-00000030.")
-    said = []
-    assert contents_of(restored(drive, tmp_path, said)) == states[-2]
-    assert "step 20; the newer copy there is damaged" in said[0]
+    lines = []
+    assert contents_of(restored(drive, tmp_path, lines)) == states[-2]
+    assert "step 20; the newer copy there is damaged" in lines[0]
 
 
 def test_a_truncated_or_missing_listing_is_passed_over(drive, run, backed_up, tmp_path):
@@ -603,27 +603,27 @@ def test_a_truncated_or_missing_listing_is_passed_over(drive, run, backed_up, tm
 def test_an_old_snapshot_that_is_damaged_does_not_cost_the_run(drive, run, backed_up, tmp_path):
     states = at_steps(drive, run, backed_up, 10, 20, 30, 40)
     spoil(drive, "step-00000010-epoch")
-    said = []
-    found = contents_of(restored(drive, tmp_path, said))
+    lines = []
+    found = contents_of(restored(drive, tmp_path, lines))
     missing = "snapshots/step-00000010-epoch-0001.safetensors"
     assert found == {path: content for path, content in states[-1].items() if path != missing}
-    assert said[0].endswith(f"damaged there and left out: {missing}")
+    assert lines[0].endswith(f"damaged there and left out: {missing}")
 
 
 def test_a_run_that_is_too_damaged_is_said_and_leaves_nothing_behind(drive, run, backed_up, tmp_path):
     at_steps(drive, run, backed_up, 10)
     spoil(drive, "config.")
-    said = []
-    assert restored(drive, tmp_path, said) is None
-    assert said == ["Drive: run is there, but too damaged to resume from; nothing was restored"]
+    lines = []
+    assert restored(drive, tmp_path, lines) is None
+    assert lines == ["Drive: run is there, but too damaged to resume from; nothing was restored"]
     assert list((tmp_path / "new").iterdir()) == []
 
 
 def test_a_name_that_drive_does_not_have_is_no_run(drive, tmp_path):
-    said = []
-    assert restore_run(drive.path, "run", tmp_path / "new", said.append) is None
-    assert restore_run(None, "run", tmp_path / "new", said.append) is None
-    assert said == []
+    lines = []
+    assert restore_run(drive.path, "run", tmp_path / "new", lines.append) is None
+    assert restore_run(None, "run", tmp_path / "new", lines.append) is None
+    assert lines == []
 
 
 def test_a_run_on_the_local_disk_is_left_as_it_is(drive, run, backed_up):
@@ -701,6 +701,6 @@ def test_a_newest_listing_that_can_not_be_read_is_said(drive, run, backed_up, tm
     states = at_steps(drive, run, backed_up, 10, 20)
     newest = max(name for name in drive.names() if name.startswith("latest-"))
     os.truncate(drive.path / "run" / newest, 1)
-    said = []
-    assert contents_of(restored(drive, tmp_path, said)) == states[-2]
-    assert "step 10; the newer copy there is damaged" in said[0]
+    lines = []
+    assert contents_of(restored(drive, tmp_path, lines)) == states[-2]
+    assert "step 10; the newer copy there is damaged" in lines[0]

@@ -1,0 +1,145 @@
+"""The inspector, and the pictures that it opens."""
+
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from skimage import data as photographs
+from small_runs import small_run
+from torch.nn import functional as F
+
+from srcnn_lib import InputError, load, save
+from srcnn_lib.data.images import Picture
+from srcnn_lib.visualization.inspector import Inspector
+from srcnn_lib.visualization.pictures import crop_to_largest_error, open_picture
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return small_run(tmp_path_factory.mktemp("runs") / "small")
+
+
+@pytest.fixture(scope="module")
+def cat() -> Picture:
+    pixels = torch.from_numpy(photographs.chelsea()[40:104, 100:180].copy()).permute(2, 0, 1) / 255
+    return Picture(pixels, name="cat.png")
+
+
+def test_feature_maps_are_those_of_plain_convolutions_at_every_step(run, cat):
+    inspector = Inspector(run, cat)
+    for step in (0, 16, 0):
+        weights = load(run.snapshot(step).path).state_dict()
+        padded = F.pad(inspector.sample.network_input[None], [8] * 4, mode="replicate")
+        first = F.conv2d(padded, weights["layer_1.weight"], weights["layer_1.bias"])
+        second = F.conv2d(first.relu(), weights["layer_2.weight"], weights["layer_2.bias"])
+        for layer, values, crop in (("layer_1", first, 4), ("layer_2", second, 2)):
+            values = values[0, :, crop:-crop, crop:-crop]
+            torch.testing.assert_close(
+                inspector.feature_maps(layer, step, before_relu=True), values, atol=1e-6, rtol=1e-6
+            )
+            torch.testing.assert_close(
+                inspector.feature_map(f"{layer}:2", step), values[2].relu(), atol=1e-6, rtol=1e-6
+            )
+
+
+def test_feature_maps_are_cached_up_to_a_limit(run, cat, monkeypatch):
+    inspector, computed = Inspector(run, cat), []
+    original = inspector.model
+    monkeypatch.setattr("srcnn_lib.visualization.inspector.activations.feature_maps", counted(computed))
+    for step in (0, 1, 0, 1):
+        inspector.feature_maps("layer_1", step)
+    assert len(computed) == 2
+    monkeypatch.setattr("srcnn_lib.visualization.inspector.CACHE_BYTES", 1)
+    for step in (2, 0, 2):
+        inspector.feature_maps("layer_1", step)
+    assert len(computed) == 5
+    assert original(2) is original(2)
+
+
+def counted(calls: list):
+    from srcnn_lib.activations import feature_maps
+
+    return lambda *given, **named: calls.append(given) or feature_maps(*given, **named)
+
+
+def test_a_range_covers_all_steps_and_weak_channels_stay_weak(run, cat):
+    inspector = Inspector(run, cat)
+    layer = inspector.layer_limit("layer_1")
+    for number in range(6):
+        values = torch.cat([inspector.feature_map(f"layer_1:{number}", step) for step in (0, 16)])
+        assert inspector.channel_limit(f"layer_1:{number}") >= max(0.02 * layer, float(values.quantile(0.99)))
+
+
+def test_the_range_of_a_rarely_active_channel_reaches_its_peak(run, cat):
+    inspector = Inspector(run, cat)
+    for step in (0, 16):
+        inspector.feature_maps("layer_1", step)
+        maps = inspector._maps[step]["layer_1"]
+        maps[2] = -1
+        maps[2, 10, 10] = 0.1 * float(maps.max())
+    assert inspector.channel_limit("layer_1:2") == pytest.approx(
+        float(inspector.feature_map("layer_1:2")[10, 10]), rel=0.1
+    )
+
+
+def test_transparency_is_removed_with_a_note(run, cat, tmp_path):
+    opened = open_picture(Picture(cat.pixels, alpha=torch.ones_like(cat.pixels[:1]), name="glass.png"))
+    assert opened.alpha is None
+    assert opened.notes == ("glass.png: transparency is left out",)
+    with pytest.raises(InputError, match=r"none\.png doesn't exist; check the path"):
+        open_picture(tmp_path / "none.png")
+
+
+def test_a_weights_file_has_one_step_and_its_name_in_the_title(run, cat, tmp_path):
+    path = save(run.model(), tmp_path / "network.safetensors")
+    inspector = Inspector(path, cat)
+    assert inspector.steps == [0]
+    assert "network.safetensors" in inspector.channels_figure("layer_2").axes[0].get_title(loc="left")
+    with pytest.raises(InputError, match="only runs have a probe"):
+        Inspector(path, "probe:0")
+
+
+def test_every_view_returns_a_figure(run, cat):
+    inspector = Inspector(run, cat)
+    made = [
+        inspector.channel_figure("layer_1:1"),
+        inspector.channels_figure("layer_2", step=4),
+        inspector.kernels_figure(),
+        inspector.receptive_field_figure(),
+    ]
+    for figure in [*made, inspector.comparison_figure(step=1)]:
+        assert isinstance(figure, Figure)
+    assert "layer_1:1, step 16" in [ax.get_title() for ax in made[0].axes]
+
+
+def test_pictures_open_by_path_address_set_and_probe(run, web, tmp_path):
+    astronaut = Image.fromarray(photographs.astronaut()[:40, :50])
+    astronaut.save(tmp_path / "a.png")
+    for source in (tmp_path / "a.png", web.put("a.png", (tmp_path / "a.png").read_bytes())):
+        assert open_picture(source).pixels.shape == (3, 40, 50)
+    assert open_picture("samples:chelsea").pixels.shape == (3, 300, 451)
+    torch.testing.assert_close(open_picture("probe:2", run).pixels, run.probe()[1][2])
+    for source in ("probe:4", "samples:nobody", str(tmp_path / "none.png")):
+        with pytest.raises(InputError):
+            open_picture(source, run)
+
+
+def test_a_large_picture_is_cropped_to_where_bicubics_error_is_largest():
+    plain = torch.full((3, 100, 120), 0.5)
+    plain[:, 60:80, 20:40] = torch.rand(3, 20, 20)
+    part = crop_to_largest_error(Picture(plain, name="a.png"), 30, 2.0)
+    assert part.pixels.shape == (3, 30, 30)
+    assert "Of 120 × 100 pixels 30 × 30 are shown" in part.notes[0]
+    assert part.pixels.std() > 0.1
+    small = Picture(plain, name="a.png")
+    assert crop_to_largest_error(small, 120, 2.0) is small
+
+
+def test_errors_list_the_valid_steps_layers_and_channels(run, cat):
+    inspector = Inspector(run, cat)
+    with pytest.raises(InputError, match="no snapshot of step 3, only of 0, 1, 2, 4, 8, 16"):
+        inspector.feature_maps("layer_1", 3)
+    with pytest.raises(InputError, match="expected one of layer_1, layer_2, layer_3"):
+        inspector.feature_maps("layer_4")
+    with pytest.raises(InputError, match="layer_2:0 to layer_2:3"):
+        inspector.feature_map("layer_2:4")
