@@ -3,16 +3,14 @@
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from ..errors import InputError
+from ..inference.options import InferenceOptions
 from ..runtime.console import ProgressBar
 from .options import Arithmetic, Device, Ensemble, Mode, Patch, Scale, Stride, Which, check_choice
-
-if TYPE_CHECKING:
-    from ..inference.options import InferenceOptions
 
 
 def evaluate(
@@ -42,8 +40,6 @@ def evaluate(
 
     With --arithmetic bfloat16 or --ensemble the table also says what the option changes.
     """
-    from ..inference.options import InferenceOptions
-
     check_choice("which", which, ("newest", "best"))
     words = [word for word in (weights, *(sources or ())) if word]
     if not table:
@@ -72,7 +68,7 @@ def _measure(
     limit: int,
     device: str,
     as_json: bool,
-    options: "InferenceOptions",
+    options: InferenceOptions,
 ) -> None:
     """Prints the scores of one network on each source.
 
@@ -109,7 +105,7 @@ def _measure(
         print_table(table)
 
 
-def _compare_with_paper(words: list[str], device: str, as_json: bool, options: "InferenceOptions") -> None:
+def _compare_with_paper(words: list[str], device: str, as_json: bool, options: InferenceOptions) -> None:
     """Prints the table of bicubic, the paper's network and ours.
 
     Args:
@@ -122,7 +118,7 @@ def _compare_with_paper(words: list[str], device: str, as_json: bool, options: "
     given = [word for word in words if names_weights(word)]
     sources = [word for word in words if word not in given] or ["set5", "set14"]
     released = [saved_folder() / names[0] for names in RELEASED.values()]
-    files = given or [file for file in released if file.exists()]
+    files: list = given or [file for file in released if file.exists()]
     networks = []
     for file in files:
         model, path = open_weights(file)

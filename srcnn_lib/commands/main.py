@@ -4,6 +4,7 @@ Each command imports the rest of the package when it runs, so that `srcnn --help
 """
 
 import sys
+from typing import Any
 
 import typer
 
@@ -26,7 +27,8 @@ app = typer.Typer(
 for command in (demo, train, evaluate, upscale, animate, player, compare, release, info, benchmark):
     app.command()(command)
 
-UsageError = typer.BadParameter.__base__  # of typer's errors about the command line; its module depends on the version
+# The class of typer's errors about the command line. The module that it lives in depends on the version of typer.
+UsageError: Any = typer.BadParameter.__base__
 
 
 def main() -> None:

@@ -10,10 +10,11 @@ from typing import Annotated, Any
 
 import typer
 
-from ..config import CHOICES, ENDS, FREE, TrainingConfig
+from ..config import ENDS, FREE, TrainingConfig
 from ..errors import InputError
 
 RUNS = Path("runs")  # where runs go that are given no folder
+NUMBER_TUPLES: dict[Any, type] = {tuple[int, ...]: int, tuple[float, ...]: float}  # given as one text such as 9,5,5
 
 
 def with_config_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -50,16 +51,16 @@ def with_config_options(command: Callable[..., None]) -> Callable[..., None]:
 def _option_parameter(field: dataclasses.Field) -> inspect.Parameter:
     """Describes the command-line option of a setting; tuples of numbers are given as one text such as 9,5,5."""
     kind: Any = field.type
-    default = str(field.default)
-    if isinstance(field.default, tuple):
-        kind = list[str] if field.type == tuple[str, ...] else str
-        default = ",".join(map(str, field.default))
+    default: Any = field.default
+    if isinstance(default, tuple):
+        kind = list[str] if kind == tuple[str, ...] else str
+        default = ",".join(map(str, default))
     text = field.metadata["help"].removesuffix(".")
     option = typer.Option(
+        f"--{field.name.replace('_', '-')}",
         help=f"{text} (default: {default})." if default else f"{text}.",
         show_default=False,
-        metavar="|".join(CHOICES[field.name]) if field.name in CHOICES else None,
-        rich_help_panel=field.metadata.get("group", "Training"),
+        rich_help_panel=field.metadata["group"],
     )
     annotation = Annotated[kind | None, option]
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
@@ -71,15 +72,18 @@ def setting_value(field: dataclasses.Field, value: Any) -> Any:
     Raises:
         InputError: a text that should hold numbers and does not.
     """
-    number = {tuple[int, ...]: int, tuple[float, ...]: float}.get(field.type)
-    if number:
-        try:
-            return tuple(number(part) for part in value.split(","))
-        except ValueError as error:
-            flag = field.name.replace("_", "-")
-            example = ",".join(map(str, field.default)) or "0.8,0.6"
-            raise InputError(f"--{flag} is {value}, expected numbers such as {example}") from error
-    return tuple(value) if isinstance(value, list) else value
+    if isinstance(value, list):
+        return tuple(value)
+    if field.type not in NUMBER_TUPLES:
+        return value
+    number = NUMBER_TUPLES[field.type]
+    try:
+        return tuple(number(part) for part in value.split(","))
+    except ValueError as error:
+        flag = field.name.replace("_", "-")
+        default: Any = field.default
+        example = ",".join(map(str, default)) or "0.8,0.6"
+        raise InputError(f"--{flag} is {value}, expected numbers such as {example}") from error
 
 
 @with_config_options

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..errors import InputError
+from ..inference.options import InferenceOptions
 from ..runtime.console import ProgressBar, error_text
 from ..runtime.files import printable
 from .options import Arithmetic, Device, Ensemble, Mode, Patch, Scale, Stride, Weights, Which, check_choice
@@ -37,7 +38,6 @@ def upscale(
     """
     from ..data.degradation import check_scale
     from ..inference.jobs import plan
-    from ..inference.options import InferenceOptions
     from ..inference.upscale_files import upscale_files
     from ..pretrained import open_weights, released_for
     from ..runtime import distributed
@@ -47,7 +47,7 @@ def upscale(
     options = InferenceOptions(mode, patch, stride, arithmetic=arithmetic, ensemble=ensemble)
     if scale is not None:
         check_scale(scale)
-    source, note = (weights, None) if weights else released_for(scale)
+    source, note = released_for(scale) if weights is None else (weights, None)
     group = distributed.process_group()
     model = group.run_on_all(lambda: open_weights(source, which)[0].to(resolve_device(device)))
     if scale is None:

@@ -23,7 +23,7 @@ def animate(
     channel: Annotated[
         str | None,
         typer.Option(
-            help="Number of a channel, several as 0,5,8, all, or telling for the most informative ones "
+            help="Number of a channel, several as 0,5,8, all, or informative for a choice of those that differ most "
             "(default: 0; for kernels all)."
         ),
     ] = None,
@@ -41,13 +41,15 @@ def animate(
     out: Annotated[Path | None, typer.Option(help="A .gif, .mp4 or .webp file.")] = None,
 ) -> None:
     """Animate a training: the reconstruction, channels, kernels, or a scan patch by patch."""
+    from ..visualization.animation import ClipOptions
     from ..visualization.animation import animate as write_animation
 
+    options = ClipOptions(
+        layer=layer, channel=channel, before_relu=before_relu, mode=mode, stride=stride, crop=crop, frames=frames,
+        fps=fps, hold=hold, max_mb=max_mb, theme=theme,
+    )  # fmt: skip
     with ProgressBar("frames") as progress:
-        path, notes = write_animation(
-            run, what, image or (), layer=layer, channel=channel, before_relu=before_relu, mode=mode, stride=stride,
-            crop=crop, frames=frames, fps=fps, hold=hold, max_mb=max_mb, theme=theme, out=out, progress=progress,
-        )  # fmt: skip
+        path, notes = write_animation(run, what, image or (), options, out=out, progress=progress)
     print(path)
     for note in notes:
         print(f"  {note}")
