@@ -170,6 +170,7 @@ SCRIPTS = {
 
 @pytest.fixture
 def web(tmp_path_factory, monkeypatch):
+    """A web server on this machine: see `Web`."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     server = Web(tmp_path_factory.mktemp("web"))
     yield server

@@ -74,7 +74,7 @@ def degrade(original: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     Raises:
         InputError: a scale outside the range.
 
-    Reference: arXiv 1501.00092, section 4; docs/architecture.md.
+    Reference: arXiv 1501.00092, section 4; the protocol under the results in README.md.
     """
     low_resolution, original = _reduce(original, scale)
     height, width = original.shape[-2:]

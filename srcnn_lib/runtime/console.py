@@ -61,7 +61,7 @@ class ProgressBar:
 
         self._bar = tqdm(desc=label, disable=quiet or None, leave=False, delay=1)
 
-    def __call__(self, done: int, total: int) -> None:
+    def __call__(self, done: int, total: int | None) -> None:
         self._bar.total = total
         self._bar.update(done - self._bar.n)
 
