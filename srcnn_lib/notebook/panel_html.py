@@ -34,7 +34,7 @@ STYLE = """<style>
 .srcnn-live .legend { gap: .2em 1.3em; margin-bottom: .3em }
 .srcnn-live .key::before { content: ""; display: inline-block; width: 1.3em; margin-right: .45em; vertical-align: .25em;
   border-top: 2.5px solid var(--c, currentColor) }
-.srcnn-live .dashed::before { border-top: 1.5px dashed }
+.srcnn-live .dashed::before { border-top: 1.5px dashed var(--c, currentColor) }
 .srcnn-live .thin::before { border-top-width: 1px; opacity: .75 }
 </style>"""
 

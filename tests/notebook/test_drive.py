@@ -217,7 +217,7 @@ def put(path, content):
 def wait_for(condition, seconds=10.0):
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come about"
+        assert time.monotonic() < end, "the condition never became true"
         time.sleep(0.002)
 
 
@@ -247,7 +247,7 @@ def test_a_run_comes_back_from_drive_as_it_was(drive, run, backed_up, tmp_path):
     assert len(Run(found).snapshots()) == 6
 
 
-def test_everything_is_new_on_drive_and_the_listing_is_last(drive, run, backed_up):
+def test_every_file_on_drive_is_new_and_the_listing_is_last(drive, run, backed_up):
     """That nothing is overwritten, appended or renamed the stand-in sees to, here and in all other tests."""
     backup = backed_up()
     for step in range(10, 100, 10):
@@ -264,7 +264,7 @@ def test_everything_is_new_on_drive_and_the_listing_is_last(drive, run, backed_u
             assert (len(found), hashlib.sha256(found).hexdigest()) == (piece["size"], piece["sha256"])
 
 
-def test_drive_keeps_the_last_few_checkpoints_and_the_best_and_no_litter(drive, run, backed_up):
+def test_drive_keeps_the_last_checkpoints_and_the_best_and_nothing_else(drive, run, backed_up):
     backup = backed_up()
     for step in range(10, 200, 10):
         advance(run, step)
@@ -285,7 +285,7 @@ def test_drive_keeps_the_last_few_checkpoints_and_the_best_and_no_litter(drive, 
     assert set(names) == drive.named()
 
 
-def test_what_is_appended_to_is_not_copied_whole_each_time(drive, run, backed_up):
+def test_a_file_that_grows_is_not_copied_as_a_whole_each_time(drive, run, backed_up):
     backup = backed_up()
     events, sizes = run.path / "events.out.tfevents.1.host.2.0", 0
     for step in range(10, 330, 10):
@@ -308,9 +308,7 @@ def test_what_is_appended_to_is_not_copied_whole_each_time(drive, run, backed_up
         ("full", "it is full"),
     ],
 )
-def test_a_drive_that_fails_costs_nothing_and_gets_everything_once_it_is_back(
-    drive, run, backed_up, tmp_path, fault, lines
-):
+def test_after_a_failure_of_drive_everything_is_copied(drive, run, backed_up, tmp_path, fault, lines):
     backup = backed_up()
     wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     drive.fails = fault
@@ -331,7 +329,7 @@ def test_a_drive_that_fails_costs_nothing_and_gets_everything_once_it_is_back(
 
 @pytest.mark.parametrize("only", ["step-00000010.", "step-00000010-", "history", "events", "latest-"])
 @pytest.mark.parametrize("fault", ["error", "short"])
-def test_a_write_that_fails_in_the_middle_of_a_copy_is_done_again(drive, run, backed_up, tmp_path, fault, only):
+def test_a_write_that_fails_in_the_middle_of_a_copy_is_repeated(drive, run, backed_up, tmp_path, fault, only):
     backup = backed_up()
     wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     before = contents_of(run.path)
@@ -346,7 +344,7 @@ def test_a_write_that_fails_in_the_middle_of_a_copy_is_done_again(drive, run, ba
     assert set(drive.names()) == drive.named()
 
 
-def test_until_the_listing_is_written_drive_holds_the_state_before(drive, run, backed_up, tmp_path):
+def test_until_the_listing_is_written_drive_holds_the_earlier_state(drive, run, backed_up, tmp_path):
     backup = backed_up()
     wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     before = contents_of(run.path)
@@ -386,7 +384,7 @@ def test_an_unmounted_drive_is_not_replaced_by_a_local_folder(drive, run, backed
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
 
-def test_snapshots_beyond_the_newest_checkpoint_wait_for_the_next(drive, run, backed_up):
+def test_snapshots_after_the_newest_checkpoint_are_copied_with_the_next_one(drive, run, backed_up):
     """A training that goes on from that checkpoint writes them again."""
     put(run.path / "snapshots" / "step-00000004-epoch-0000.safetensors", b"early")
     assert backed_up().close()
@@ -396,7 +394,7 @@ def test_snapshots_beyond_the_newest_checkpoint_wait_for_the_next(drive, run, ba
     assert "snapshots/step-00000004-epoch-0000.safetensors" in drive.listing()["files"]
 
 
-def test_failed_writes_leave_no_litter_on_a_full_drive(drive, run, backed_up):
+def test_failed_writes_leave_nothing_on_a_full_drive(drive, run, backed_up):
     backup = backed_up()
     wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     before = drive.names()
@@ -409,7 +407,7 @@ def test_failed_writes_leave_no_litter_on_a_full_drive(drive, run, backed_up):
     assert drive.names() == before
 
 
-def test_a_mount_that_is_gone_from_the_start_makes_no_folder_in_its_place(run, tmp_path, monkeypatch):
+def test_a_missing_mount_is_not_replaced_by_a_local_folder(run, tmp_path, monkeypatch):
     monkeypatch.setattr(backup_module, "FIRST_RETRY", 0.01)
     backup = DriveBackup(run.path, tmp_path / "MyDrive" / "srcnn_runs", interval=0.0)
     wait_for(lambda: "the mount is gone" in backup.status)
@@ -436,7 +434,7 @@ def test_what_a_dying_mount_lost_is_copied_again(drive, run, backed_up, tmp_path
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
 
-def test_a_stalled_write_holds_up_neither_push_nor_close(drive, run, backed_up, monkeypatch):
+def test_a_stalled_write_blocks_neither_push_nor_close(drive, run, backed_up, monkeypatch):
     monkeypatch.setattr(backup_module, "STALL_SECONDS", 0.05)
     backup = backed_up()
     wait_for(lambda: backup.status == "Drive: up to date (step 0)")
@@ -461,7 +459,7 @@ def test_a_stalled_write_holds_up_neither_push_nor_close(drive, run, backed_up, 
     assert backup.status == "Drive: up to date (step 10)"
 
 
-def test_what_training_deletes_while_it_is_copied_trips_nobody(drive, run, backed_up, tmp_path, monkeypatch):
+def test_files_that_training_deletes_during_a_copy_are_no_failure(drive, run, backed_up, tmp_path, monkeypatch):
     failures = []
     monkeypatch.setattr(backup_module, "describe_problem", lambda error, _: failures.append(error) or "failed")
     backup = backed_up()
@@ -481,7 +479,7 @@ def test_what_training_deletes_while_it_is_copied_trips_nobody(drive, run, backe
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
 
-def test_a_busy_training_and_its_mirror_agree_in_the_end(drive, run, backed_up, tmp_path):
+def test_a_backup_of_many_short_epochs_is_complete_in_the_end(drive, run, backed_up, tmp_path):
     backup = backed_up()
     for step in range(10, 600, 10):
         advance(run, step)
@@ -490,7 +488,7 @@ def test_a_busy_training_and_its_mirror_agree_in_the_end(drive, run, backed_up, 
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
 
-def test_close_copies_what_came_before_it_without_a_push(drive, run, backed_up):
+def test_close_copies_what_is_new_without_a_push(drive, run, backed_up):
     backup = backed_up()
     wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     advance(run, 10)
@@ -499,7 +497,7 @@ def test_close_copies_what_came_before_it_without_a_push(drive, run, backed_up):
     assert backup.close()
 
 
-def test_a_mirror_without_a_drive_does_nothing(run):
+def test_a_backup_without_a_drive_does_nothing(run):
     before = contents_of(run.path)
     backup = DriveBackup(run.path, None)
     backup.push()
@@ -507,7 +505,7 @@ def test_a_mirror_without_a_drive_does_nothing(run):
     assert contents_of(run.path) == before
 
 
-def test_a_run_without_a_checkpoint_is_nothing_to_copy_yet(drive, tmp_path, backed_up):
+def test_a_run_without_a_checkpoint_is_not_copied_yet(drive, tmp_path, backed_up):
     run = Run.create(tmp_path / "runs" / "young", TrainingConfig.of())
     backup = backed_up(run.path)
     assert backup.close()
@@ -534,7 +532,7 @@ def test_another_run_of_the_same_name_is_left_alone(drive, run, backed_up, tmp_p
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
 
-def test_a_new_runtime_goes_on_in_the_same_folder_and_copies_only_what_is_new(drive, run, backed_up, tmp_path):
+def test_a_new_session_continues_in_the_same_folder_and_copies_only_new_files(drive, run, backed_up, tmp_path):
     advance(run, 10)
     backed_up().close()
     (drive.path / "run" / "notes.txt").touch()  # the user's own
@@ -551,15 +549,15 @@ def test_a_new_runtime_goes_on_in_the_same_folder_and_copies_only_what_is_new(dr
     assert "step-00000020.aaaaaa-7.pt" not in drive.names()
 
 
-def test_pieces_that_drive_spoilt_are_written_anew_by_the_next_session(drive, run, backed_up, tmp_path):
+def test_pieces_that_drive_damaged_are_written_again_by_the_next_session(drive, run, backed_up, tmp_path):
     backed_up().close()
     found = restored(drive, tmp_path)
-    spoil(drive, "step-00000000-epoch-0000.")
+    damage(drive, "step-00000000-epoch-0000.")
     assert backed_up(found).close()
     assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
 
-def spoil(drive, start, run="run"):
+def damage(drive, start, run="run"):
     """Change a byte of each file whose name begins so, which Drive would not show in its size."""
     for name in drive.names(run):
         if name.startswith(start):
@@ -583,15 +581,15 @@ def at_steps(drive, run, backed_up, *steps):
     return states
 
 
-def test_restoring_walks_back_until_the_sums_hold(drive, run, backed_up, tmp_path):
+def test_restoring_takes_the_newest_listing_that_is_complete(drive, run, backed_up, tmp_path):
     states = at_steps(drive, run, backed_up, 10, 20, 30)
-    spoil(drive, "step-00000030.")
+    damage(drive, "step-00000030.")
     lines = []
     assert contents_of(restored(drive, tmp_path, lines)) == states[-2]
     assert "step 20; the newer copy there is damaged" in lines[0]
 
 
-def test_a_truncated_or_missing_listing_is_passed_over(drive, run, backed_up, tmp_path):
+def test_a_truncated_listing_is_skipped(drive, run, backed_up, tmp_path):
     states = at_steps(drive, run, backed_up, 10, 20, 30)
     newest, before = sorted((name for name in drive.names() if name.startswith("latest-")), reverse=True)[:2]
     os.truncate(drive.path / "run" / newest, 100)
@@ -600,9 +598,9 @@ def test_a_truncated_or_missing_listing_is_passed_over(drive, run, backed_up, tm
     assert contents_of(restored(drive, tmp_path)) == states[-3]
 
 
-def test_an_old_snapshot_that_is_damaged_does_not_cost_the_run(drive, run, backed_up, tmp_path):
+def test_a_run_is_restored_without_a_damaged_snapshot(drive, run, backed_up, tmp_path):
     states = at_steps(drive, run, backed_up, 10, 20, 30, 40)
-    spoil(drive, "step-00000010-epoch")
+    damage(drive, "step-00000010-epoch")
     lines = []
     found = contents_of(restored(drive, tmp_path, lines))
     missing = "snapshots/step-00000010-epoch-0001.safetensors"
@@ -610,16 +608,16 @@ def test_an_old_snapshot_that_is_damaged_does_not_cost_the_run(drive, run, backe
     assert lines[0].endswith(f"damaged there and left out: {missing}")
 
 
-def test_a_run_that_is_too_damaged_is_said_and_leaves_nothing_behind(drive, run, backed_up, tmp_path):
+def test_a_run_that_is_too_damaged_is_reported_and_leaves_nothing_behind(drive, run, backed_up, tmp_path):
     at_steps(drive, run, backed_up, 10)
-    spoil(drive, "config.")
+    damage(drive, "config.")
     lines = []
     assert restored(drive, tmp_path, lines) is None
     assert lines == ["Drive: run is there, but too damaged to resume from; nothing was restored"]
     assert list((tmp_path / "new").iterdir()) == []
 
 
-def test_a_name_that_drive_does_not_have_is_no_run(drive, tmp_path):
+def test_a_name_that_is_not_on_drive_restores_nothing(drive, tmp_path):
     lines = []
     assert restore_run(drive.path, "run", tmp_path / "new", lines.append) is None
     assert restore_run(None, "run", tmp_path / "new", lines.append) is None
@@ -637,14 +635,14 @@ def test_a_run_on_the_local_disk_is_left_as_it_is(drive, run, backed_up):
 
 
 @pytest.mark.parametrize("fault", ["gone", "vanished"])
-def test_a_drive_that_is_gone_when_a_run_is_looked_for_is_said(drive, run, backed_up, tmp_path, fault):
+def test_a_missing_drive_is_reported_when_restoring(drive, run, backed_up, tmp_path, fault):
     backed_up().close()
     drive.fails = fault
     with pytest.raises(InputError, match="mount it again"):
         restored(drive, tmp_path)
 
 
-def test_a_drive_that_goes_away_in_the_middle_leaves_nothing_behind(drive, run, backed_up, tmp_path, monkeypatch):
+def test_a_drive_that_disappears_while_restoring_leaves_nothing_behind(drive, run, backed_up, tmp_path, monkeypatch):
     backed_up().close()
     answer, asked = drive.answer, []
 
@@ -672,7 +670,8 @@ def test_a_listing_that_leads_out_of_the_run_is_refused(drive, run, backed_up, t
     assert not (tmp_path / "outside").exists()
 
 
-def test_a_training_goes_on_in_a_new_runtime_to_the_bit(drive, photograph_folder, tmp_path):
+@pytest.mark.slow
+def test_a_restored_training_gives_bit_identical_weights(drive, photograph_folder, tmp_path):
     config = TrainingConfig.of(
         data=(str(photograph_folder),), validation=("0.25",), channels=1, filters=(5, 1, 3), widths=(8, 4),
         batch_size=8, steps=12, warmup=4, validation_patches=8, arithmetic="float32", device="cpu",
@@ -697,7 +696,7 @@ def test_a_training_goes_on_in_a_new_runtime_to_the_bit(drive, photograph_folder
     assert [s.step for s in run.snapshots()] == [s.step for s in straight.snapshots()]
 
 
-def test_a_newest_listing_that_can_not_be_read_is_said(drive, run, backed_up, tmp_path):
+def test_an_unreadable_newest_listing_is_reported(drive, run, backed_up, tmp_path):
     states = at_steps(drive, run, backed_up, 10, 20)
     newest = max(name for name in drive.names() if name.startswith("latest-"))
     os.truncate(drive.path / "run" / newest, 1)

@@ -88,7 +88,7 @@ def test_kernels_of_any_number_of_inputs_fit(tmp_path, cat, channels, widths):
 
 def test_it_opens_with_the_newest_snapshot(explorer, run, cat):
     assert explorer.step == 16
-    assert explorer.address == "layer_1:0"
+    assert str(explorer.address) == "layer_1:0"
     assert [label for label, _ in explorer.snapshot_slider.options] == [f"step {step}" for step in STEPS]
     upsampled, original = degrade(cat.pixels, 2.0)
     assert pixels(explorer.channel_image).shape[1] == 480
@@ -124,7 +124,7 @@ def test_every_control_redraws_what_it_should(explorer):
 def test_a_channel_number_beyond_a_layers_last_becomes_the_last(explorer):
     explorer.channel_slider.value = 5
     explorer.layer_buttons.value = "layer_3"
-    assert explorer.address == "layer_3:0"
+    assert str(explorer.address) == "layer_3:0"
 
 
 def test_the_line_of_code_makes_the_figure(explorer, run):
@@ -143,7 +143,7 @@ def test_each_figure_is_saved_under_a_name_that_says_what_it_shows(explorer, tmp
         assert "is written" in explorer.message.value
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         "channel-layer_1-0-step-16-before_relu.png",
-        "sheet-layer_1-step-16-before_relu.png",
+        "channels-layer_1-step-16-before_relu.png",
         "kernels-layer_1-step-16.png",
         "receptive_field.png",
         "comparison-step-16.png",
