@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor
 
@@ -14,7 +15,7 @@ from ..runtime import memory
 from .sample import Sample, mean_scores
 
 # Options that change the figures, with their plain values: what they gain or lose is measured as well.
-MEASURED_OPTIONS = {"ensemble": False, "arithmetic": "float32"}
+MEASURED_OPTIONS: dict[str, Any] = {"ensemble": False, "arithmetic": "float32"}
 PIXEL_BYTES = 210  # of memory, measured: the picture, its versions, and SSIM in double precision
 
 

@@ -67,7 +67,7 @@ class Sample:
         return from_network_channels(output, self.upsampled).clamp(0, 1)
 
     def to_pixels(self, output: Tensor) -> np.ndarray:
-        """Converts a network's output to (H, W, 3) uint8; the output of a Y network gets the bicubic picture's color."""
+        """Converts a network's output to (H, W, 3) uint8; a Y network's output gets bicubic's color."""
         pixels = (self.to_image(output) * 255).round().byte()  # (C, H, W)
         return pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()
 

@@ -1,22 +1,29 @@
-"""Overlapping patches: at stride 1 exact, without running each patch.
+"""Overlapping patches at stride 1: the mean over all patches, exactly, without running each patch.
 
-Every window of patch × patch pixels is run alone, over its own edge-replicated surround, and each pixel is the mean of
-all values it got. One dimension at a time, for filter sizes f₁, f₂, f₃ with halves h₁, h₂, h₃, and a patch that begins
-at pixel s (its end is a begin in the mirrored image, so that one border is all there is to think of):
+Definition. Every window of patch × patch pixels is run alone, over its own edge-replicated surround, and each pixel is
+the mean of all values that it got. What a pixel gets from a patch depends only on where it lies in the patch, and near
+the patch's borders only, as far as the replicated surround is felt. So equal work is shared between patches.
 
-Layer 1. Row s + d of a patch, d ≥ −(h₂ + h₃), is Σₖ w₁[k] · x[s + max(0, d + k − h₁)]. From d = h₁ on that is the
-image's own row, the same in every patch. Below, the taps beyond the border fold onto pixel s: h₁ + h₂ + h₃ classes of
-rows, each with a kernel of its own. With both borders that is 17 classes for 9-5-5, 289 maps in two dimensions.
-Layer 2. Row s + e, e ≥ −h₃, takes the rows d = e − h₂ … e + h₂; from e = a = max(h₁ + h₂, h₃) on it is the image's
-own. The others, a + h₃ a border, are for each s an ordinary convolution along d, so the minimal filtering algorithm
-F(m, f₂) of Toom and Cook holds for them too: m rows for m + f₂ − 1 products in place of m · f₂.
-Layer 3 is linear, so the sum over patches moves in front of it. Its tap k takes row s + e to pixel p = s + e + h₃ − k,
-of the patch only where p ≥ s. With j = e + h₃: tap k is given the sum over s of the rows j ≥ k, each at u = s + j, and
-writes p = u − k. Rows inside (a or more from both borders) count as often as there are patches that have them inside.
+One dimension at a time, for filter sizes f₁, f₂, f₃ with halves h₁, h₂, h₃, and a patch that begins at pixel s. (The
+end of a patch is a begin in the mirrored image, so only one border has to be considered.)
 
-So a dimension has three *parts*, border, inside and mirrored border, and two parts make a *piece*. For 9-5-5, layer 2
-is (4 · 8 + 2)² = 1 156 products of 128 × 64 a pixel by F(4, 5); sharing equal taps alone would leave 65² = 4 225; a
-33×33 patch run alone takes 37² · 25 = 34 225.
+Layer 1. Row s + d of a patch, d ≥ −(h₂ + h₃), is Σₖ w₁[k] · x[s + max(0, d + k − h₁)]. From d = h₁ on this is the
+image's own row, the same in every patch. For smaller d the taps beyond the border fold onto pixel s: this gives
+h₁ + h₂ + h₃ classes of rows, each with a kernel of its own. With both borders there are 17 classes for 9-5-5, and 289
+maps in two dimensions.
+
+Layer 2. Row s + e, e ≥ −h₃, reads the rows d = e − h₂ … e + h₂; from e = a = max(h₁ + h₂, h₃) on it is the image's own
+row. The other rows, a + h₃ at each border, are for each s an ordinary convolution along d, so the minimal filtering
+algorithm F(m, f₂) of Toom and Cook applies to them too: m rows for m + f₂ − 1 products instead of m · f₂.
+
+Layer 3 is linear, so the sum over patches can be taken before it. Its tap k writes row s + e to pixel
+p = s + e + h₃ − k, which lies in the patch only if p ≥ s. With j = e + h₃, tap k gets the sum over s of the rows j ≥ k,
+each at u = s + j, and writes to p = u − k. Rows inside (a or more from both borders) count as often as there are patches
+that have them inside.
+
+So each dimension has three *parts*: border, inside, and mirrored border. A part for the rows and a part for the columns
+make a *piece*. For 9-5-5, layer 2 takes (4 · 8 + 2)² = 1 156 products of 128 × 64 per pixel with F(4, 5). Sharing equal
+taps alone would leave 65² = 4 225; a 33×33 patch run alone takes 37² · 25 = 34 225.
 
 References: Dong et al., arXiv 1501.00092, section 3.1, for the network; Lavin and Gray, arXiv 1509.09308, section 4,
 for minimal filtering.
@@ -24,7 +31,7 @@ for minimal filtering.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -36,9 +43,9 @@ from ..errors import InputError
 from ..model import SRCNN
 from . import patches
 
-BLOCK = 16  # positions a side that are worked on at once: 256 columns for the matrix products
-GROUP = 2  # border classes that share a product of layer 1: fewer calls, against some taps that are zero
-POINTS = (1.0, -1.0, 0.0, 2.0, -2.0, 0.5, -0.5)  # of Toom and Cook, with infinity; 8 in all lose one bit of float32
+BLOCK = 16  # positions per side that are computed at once: 256 columns for the matrix products
+GROUP = 2  # border classes that share a matrix product of layer 1: fewer calls, but some taps that are zero
+POINTS = (1.0, -1.0, 0.0, 2.0, -2.0, 0.5, -0.5)  # of Toom and Cook; with infinity 8, which lose one bit of float32
 
 
 @dataclass(frozen=True)
@@ -51,111 +58,131 @@ class _Filtering:
     data: Tensor  # (n, m + f − 1)
 
     def of_weight(self, weight: Tensor) -> Tensor:
-        """(C₂, C₁, f, f) → (n, n, C₂, C₁), rounded once."""
+        """Transforms a weight, (C₂, C₁, f, f) → (n, n, C₂, C₁), in float64, and rounds it once."""
         return torch.einsum("ay,bx,ocyx->aboc", self.kernel, self.kernel, weight.cpu().double()).to(weight)
 
 
-class _Memory:
-    """Tensors that each block writes again: fresh pages for them would take as long as the products do."""
+class _Workspace:
+    """Tensors that every block writes to again: allocating new pages would take as long as the products do."""
 
     def __init__(self, like: Tensor):
-        self.like, self.held = like, {}
+        self.like = like
+        self.tensors: dict[str, Tensor] = {}
 
     def __call__(self, name: str, *shape: int) -> Tensor:
-        """(shape) uninitialised, in the memory that goes by this name."""
+        """Returns an uninitialized tensor of this shape, in the memory with this name."""
         size = math.prod(shape)
-        if name not in self.held or self.held[name].numel() < size:
-            self.held[name] = self.like.new_empty(size)
-        return self.held[name][:size].view(shape)
+        if name not in self.tensors or self.tensors[name].numel() < size:
+            self.tensors[name] = self.like.new_empty(size)
+        return self.tensors[name][:size].view(shape)
 
 
 class _Source(NamedTuple):
-    """Rows of layer 1 that are made alike."""
+    """Rows of layer 1 that are computed in the same way: the border classes, or the image's own rows."""
 
     rows: slice
     fold: Tensor  # (classes, f₁, pixels), as in _Part
-    places: int  # on end, for which each class is made
-    span: int | None  # from the first position to the last, where the classes are the image's own rows: one for all
+    places: int  # adjacent pixels for which each class is computed
+    span: int | None  # of the image's own rows: pixels from the first position to the last; None for border classes
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One dimension of a piece: `positions` places, `step` pixels apart."""
+    """One dimension of a piece: `positions`, `step` pixels apart."""
 
     positions: int
-    step: int  # 1: a position is where a patch begins; m: where the taps of a tile of m rows inside begin
+    step: int  # at a border 1: a position is where a patch begins; inside m: where a tile of m rows begins to read
     first: int  # the pixel of the first position
     fold: Tensor  # (classes, f₁, pixels): which pixel each tap of a border class reads; no classes inside
-    rows: int  # of layer 1 that a position takes: the border classes, then the image's own
-    outputs: int  # rows of layer 2 that it gives
+    rows: int  # of layer 1 that a position reads: the border classes, then the image's own
+    outputs: int  # rows of layer 2 that a position yields
     begin: int  # u of the first position's first output
-    patches: Tensor | None  # (positions · m,): how many patches have each output inside; None at a border
+    patches: Tensor | None  # (positions · m,): in how many patches each output lies inside; None at a border
 
     def blocks(self) -> range:
+        """Returns the first position of each block."""
         return range(0, self.positions, BLOCK)
 
     def sources(self, positions: int) -> list[_Source]:
-        """The border classes, and the image's own rows, where there are any."""
+        """Returns the border classes and the image's own rows, whichever there are, for so many positions."""
         classes, taps = self.fold.shape[:2]
-        if classes == self.rows:  # a 1×1 second layer looks no further than the border is felt
-            return [_Source(slice(0, classes), self.fold, positions, None)]
-        span = self.step * (positions - 1) + 1
-        own = torch.eye(taps).to(self.fold)[None]
-        own = _Source(slice(classes, self.rows), own, span + self.rows - classes - 1, span)
-        return [_Source(slice(0, classes), self.fold, positions, None), own] if classes else [own]
+        sources = []
+        if classes:
+            sources.append(_Source(slice(0, classes), self.fold, positions, None))
+        if classes < self.rows:  # with a 1×1 second layer all rows may be border classes
+            span = self.step * (positions - 1) + 1
+            identity = torch.eye(taps).to(self.fold)[None]  # (1, f₁, f₁)
+            places = span + self.rows - classes - 1
+            sources.append(_Source(slice(classes, self.rows), identity, places, span))
+        return sources
 
 
 def applies(model: SRCNN, height: int, width: int, patch: int) -> bool:
-    """Whether stride 1 needs no patch run: a replicated surround, and patches with a pixel that feels no border."""
+    """Tells whether stride 1 can be computed without running patches.
+
+    The network needs a replicated surround, and patches must have a pixel that their borders do not influence.
+    """
     return model.padding_mode == "replicate" and min(height, width, patch) > 2 * model.halo
 
 
-@torch.no_grad()  # not inference_mode: what it makes could not be used in training
+@torch.no_grad()  # not inference_mode: the result could not be used in training
 def overlapping(
-    model: SRCNN, image: Tensor, patch: int = 33, stride: int = 1, batch_size: int | None = None,
+    model: SRCNN,
+    image: Tensor,
+    patch: int = 33,
+    stride: int = 1,
+    batch_size: int | None = None,
     progress: Callable[[int, int], object] | None = None,
-) -> Tensor:  # fmt: skip
-    """The mean over all patches, each run alone through `model.forward`.
+) -> Tensor:
+    """Computes the mean over all patches, each run alone through `model.forward`.
 
-    At stride 1 no patch is run where `applies` says so; all are in every other case.
+    At stride 1 no patch is run if `applies` returns True; in all other cases every patch is.
 
     Args:
         model: a network in float32 or float64, on any device.
         image: (C, H, W) bicubic picture in [0, 1] with the network's channels.
-        patch: side of a patch in pixels; an image smaller than it is one patch in that dimension.
+        patch: side of a patch in pixels; an image smaller than that is one patch in that dimension.
         stride: pixels from one patch to the next, from 1 to `patch`; the last one of a row or column is moved inside.
         batch_size: patches at a time where they are run; None for as many as take some 64 MB.
-        progress: called with how many blocks, or patches, are done, and of how many.
+        progress: called as progress(done, total), in blocks or patches.
 
     Returns:
-        (C, H, W) in the network's precision, on its device, not clamped: what running every patch gives, but for
+        (C, H, W) in the network's precision, on its device, not clamped. It differs from running every patch only by
         rounding (1e-6 in float32). Memory: a few copies of the image, and some 150 MB for 128-64.
 
     Raises:
-        InputError: an image that is not of the network's channels, or a stride that would leave pixels out.
+        InputError: an image without the network's channels, or a stride that would leave pixels out.
     """
     if image.ndim != 3 or image.shape[0] != model.channels or not image.is_floating_point() or not image.numel():
         raise InputError(f"image of shape {tuple(image.shape)}, expected float (C, H, W), {model.channels} channels")
     if not 1 <= stride <= patch:
         raise InputError(f"stride is {stride}, expected from 1 to the patch's {patch}: pixels would be left out")
-    if stride > 1 or not applies(model, *image.shape[1:], patch):
+    _, height, width = image.shape
+    if stride > 1 or not applies(model, height, width, patch):
         return patches.overlapping(image, model, patch, stride, batch_size, progress).to(model.layer_1.weight)
     image = image.to(model.layer_1.weight)
-    sizes = [(length, min(patch, length)) for length in image.shape[1:]]
+    sizes = [(length, min(patch, length)) for length in (height, width)]
     # Under autocast the products would lose the digits that an exact method is for.
     with torch.autocast(image.device.type, enabled=False):
         total = _sum_over_patches(model, image, sizes, progress)  # (C, H, W)
     down, across = (_patches_around(0, *size).to(total) for size in sizes)
+    assert model.layer_3.bias is not None
     return total / (down[:, None] * across) + model.layer_3.bias[:, None, None]
 
 
-def _sum_over_patches(model: SRCNN, image: Tensor, sizes: list[tuple[int, int]], progress) -> Tensor:
-    """(C, H, W) the sum of all that each pixel got, but for the last layer's bias."""
+def _sum_over_patches(
+    model: SRCNN, image: Tensor, sizes: list[tuple[int, int]], progress: Callable[[int, int], object] | None
+) -> Tensor:
+    """Computes the sum of all values that each pixel got, without the last layer's bias: (C, H, W).
+
+    Args:
+        sizes: (length, patch) of the rows and of the columns.
+    """
     filtering = _minimal_filtering(model.filters[1])
     filtering = replace(filtering, result=filtering.result.to(image), data=filtering.data.to(image))
     borders = [_border(model.filters, *size, filtering.tile, image) for size in sizes]
     insides = [_inside(model.filters, *size, filtering.tile, image) for size in sizes]
-    # The far border is the near one of the mirrored image; what is inside is taken once, unmirrored.
+    # The far border is the near one of the mirrored image; the inside is taken once, not mirrored.
     pieces = [
         (mirrored, rows, columns)
         for mirrored in ((), (1,), (2,), (1, 2))
@@ -163,12 +190,15 @@ def _sum_over_patches(model: SRCNN, image: Tensor, sizes: list[tuple[int, int]],
         for columns in ([borders[1]] if 2 in mirrored else [borders[1], insides[1]])
     ]
     blocks = sum(len(rows.blocks()) * len(columns.blocks()) for _, rows, columns in pieces)
-    memory, total, done, margin = _Memory(image), torch.zeros_like(image), 0, model.filters[2]
+    workspace = _Workspace(image)
+    total = torch.zeros_like(image)
+    margin = model.filters[2]
+    done = 0
     for mirrored, rows, columns in pieces:
-        # A last tile that is not full looks, and writes, beyond the image; what it finds there is not used.
+        # A last tile that is not full reads and writes beyond the image; these values are not used.
         padded = F.pad(image.flip(mirrored)[None], [0, filtering.tile] * 2, mode="replicate")[0]
         sums = F.pad(torch.zeros_like(padded), [margin, 0] * 2)
-        for _ in _piece(model, mirrored, padded, filtering, rows, columns, sums, memory):
+        for _ in _piece(model, mirrored, padded, filtering, rows, columns, sums, workspace):
             done += 1
             if progress:
                 progress(done, blocks)
@@ -176,27 +206,39 @@ def _sum_over_patches(model: SRCNN, image: Tensor, sizes: list[tuple[int, int]],
     return total
 
 
-def _piece(model, mirrored, image, filtering, rows: _Part, columns: _Part, sums, memory: _Memory) -> Iterator[None]:
-    """Add a piece of the (padded, mirrored) image to `sums`, whose first pixel is f₃, f₃; yields after each block."""
+def _piece(
+    model: SRCNN,
+    mirrored: tuple[int, ...],
+    image: Tensor,
+    filtering: _Filtering,
+    rows: _Part,
+    columns: _Part,
+    sums: Tensor,
+    workspace: _Workspace,
+) -> Iterator[None]:
+    """Adds a piece of the (padded, mirrored) image to `sums`, whose first pixel is (f₃, f₃); yields after a block."""
+    assert model.layer_1.bias is not None
+    assert model.layer_2.bias is not None
     first, second, third = (layer.weight.flip([axis + 1 for axis in mirrored]) for layer in model.layers())
     kernels = _layer_1_kernels(first, model.layer_1.bias, rows, columns)
     second = filtering.of_weight(second)
     taps = third.shape[2]
     for top, left in itertools.product(rows.blocks(), columns.blocks()):
         size = min(BLOCK, rows.positions - top), min(BLOCK, columns.positions - left)
-        # 1. Layer by layer, for all pairs of a class of rows and a class of columns.
+        # 1. Layers 1 and 2, for all pairs of a class of rows and a class of columns.
         crop = image[:, rows.first + top * rows.step :, columns.first + left * columns.step :]
-        maps = _layer_1(crop, kernels, rows, columns, size, memory)  # (rows, columns, C₁, S, T)
-        maps = _layer_2(maps, second, model.layer_2.bias, filtering, memory)  # (outputs, outputs, C₂, S, T)
+        maps = _layer_1(crop, kernels, rows, columns, size, workspace)  # (rows, columns, C₁, S, T)
+        maps = _layer_2(maps, second, model.layer_2.bias, filtering, workspace)  # (outputs, outputs, C₂, S, T)
         # 2. The sum over patches, for each tap of layer 3.
-        given = [  # for each row of taps, and there for each tap: (C₂, U, V)
-            _given_to_taps(across.unbind(), columns, left, taps, -1)
-            for across in _given_to_taps(maps.unbind(), rows, top, taps, -2)
+        inputs = [  # for each row of taps a list with, for each tap, (C₂, U, V)
+            _sums_for_taps(row_of_taps.unbind(), columns, left, taps, -1)
+            for row_of_taps in _sums_for_taps(maps.unbind(), rows, top, taps, -2)
         ]
-        # 3. Layer 3: a tap writes what lies at (u, v) to pixel (u − down, v − across).
-        y, x = rows.begin + top * rows.step + taps, columns.begin + left * columns.step + taps
+        # 3. Layer 3: a tap writes the value at (u, v) to pixel (u − down, v − across).
+        y = rows.begin + top * rows.step + taps
+        x = columns.begin + left * columns.step + taps
         for down, across in itertools.product(range(taps), repeat=2):
-            row = given[down % len(given)]  # a part without borders has one sum for all taps
+            row = inputs[down % len(inputs)]  # a part without borders has one sum for all taps
             maps = row[across % len(row)]
             _, height, width = maps.shape
             pixels = third[:, :, down, across] @ maps.flatten(1)  # (C, U · V)
@@ -205,10 +247,10 @@ def _piece(model, mirrored, image, filtering, rows: _Part, columns: _Part, sums,
 
 
 def _layer_1_kernels(weight: Tensor, bias: Tensor, rows: _Part, columns: _Part) -> list:
-    """For each pair of sources, groups of column classes: (slice, pixels across, a matrix for each class of rows).
+    """Returns, for each pair of sources, groups of column classes: (slice, pixels across, a matrix per class of rows).
 
-    A matrix is (classes · C₁, 1 + pixels down · C · pixels across), its first column the bias. From class to class a
-    kernel reaches a pixel further; each matrix leaves out the pixels that all its classes are blind to.
+    A matrix is (classes · C₁, 1 + pixels down · C · pixels across); its first column is the bias. From class to class a
+    kernel reaches one pixel further; each matrix leaves out the pixels that none of its classes reads.
     """
     kernels = []
     for pair in itertools.product(rows.sources(1), columns.sources(1)):
@@ -228,22 +270,24 @@ def _layer_1_kernels(weight: Tensor, bias: Tensor, rows: _Part, columns: _Part) 
 
 
 def _reach(fold: Tensor) -> int:
-    """How many pixels from the first on are read at all."""
+    """Counts the pixels, from the first one, up to the last one that is read."""
     return int(fold.flatten(0, -2).any(0).nonzero().max()) + 1
 
 
-def _layer_1(crop: Tensor, kernels: list, rows: _Part, columns: _Part, size: tuple[int, int], memory) -> Tensor:
-    """(rows, columns, C₁, *size): layer 1 and its ReLU at each position, for every class of rows and of columns."""
+def _layer_1(
+    crop: Tensor, kernels: list, rows: _Part, columns: _Part, size: tuple[int, int], workspace: _Workspace
+) -> Tensor:
+    """Computes layer 1 and its ReLU at each position, for all classes: (rows, columns, C₁, *size)."""
     classes, _, matrices = kernels[-1][0]
     channels = len(matrices[0]) // (classes.stop - classes.start)
-    result = memory("layer 1", rows.rows, columns.rows, channels, *size)
+    result = workspace("layer 1", rows.rows, columns.rows, channels, *size)
     pairs = itertools.product(rows.sources(size[0]), columns.sources(size[1]))
     for (down, across), groups in zip(pairs, kernels, strict=True):
         places = down.places, across.places
         target = result[down.rows, across.rows]
-        # Two borders are most of the work: their maps are written where they belong, the others copied there.
-        alone = down.span is None and across.span is None
-        maps = target if alone else memory("own rows", len(down.fold), len(across.fold), channels, *places)
+        # Two borders are most of the work: their maps are written in place, the others are copied.
+        in_place = down.span is None and across.span is None
+        maps = target if in_place else workspace("own rows", len(down.fold), len(across.fold), channels, *places)
         for classes, width, matrices in groups:
             inputs = _windows(crop, down.fold.shape[2], width, places)
             for of_row, matrix in zip(maps[:, classes], matrices, strict=True):
@@ -255,35 +299,36 @@ def _layer_1(crop: Tensor, kernels: list, rows: _Part, columns: _Part, size: tup
         if across.span is not None:
             maps = maps.unfold(4, across.span, 1)[:, 0, ..., :: columns.step]  # (rows, C₁, S, columns, T)
             maps = maps.permute(0, 3, 1, 2, 4)  # (rows, columns, C₁, S, T)
-        if not alone:
+        if not in_place:
             target.copy_(maps)
     return result
 
 
 def _windows(crop: Tensor, down: int, across: int, places: tuple[int, int]) -> Tensor:
-    """(1 + down · C · across, places): the pixels that a place's kernel reads, after a one for its bias."""
+    """Returns the pixels that each place's kernel reads, after a one for its bias: (1 + down · C · across, places)."""
     height, width = places
     crop = crop[:, : down + height - 1, : across + width - 1]
     pixels = crop.unfold(1, height, 1).unfold(2, width, 1).transpose(0, 1)  # (down, C, across, height, width)
     return torch.cat([crop.new_ones(1, height * width), pixels.reshape(-1, height * width)])
 
 
-def _layer_2(maps: Tensor, weight: Tensor, bias: Tensor, filtering: _Filtering, memory: _Memory) -> Tensor:
-    """(rows, columns, C₁, S, T) → (outputs, outputs, C₂, S, T): layer 2 and its ReLU, by tiles of m × m outputs.
+def _layer_2(maps: Tensor, weight: Tensor, bias: Tensor, filtering: _Filtering, workspace: _Workspace) -> Tensor:
+    """Computes layer 2 and its ReLU in tiles of m × m outputs; returns (outputs, outputs, C₂, S, T).
 
     Args:
-        weight: (n, n, C₂, C₁), transformed.
+        maps: (rows, columns, C₁, S, T) of layer 1.
+        weight: (n, n, C₂, C₁), transformed by `filtering`.
     """
     m, (n, reach) = filtering.tile, filtering.data.shape
     rows, columns, inner, *size = maps.shape
     places, outer = math.prod(size), len(bias)
-    result = memory("layer 2", rows - reach + m, columns - reach + m, outer, *size)
+    result = workspace("layer 2", rows - reach + m, columns - reach + m, outer, *size)
     data, back = filtering.data, filtering.result.expand(m, m, n)
-    down = memory("down", n, columns, inner * places)
-    both = memory("both", n, n, inner * places)
-    products = memory("products", n * n, outer, places)
-    half = memory("half", m, n, outer * places)
-    tile = memory("tile", m, m, outer * places)
+    down = workspace("down", n, columns, inner * places)
+    both = workspace("both", n, n, inner * places)
+    products = workspace("products", n * n, outer, places)
+    half = workspace("half", m, n, outer * places)
+    tile = workspace("tile", m, m, outer * places)
     for i in range(0, len(result), m):
         torch.mm(data, maps[i : i + reach].view(reach, -1), out=down.view(n, -1))
         for j in range(0, result.shape[1], m):
@@ -296,24 +341,27 @@ def _layer_2(maps: Tensor, weight: Tensor, bias: Tensor, filtering: _Filtering, 
     return result.relu_()
 
 
-def _given_to_taps(outputs, part: _Part, first: int, taps: int, dim: int) -> list[Tensor]:
-    """Sums over the patches of a block, along dimension `dim`: one for each tap, or a single one where all are alike.
+def _sums_for_taps(outputs: Sequence[Tensor], part: _Part, first: int, taps: int, dim: int) -> list[Tensor]:
+    """Sums over the patches of a block, along dimension `dim`: one sum for each tap, or a single one if all are equal.
 
     Args:
         outputs: one tensor for each row of layer 2, with the positions along `dim`.
-        first: position at which the block begins.
+        part: rows or columns.
+        first: the position at which the block begins.
+        taps: of layer 3.
     """
     if part.patches is not None:
-        together = torch.stack(outputs, dim).flatten(dim - 1, dim)  # the tiles stand side by side
+        together = torch.stack(tuple(outputs), dim).flatten(dim - 1, dim)  # the tiles side by side
         count = part.patches[first * part.step :][: together.shape[dim]]
         return [together * count.view(-1, *[1] * (-dim - 1))]
-    outputs, sums = outputs[: part.outputs], []
+    outputs = outputs[: part.outputs]
+    sums = []
     size = list(outputs[0].shape)
     positions = size[dim]
     size[dim] += part.outputs - 1
     total = outputs[0].new_zeros(size)
     for tap in reversed(range(taps)):
-        # Row j is not for the taps beyond j: they would take it to a pixel outside the patch.
+        # Taps beyond j do not get row j: they would write it to a pixel outside the patch.
         rows = range(tap, part.outputs) if tap == taps - 1 else range(tap, min(tap + 1, part.outputs))
         for j in rows:
             total.narrow(dim, j, positions).add_(outputs[j])
@@ -322,14 +370,14 @@ def _given_to_taps(outputs, part: _Part, first: int, taps: int, dim: int) -> lis
 
 
 def _minimal_filtering(taps: int) -> _Filtering:
-    """F(m, taps) with at most eight products, in float64.
+    """Returns F(m, taps) with at most eight products, in float64.
 
     Reference: arXiv 1509.09308, section 4.1; as the transpose of a product of polynomials by evaluation at the points.
     """
     if taps == 1:
         return _Filtering(4, torch.eye(4).double(), torch.ones(4, 1).double(), torch.eye(4).double())
     tile = {3: 4, 5: 4, 7: 2}.get(taps, 1)
-    if tile == 1:  # more points would lose digits: plain products, one a tap
+    if tile == 1:  # more points would lose digits: plain products, one for each tap
         return _Filtering(1, torch.ones(1, taps).double(), torch.eye(taps).double(), torch.eye(taps).double())
     size = tile + taps - 1
 
@@ -340,20 +388,20 @@ def _minimal_filtering(taps: int) -> _Filtering:
     return _Filtering(tile, evaluation(tile).T, evaluation(taps), torch.linalg.inv(evaluation(size)).T)
 
 
-def _border(filters: tuple[int, int, int], length: int, patch: int, tile: int, like: Tensor) -> _Part:
-    """The begin of each patch."""
+def _border(filters: Sequence[int], length: int, patch: int, tile: int, like: Tensor) -> _Part:
+    """Returns the part at the begin of the patches, a position for each patch."""
     first, second, third = (size // 2 for size in filters)
     classes, outputs = first + second + third, max(first + second, third) + third
     fold = torch.zeros(classes, filters[0], max(1, 2 * first))
     for i, tap in itertools.product(range(classes), range(filters[0])):
         fold[i, tap, max(0, i - second - third + tap - first)] = 1
-    positions = length - patch + 1 if outputs else 0  # three 1×1 filters feel no border
+    positions = length - patch + 1 if outputs else 0  # with three 1×1 filters there is no border
     rows = -(-outputs // tile) * tile + 2 * second
     return _Part(positions, 1, 0, fold.to(like), rows, outputs, 0, None)
 
 
-def _inside(filters: tuple[int, int, int], length: int, patch: int, tile: int, like: Tensor) -> _Part:
-    """What no patch's border is felt in, in tiles; the last one may reach beyond, where no patch is counted."""
+def _inside(filters: Sequence[int], length: int, patch: int, tile: int, like: Tensor) -> _Part:
+    """Returns the part inside the patches, in tiles; the last one may reach beyond the image, where no patch counts."""
     first, second, third = (size // 2 for size in filters)
     margin = max(first + second, third)
     tiles = -(-(length - 2 * margin) // tile)
@@ -363,7 +411,7 @@ def _inside(filters: tuple[int, int, int], length: int, patch: int, tile: int, l
 
 
 def _patches_around(margin: int, length: int, patch: int) -> Tensor:
-    """(length,) the number of patches in which a pixel is `margin` or more from both borders."""
+    """Counts the patches in which each pixel is `margin` or more from both borders: (length,)."""
     pixel = torch.arange(length)
     first = (pixel + margin - patch + 1).clamp(min=0)
     last = (pixel - margin).clamp(max=length - patch)

@@ -159,7 +159,7 @@ class _PictureJob:
         """
         with self._clock():
             check_writable(self.job.target)
-            picture = images.read_image(self.job.source, admit=lambda header: self._check_memory(header, beside))
+            picture = images.read_image(self.job.source, check_header=lambda header: self._check_memory(header, beside))
             channels, height, width = picture.pixels.shape
             alpha = picture.alpha is not None
             self._check_memory(ImageHeader(height, width, channels + alpha, picture.bits), beside)
@@ -167,9 +167,7 @@ class _PictureJob:
             self.enlargement = BicubicEnlargement(picture, self.scale)
             self.writer = images.PictureWriter(self.job.target, self.enlargement.size, channels, alpha, picture.bits)
 
-    def enlarge(
-        self, model: SRCNN, tile_size: TileSize, progress: Callable[[int, int], object] | None = None
-    ) -> None:
+    def enlarge(self, model: SRCNN, tile_size: TileSize, progress: Callable[[int, int], object] | None = None) -> None:
         """Runs the network band by band and hands each band to the writer."""
         with self._clock():
             try:

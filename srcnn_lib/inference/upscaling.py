@@ -89,7 +89,7 @@ def upscale_picture(
     for top, pixel_rows, alpha_rows in upscale_bands(enlargement, model, options, progress=progress):
         bottom = top + pixel_rows.shape[1]
         pixels[:, top:bottom] = pixel_rows
-        if alpha is not None:
+        if alpha is not None and alpha_rows is not None:
             alpha[:, top:bottom] = alpha_rows
     return dataclasses.replace(picture, pixels=pixels, alpha=alpha)
 
@@ -171,8 +171,9 @@ def reconstruct(
     """
     _check_image(upsampled, model.channels)
     upsampled = upsampled.detach()
+    _, height, width = upsampled.shape
     exact = options.mode == "overlapping" and options.stride == 1
-    exact = exact and overlap.applies(model, *upsampled.shape[-2:], options.patch)
+    exact = exact and overlap.applies(model, height, width, options.patch)
     if exact and options.arithmetic != "float32":
         raise InputError("overlapping patches at stride 1 are run in float32 only; take it, another mode or stride")
     tile_size = tile_size or TileSize.suitable(model, options.tile)
