@@ -1,7 +1,7 @@
-"""Trainings that are killed and go on, each a process of its own: `python killing.py FOLDER PHOTOGRAPHS`.
+"""Trainings that are killed and resumed, each in a process of its own: `python killing.py FOLDER PHOTOGRAPHS`.
 
-A process is forked from this one, which has imported what they need and done nothing yet: importing torch takes longer
-than such a training. Each case is a run, FOLDER/<case>; the first, FOLDER/whole, is left in peace.
+Each process is forked from this one, which has imported what they need but done nothing else: importing torch takes
+longer than such a training. Each case is a run, FOLDER/<case>; the first, FOLDER/whole, is not killed.
 """
 
 import io
@@ -14,7 +14,7 @@ import threading
 import time
 from pathlib import Path
 
-import pytorch_optimizer  # noqa: F401 so that no process has to
+import pytorch_optimizer  # noqa: F401 imported here once, for all processes
 import tensorboard.summary.writer.record_writer as records
 import torch
 import torch.utils.tensorboard
@@ -25,29 +25,31 @@ from srcnn_lib.training import checkpointing
 from srcnn_lib.training.control import TrainingControl
 from srcnn_lib.training.trainer import fit
 
-STEPS, HALVED, LONGER = 60, 25, 33  # and an epoch more; at the end of two steps a person presses a button
+STEPS = 60  # and an epoch more, after a command
+HALVED = 25  # the step after which the learning rate is halved
+LONGER = 33  # the step after which an epoch is added
 TIMES = ["early", "later", "later still", "late", "three times"]
-PLACES = {  # and how often a training gets there
+PLACES = {  # in the code, and how often a training gets there
     "half a checkpoint": 15, "before a rename": 50, "after a rename": 50, "before a sum": 50, "half an event": 100,
     "before a removal": 15,
 }  # fmt: skip
 
 
 def config_for(photographs: str) -> TrainingConfig:
-    """Half precision, so that there is a scaler with a state; epochs of 14 steps, the last with fewer crops."""
+    """Half precision, so that the gradient scaler has a state; epochs of 14 steps, the last with fewer crops."""
     return TrainingConfig.of(
-        data=(photographs,), validation=("0.3",), channels=1, filters=(5, 1, 3), widths=(4, 2), batch_size=3, steps=STEPS,
-        warmup=4, validation_patches=5, limit=2, crops="ten", arithmetic="float16", device="cpu",
+        data=(photographs,), validation=("0.3",), limit=2, channels=1, filters=(5, 1, 3), widths=(4, 2), crops="ten",
+        batch_size=3, steps=STEPS, warmup=4, validation_patches=5, arithmetic="float16", device="cpu",
     )  # fmt: skip
 
 
 def train(path: Path, config: TrainingConfig) -> None:
-    """The training as a person would call it, again and again until it has reached its end."""
+    """Trains in a new run, or resumes it, with the same two commands however often it is resumed."""
     if not (path / "config.json").exists():
         Run.create(path, config)
     run, control = Run(path), TrainingControl()
     stored = run.read_checkpoint()[0] or {"step": 0, "rate_factor": 1.0, "steps": STEPS}
-    if stored["step"] == HALVED and stored["rate_factor"] == 1:  # killed before the button took effect: press it again
+    if stored["step"] == HALVED and stored["rate_factor"] == 1:  # killed before the command took effect: send it again
         control.send("halve")
     if stored["step"] == LONGER and stored["steps"] == STEPS:
         control.send("epoch")
@@ -60,11 +62,11 @@ def train(path: Path, config: TrainingConfig) -> None:
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-    threading.Event().wait()  # in a thread, the signal comes a moment later
+    threading.Event().wait()  # in a thread, the signal arrives a moment later
 
 
 def kill_at(place: str, number: int) -> None:
-    """Have this process killed when it gets to a place in its code for the `number`-th time."""
+    """Has this process killed when it gets to a place in the code for the `number`-th time."""
     left = [number]
 
     def now() -> bool:
@@ -72,7 +74,7 @@ def kill_at(place: str, number: int) -> None:
         return left[0] == 0
 
     def before(function):
-        return lambda *given, **named: die() if now() else function(*given, **named)
+        return lambda *args, **kwargs: die() if now() else function(*args, **kwargs)
 
     def half_saved(state, path):
         save(state, path)
@@ -110,7 +112,7 @@ def kill_at(place: str, number: int) -> None:
 
 
 def process(path: Path, config: TrainingConfig, seconds: float | None = None, at: tuple[str, int] | None = None) -> int:
-    """Train in a process of its own, killed after so many seconds or at a place. Returns its status, −9 if killed."""
+    """Trains in a new process that is killed after so many seconds or at a place. Returns its status: −9 if killed."""
     child = os.fork()
     if child == 0:
         status = 1
@@ -128,7 +130,7 @@ def process(path: Path, config: TrainingConfig, seconds: float | None = None, at
 
 
 def main(folder: Path, photographs: str) -> None:
-    checkpointing.CHECKPOINT_SECONDS = 0.1  # saved in the middle of epochs as well, at other steps each time
+    checkpointing.CHECKPOINT_SECONDS = 0.1  # also in the middle of epochs, at other steps each time
     config, chance = config_for(photographs), random.Random(0)
     began = time.monotonic()
     assert process(folder / "whole", config) == 0
@@ -139,7 +141,7 @@ def main(folder: Path, photographs: str) -> None:
             assert process(folder / case, config, seconds=moment * whole) in (0, -signal.SIGKILL)
         assert process(folder / case, config) == 0
     for place, times in PLACES.items():
-        # A quick machine saves less often within the same steps, so the number may not come.
+        # A fast machine saves less often within the same steps, so that the number may not be reached.
         number = chance.randint(3, times)
         while (status := process(folder / place, config, at=(place, number))) == 0 and number > 1:
             shutil.rmtree(folder / place)

@@ -1,4 +1,4 @@
-"""A run as training would have written it, without the training: for whatever looks at runs."""
+"""A run as a training would have written it, for tests of what reads runs."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ STEPS = (0, 1, 2, 4, 8, 16)
 
 
 def small_run(path: Path, channels: int = 1, widths: tuple[int, int] = (6, 4), **config) -> Run:
-    """A run whose snapshots go from the identity a little further away with each step."""
+    """Writes a run whose snapshots start at the identity and move away from it with each step."""
     torch.manual_seed(0)
     run = Run.create(path, TrainingConfig.of(channels=channels, widths=widths, epochs=len(STEPS) - 1, **config))
     model = start_from_identity(SRCNN(channels, widths=widths))
@@ -28,8 +28,9 @@ def small_run(path: Path, channels: int = 1, widths: tuple[int, int] = (6, 4), *
         [
             {
                 "step": step, "epoch": epoch, "train_loss": 0.01 / epoch, "validation_loss": 0.012 / epoch,
-                "train_psnr_y": 30.0 + epoch, "validation_psnr_y": 29.0 + epoch, "validation_bicubic_psnr_y": 31.0,
-                "train_psnr_rgb": 29.0 + epoch, "validation_psnr_rgb": 28.0 + epoch, "validation_bicubic_psnr_rgb": 30.0,
+                "train_psnr_y": 30.0 + epoch, "train_psnr_rgb": 29.0 + epoch,
+                "validation_psnr_y": 29.0 + epoch, "validation_psnr_rgb": 28.0 + epoch,
+                "validation_bicubic_psnr_y": 31.0, "validation_bicubic_psnr_rgb": 30.0,
             }
             for epoch, step in enumerate(STEPS) if epoch
         ]

@@ -10,7 +10,7 @@ from srcnn_lib.model import SRCNN
 from srcnn_lib.run import Run
 
 
-def a_model(value=0.0):
+def make_model(value=0.0):
     model = SRCNN(1, (3, 1, 3), (4, 2))
     torch.nn.init.constant_(model.layer_1.bias, value)
     return model
@@ -21,7 +21,7 @@ def run(tmp_path):
     return Run.create(tmp_path / "run", TrainingConfig.of(channels=1, filters=(3, 1, 3), widths=(4, 2)))
 
 
-def test_a_run_is_read_as_it_was_made(run):
+def test_a_run_is_read_as_it_was_written(run):
     assert Run(run.path).config == run.config
 
 
@@ -32,13 +32,13 @@ def test_an_existing_run_is_never_overwritten(run):
     assert (run.path / "config.json").read_bytes() == before
 
 
-def test_a_file_where_the_run_should_be_is_refused(tmp_path):
+def test_a_file_in_place_of_the_runs_folder_is_refused(tmp_path):
     (tmp_path / "run").write_text("mine")
     with pytest.raises(InputError, match="exists already"):
         Run.create(tmp_path / "run", TrainingConfig())
 
 
-def test_a_folder_that_is_no_run_says_so(tmp_path):
+def test_a_folder_that_is_no_run_is_refused(tmp_path):
     with pytest.raises(InputError, match="is no run"):
         Run(tmp_path)
 
@@ -46,7 +46,7 @@ def test_a_folder_that_is_no_run_says_so(tmp_path):
 @pytest.mark.parametrize(
     "config", ["", "{", "[]", '{"training_config": {"bogus": 1}}', '{"training_config": {"scale": "x"}}']
 )
-def test_a_damaged_config_is_one_line(tmp_path, config):
+def test_a_damaged_config_is_named_in_one_line(tmp_path, config):
     (tmp_path / "config.json").write_text(config)
     with pytest.raises(InputError) as error:
         Run(tmp_path)
@@ -56,14 +56,14 @@ def test_a_damaged_config_is_one_line(tmp_path, config):
 
 def test_snapshots_come_in_the_order_of_their_steps(run):
     for step, epoch in ((200, 2), (0, 0), (1, 0), (100, 1)):
-        run.write_snapshot(a_model(step), step, epoch)
+        run.write_snapshot(make_model(step), step, epoch)
     assert [(snapshot.step, snapshot.epoch) for snapshot in run.snapshots()] == [(0, 0), (1, 0), (100, 1), (200, 2)]
     assert run.model(100).layer_1.bias[0] == 100
 
 
-def test_the_best_snapshot_is_the_one_with_the_highest_test_psnr(run):
+def test_the_best_snapshot_has_the_highest_validation_psnr(run):
     for step in (10, 20, 30):
-        run.write_snapshot(a_model(step), step, step // 10)
+        run.write_snapshot(make_model(step), step, step // 10)
     run.write_history(
         [{"step": step, "validation_psnr_y": psnr} for step, psnr in ((10, 30.0), (20, 32.0), (30, 31.0))]
     )
@@ -71,8 +71,8 @@ def test_the_best_snapshot_is_the_one_with_the_highest_test_psnr(run):
     assert run.snapshot("newest").step == 30
 
 
-def test_a_missing_snapshot_is_answered_with_those_there_are(run):
-    run.write_snapshot(a_model(), 10, 1)
+def test_a_missing_snapshot_is_refused_with_a_list_of_those_there_are(run):
+    run.write_snapshot(make_model(), 10, 1)
     with pytest.raises(InputError, match="newest, best and the steps 10"):
         run.snapshot(11)
 
@@ -88,7 +88,7 @@ def test_the_last_checkpoints_and_the_best_are_kept(run):
     assert [path.stem for path in run.checkpoints()] == ["step-00000050", "step-00000040", "step-00000020"]
 
 
-def test_a_damaged_newest_checkpoint_is_said_and_the_one_before_taken(run):
+def test_in_place_of_a_damaged_checkpoint_the_one_before_is_read_with_a_note(run):
     run.write_checkpoint({"step": 10}, 10, None, 3)
     newest = run.write_checkpoint({"step": 20}, 20, None, 3)
     newest.write_bytes(newest.read_bytes()[:100])
@@ -98,7 +98,7 @@ def test_a_damaged_newest_checkpoint_is_said_and_the_one_before_taken(run):
     assert str(newest) in notes[0]
 
 
-def test_a_checkpoint_with_code_in_it_is_never_run(run):
+def test_code_in_a_checkpoint_is_never_run(run):
     class Touch:
         def __reduce__(self):
             return os.mkdir, (str(run.path / "touched"),)
@@ -111,7 +111,7 @@ def test_a_checkpoint_with_code_in_it_is_never_run(run):
     assert not (run.path / "touched").exists()
 
 
-def test_a_failing_write_leaves_the_file_before(run, monkeypatch):
+def test_a_failed_write_leaves_the_file_as_it_was(run, monkeypatch):
     run.write_history([{"step": 1}])
 
     def full(*_):
@@ -125,16 +125,16 @@ def test_a_failing_write_leaves_the_file_before(run, monkeypatch):
     assert sorted(path.name for path in run.path.iterdir()) == ["config.json", "history.jsonl"]
 
 
-def test_what_lies_beyond_a_step_is_forgotten(run):
+def test_snapshots_and_checkpoints_beyond_a_step_are_removed(run):
     for step in (0, 10, 20):
-        run.write_snapshot(a_model(), step, 0)
+        run.write_snapshot(make_model(), step, 0)
         run.write_checkpoint({"step": step}, step, None, 9)
     run.remove_after(10)
     assert [snapshot.step for snapshot in run.snapshots()] == [0, 10]
     assert [path.stem for path in run.checkpoints()] == ["step-00000010", "step-00000000"]
 
 
-def test_a_checkpoint_with_changed_bytes_is_damaged(run):
+def test_a_checkpoint_with_a_changed_byte_counts_as_damaged(run):
     run.write_checkpoint({"step": 10, "weights": torch.zeros(64)}, 10, None, 3)
     newest = run.write_checkpoint({"step": 20, "weights": torch.ones(4096)}, 20, None, 3)
     content = bytearray(newest.read_bytes())
@@ -143,3 +143,25 @@ def test_a_checkpoint_with_changed_bytes_is_damaged(run):
     state, notes = run.read_checkpoint()
     assert len(state["weights"]) == 64
     assert len(notes) == 1
+
+
+@pytest.mark.parametrize("name", ["step-x", "step-best", "step-00000010 (1)", "step-00000010-epoch-0001 (1)", "final"])
+def test_files_with_other_names_are_not_the_runs(run, name):
+    """Drive names a second copy "… (1)". Such files are neither read nor removed."""
+    run.write_snapshot(make_model(), 10, 1)
+    run.write_checkpoint({"step": 10}, 10, None, 3)
+    others = [run.path / "snapshots" / f"{name}.safetensors", run.path / "checkpoints" / f"{name}.pt"]
+    for other in others:
+        other.write_bytes(b"")
+    assert [snapshot.step for snapshot in run.snapshots()] == [10]
+    assert [path.name for path in run.checkpoints()] == ["step-00000010.pt"]
+    assert run.read_checkpoint() == ({"step": 10}, [])
+    run.write_checkpoint({"step": 20}, 20, None, 1)
+    run.remove_after(0)
+    assert run.snapshots() == run.checkpoints() == []
+    assert all(other.exists() for other in others)
+
+
+def test_a_run_can_be_created_where_a_killed_process_left_half_a_config(tmp_path):
+    (tmp_path / ".config-0123abcd.json").write_text("{")
+    assert Run.create(tmp_path, TrainingConfig()).config == TrainingConfig()

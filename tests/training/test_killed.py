@@ -1,4 +1,4 @@
-"""A training whose process is killed (kill -9), at random moments and in the middle of a save, and goes on."""
+"""Trainings whose process is killed (kill -9) at random moments and in the middle of a save, and resumed."""
 
 import json
 import os
@@ -16,14 +16,15 @@ from srcnn_lib.config import TrainingConfig
 from srcnn_lib.errors import InputError
 from srcnn_lib.run import Run, weights_digest
 from srcnn_lib.runtime.files import digest
-from srcnn_lib.training.tensorboard import TensorBoardWriter
+
+pytestmark = pytest.mark.slow
 
 CASES = [*killing.TIMES, *killing.PLACES]
 
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory, photograph_folder):
-    """The folder with a run a case, each of them at its end, and the one that nobody killed."""
+    """A finished run per case, and "whole": the one that was not killed."""
     folder = tmp_path_factory.mktemp("killed")
     script = Path(killing.__file__)
     environment = {**os.environ, "PYTHONPATH": str(script.parent.parent), "OMP_NUM_THREADS": "1"}
@@ -33,14 +34,14 @@ def runs(tmp_path_factory, photograph_folder):
     return {case: Run(folder / case) for case in ["whole", *CASES]}
 
 
-def same(left, right) -> bool:
+def identical(left, right) -> bool:
     """Whether two states are equal to the bit."""
     if isinstance(left, torch.Tensor):
         return left.dtype == right.dtype and torch.equal(left, right)
     if isinstance(left, dict):
-        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+        return left.keys() == right.keys() and all(identical(left[key], right[key]) for key in left)
     if isinstance(left, (list, tuple)):
-        return len(left) == len(right) and all(map(same, left, right))
+        return len(left) == len(right) and all(map(identical, left, right))
     return left == right
 
 
@@ -49,7 +50,7 @@ def without_seconds(records: list[dict]) -> list[dict]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_weights_and_the_whole_state_are_bit_identical_to_the_uninterrupted_runs(runs, case):
+def test_weights_and_state_are_bit_identical_to_those_of_the_uninterrupted_run(runs, case):
     assert weights_digest(runs[case])[1] == weights_digest(runs["whole"])[1]
     states = [runs[name].read_checkpoint()[0] for name in (case, "whole")]
     for state in states:
@@ -57,7 +58,7 @@ def test_the_weights_and_the_whole_state_are_bit_identical_to_the_uninterrupted_
         del state["seconds"]
     assert states[1]["rate_factor"] == 0.5
     assert states[1]["step"] == states[1]["steps"] > killing.STEPS
-    assert same(*states)
+    assert identical(*states)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -67,13 +68,14 @@ def test_history_and_snapshots_have_no_gap_and_no_duplicate(runs, case):
     assert without_seconds(killed.history()) == without_seconds(whole.history())
     snapshots = [{path.name: digest(path) for path in (run.path / "snapshots").iterdir()} for run in (killed, whole)]
     assert snapshots[0] == snapshots[1]
-    assert not [path for path in killed.path.rglob(".*")], "half-written files are left"
+    assert not [path for path in killed.path.rglob(".*")], "half-written files remain"
 
 
-def shown(run: Run) -> dict:
-    """What TensorBoard's reader finds: (step, value) by tag."""
+def read_events(run: Run) -> dict:
+    """What TensorBoard reads of a run: (step, value) by tag."""
     events = EventAccumulator(str(run.path), STORE_EVERYTHING_SIZE_GUIDANCE).Reload()
-    tags, found = events.Tags(), {}
+    tags = events.Tags()
+    found = {}
     for tag in tags["scalars"]:
         found[tag] = [(event.step, event.value) for event in events.Scalars(tag)]
     for tag in tags["images"]:
@@ -87,30 +89,16 @@ def shown(run: Run) -> dict:
 
 @pytest.fixture(scope="module")
 def expected(runs):
-    return shown(runs["whole"])
+    return read_events(runs["whole"])
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_what_tensorboard_shows_has_no_gap_and_no_duplicate(runs, expected, case):
-    assert [step for step, _ in expected["psnr/test"]] == [record["step"] for record in runs["whole"].history()]
-    assert shown(runs[case]) == expected
+def test_tensorboard_shows_no_gap_and_no_duplicate(runs, expected, case):
+    assert [step for step, _ in expected["psnr/validation"]] == [record["step"] for record in runs["whole"].history()]
+    assert read_events(runs[case]) == expected
 
 
-def test_event_files_of_one_second_are_read_in_their_order(tmp_path):
-    """Their names begin with the second, and readers sort them: two of one second would be sorted by what follows."""
-    for step in (0, 1, 2):
-        TensorBoardWriter(tmp_path, step).close()
-    assert len({path.name.split(".")[3] for path in tmp_path.iterdir()}) == 3
-
-
-def test_the_layout_is_there_once_however_often_a_training_began_anew(tmp_path):
-    for step in (0, 0, 0, 7, 9):
-        TensorBoardWriter(tmp_path, step)  # never closed: its process was killed
-    events = EventAccumulator(str(tmp_path), STORE_EVERYTHING_SIZE_GUIDANCE).Reload()
-    assert len(events.Tensors("custom_scalars__config__")) == 1
-
-
-def test_a_training_killed_before_its_config_was_written_begins_when_it_is_to_go_on(tmp_path):
+def test_resuming_a_training_that_was_killed_before_its_config_was_written_begins_it(tmp_path):
     (tmp_path / ".config-0123abcd.json").write_text("{")
     assert choose_run({"steps": 7}, tmp_path, resume=True) == (TrainingConfig.of(steps=7), tmp_path)
     assert Run.create(tmp_path, TrainingConfig()).config == TrainingConfig()
@@ -120,6 +108,6 @@ def test_a_training_killed_before_its_config_was_written_begins_when_it_is_to_go
         choose_run({}, tmp_path / "mine", resume=True)
 
 
-def test_a_finished_run_says_the_same_in_its_config(runs):
+def test_a_finished_run_has_the_config_of_the_uninterrupted_one(runs):
     configs = [json.loads((runs[name].path / "config.json").read_text()) for name in ("whole", *CASES)]
     assert all(config == configs[0] for config in configs)
