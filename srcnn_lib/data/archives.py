@@ -48,6 +48,8 @@ class ArchiveMember:
         """
         if max(self.size, self.stored_size) > download.PICTURE_BYTES:
             raise InputError(f"{self} is longer than {download.PICTURE_BYTES:,} bytes; leave it out")
+        if min(self.size, self.stored_size) < 0:  # a damaged tar may say so
+            raise InputError(f"{self} is damaged; fetch the archive again")
         with open(self.archive, "rb") as file:
             file.seek(self.offset)
             if self.crc is not None:

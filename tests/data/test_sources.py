@@ -284,6 +284,14 @@ def test_a_member_that_claims_gigabytes_is_not_inflated(tmp_path, monkeypatch):
         load_photographs(str(tmp_path / "bomb.zip"))[0]
 
 
+def test_a_member_of_a_tar_with_a_negative_size_is_refused(tmp_path):
+    info = tarfile.TarInfo("a.png")
+    info.pax_headers = {"size": "-10"}
+    (tmp_path / "photos.tar").write_bytes(info.tobuf(format=tarfile.PAX_FORMAT) + bytes(10240))
+    with pytest.raises(InputError, match="a.png in .* is damaged"):
+        load_photographs(str(tmp_path / "photos.tar"))[0]
+
+
 # Reading
 
 
