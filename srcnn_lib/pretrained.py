@@ -1,4 +1,4 @@
-"""The networks that come with the package, and weights named in any way."""
+"""The released networks, and how a network is opened: from a weights file or from a run."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from .errors import InputError
 from .model import SRCNN
 from .run import Run
 
-# For each scale the files that hold a network for it, the preferred one first.
+# The weights files for each scale, the preferred one first.
 RELEASED = {
     2.0: ("srcnn_y_x2.safetensors", "isr_best.pth"),
     3.0: ("srcnn_y_x3.safetensors",),
@@ -16,39 +16,63 @@ RELEASED = {
 
 
 def saved_folder() -> Path:
-    """Where the released networks lie: inside the installed package, or at the top of a checkout."""
+    """Returns the folder of the released networks: inside the installed package, or at the top of a checkout.
+
+    Raises:
+        InputError: there is no such folder.
+    """
     package = Path(__file__).parent
     for folder in (package / "saved", package.parent / "saved"):
         if folder.is_dir():
             return folder
-    raise InputError("the released networks are not installed; name a file of weights or a run")
+    raise InputError("the released networks are not installed; name a weights file or a run")
 
 
 def released_for(scale: float | None) -> tuple[Path, str | None]:
-    """The released network for a scale, and a line to say where it is not exactly that scale's.
+    """Chooses the released network for a scale.
 
-    A network is taken that enlarges at least as much, or else the one that enlarges most: what matters is how blurred
-    the bicubic picture is that it is given. None is the scale 2.
+    It is the one for the next higher scale if there is none for exactly this scale, or for the highest scale: what
+    matters is how blurred the bicubic picture is that the network gets.
+
+    Args:
+        scale: None for 2.
+
+    Returns:
+        The weights file; and a line to print where the network is not for exactly this scale, or None.
+
+    Raises:
+        InputError: no released network is installed.
     """
     folder = saved_folder()
-    there = {}
-    for trained, names in RELEASED.items():
-        if found := [folder / name for name in names if (folder / name).exists()]:
-            there[trained] = found[0]
-    if not there:
-        raise InputError(f"{folder} holds no released network; name a file of weights or a run")
-    wanted = 2.0 if scale is None else scale
-    trained = min((known for known in there if known >= wanted), default=max(there))
-    if trained == wanted:
-        return there[trained], None
-    return there[trained], f"no network was released for ×{wanted:g}: the picture is enlarged by that and the ×{trained:g} network is used"  # fmt: skip  # noqa: E501
+    files = {}
+    for trained_scale, names in RELEASED.items():
+        found = [folder / name for name in names if (folder / name).exists()]
+        if found:
+            files[trained_scale] = found[0]
+    if not files:
+        raise InputError(f"{folder} holds no released network; name a weights file or a run")
+    scale = 2.0 if scale is None else scale
+    chosen = min((trained_scale for trained_scale in files if trained_scale >= scale), default=max(files))
+    if chosen == scale:
+        return files[chosen], None
+    note = (
+        f"no network was released for ×{scale:g}: the picture is enlarged by that and the ×{chosen:g} network is used"
+    )
+    return files[chosen], note
 
 
 def open_weights(source: str | Path, which: str = "newest") -> tuple[SRCNN, Path]:
-    """The network of a file of weights, or of a run (its newest snapshot, or its best), and the file it came from.
+    """Opens the network of a weights file or of a run.
+
+    Args:
+        source: a weights file, or the folder of a run.
+        which: the "newest" or the "best" snapshot of a run.
+
+    Returns:
+        The network, on the CPU, and the file that it comes from.
 
     Raises:
-        InputError: neither of both, or a file that can't be used.
+        InputError: the source is neither, or the file can't be used.
     """
     path = Path(source)
     if path.is_dir() and (path / "config.json").exists():

@@ -1,4 +1,4 @@
-"""Save and load weights files: `.safetensors` with metadata, `.pth` as torch.save writes it."""
+"""Saves and loads weights files: `.safetensors` with metadata, `.pth` as torch.save writes it."""
 
 import hashlib
 import io
@@ -10,22 +10,33 @@ import torch
 from torch import Tensor
 
 from .data.degradation import check_scale
+from .data.images import EXTENSIONS
 from .errors import InputError
 from .model import LAYERS, SRCNN
-from .runtime.files import write_whole
+from .runtime.files import write_atomically
 
 NAMES = tuple(f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bias"))
 
 
 def save(model: SRCNN, path: str | Path, metadata: dict | None = None) -> Path:
-    """Write the weights, whole or not at all: `.safetensors` with the settings and `metadata`, `.pth` without.
+    """Writes a network's weights, whole or not at all.
 
     Args:
-        metadata: plain values (JSON) to keep in the file, such as a card; safetensors only.
+        model: the network, on any device.
+        path: ends with `.safetensors`, which also holds the network's settings and `metadata`, or with `.pth`, the
+            original project's format, which holds the tensors only.
+        metadata: plain values (JSON) to keep in the file, such as a model card; safetensors only.
+
+    Returns:
+        The path.
+
+    Raises:
+        InputError: another extension.
     """
     path = Path(path)
+    _refuse_picture(path, "srcnn_lib.write_image writes pictures")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    with write_whole(path) as temporary:
+    with write_atomically(path) as temporary:
         if path.suffix == ".pth":
             torch.save(tensors, temporary)
         elif path.suffix == ".safetensors":
@@ -36,36 +47,40 @@ def save(model: SRCNN, path: str | Path, metadata: dict | None = None) -> Path:
 
 
 def to_bytes(model: SRCNN, metadata: dict | None = None) -> bytes:
-    """The safetensors file of a network, with what its shapes can't say in its metadata."""
+    """Returns the bytes of a network's safetensors file; the metadata holds what the tensors' shapes don't tell."""
     import safetensors.torch
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    # The network's own come last: they stay true where metadata was taken over from another file.
-    config = {**(metadata or {}), "padding_mode": model.padding_mode, "scale": model.scale}
-    content = safetensors.torch.save(tensors, {name: json.dumps(value) for name, value in config.items()})
-    # safetensors writes metadata in a random order; sorted, the same network always has the same SHA-256.
+    # The network's own values come last: they stay true if the metadata is from another file.
+    values = {**(metadata or {}), "padding_mode": model.padding_mode, "scale": model.scale}
+    content = safetensors.torch.save(tensors, {name: json.dumps(value) for name, value in values.items()})
+    # safetensors writes metadata in random order; sorted, the same network always gives the same SHA-256.
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:start]), sort_keys=True, separators=(",", ":")).encode()
-    header += b" " * (-len(header) % 8)  # the tensors stay aligned
+    header += b" " * (-len(header) % 8)  # keeps the tensors aligned
     return len(header).to_bytes(8, "little") + header + content[start:]
 
 
 def load(path: str | Path) -> SRCNN:
-    """The network that a file holds, on the CPU; its settings are read from the tensors' shapes and the metadata.
+    """Loads the network of a weights file, onto the CPU.
+
+    Channels, filters and widths are read from the tensors' shapes; scale and padding mode from the metadata of a
+    safetensors file, or from the model card beside a `.pth` file (`<name>.json` with the file's SHA-256). Without
+    either the scale is 2 and the padding mode "replicate".
 
     Args:
-        path: safetensors, or a state dict as torch.save writes it (`layer_1.weight` and so on), saved on any device.
-            A `.pth` was made by anyone, so it is read with `weights_only=True`; what it can't say of itself, the card
-            beside it does (`<name>.json` with the file's SHA-256). A file without either is ×2.
+        path: a safetensors file, or a state dict as torch.save writes it (`layer_1.weight` and so on), saved on any
+            device. A `.pth` file may come from anyone, so it is read with `weights_only=True`.
 
     Returns:
-        An SRCNN in evaluation mode, with the file's metadata as `model.metadata` ({} without).
+        An SRCNN in evaluation mode; `model.metadata` holds the file's metadata ({} if there is none).
 
     Raises:
-        InputError: a missing, truncated or foreign file, or a pickle with code in it (which is never run); the first
-            tensor that differs is named with what was expected.
+        InputError: a missing or damaged file, a picture, another network (the message names the first tensor that
+            differs, and what was expected), or a pickle that contains code, which is never run.
     """
     path = Path(path)
+    _refuse_picture(path, "srcnn_lib.read_image reads pictures")
     tensors, metadata = _read(path)
     _check_tensors(path, tensors)
     weights = [tensors[f"{layer}.weight"] for layer in LAYERS]
@@ -77,7 +92,7 @@ def load(path: str | Path) -> SRCNN:
             padding_mode=metadata.get("padding_mode", "replicate"),
             scale=check_scale(metadata.get("scale", 2.0)),
         )
-    except (TypeError, ValueError) as error:  # InputError, and what is no number or no text at all
+    except (TypeError, ValueError) as error:  # InputError, or metadata of another type
         raise InputError(f"{path}: {error}") from error
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     model.metadata = metadata
@@ -85,7 +100,7 @@ def load(path: str | Path) -> SRCNN:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict]:
-    """Tensors and metadata of a file, whatever its extension says."""
+    """Returns tensors and metadata of a file; its content decides the format, not its extension."""
     if path.is_dir():
         raise InputError(f"{path} is a folder without weights; expected a .safetensors or .pth file, or a run")
     try:
@@ -97,18 +112,16 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict]:
     try:
         with warnings.catch_warnings(action="ignore"):
             tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:  # torch answers a damaged file with half a dozen kinds of exception
-        # torch refuses a text file in the same words as code; only a pickle, bare or in a zip, can hold any.
+    except Exception as error:  # torch raises half a dozen kinds of exception for a damaged file
+        # torch refuses a text file with the same words as code, but only a pickle, bare or in a zip, can contain code.
         if "weights_only" in str(error) and content.startswith((b"\x80", b"PK")):
-            raise InputError(
-                f"{path} holds something besides weights, which is never run; save a state dict"
-            ) from error
-        raise InputError(f"{path} is damaged, or no file of weights; expected .safetensors or .pth") from error
+            raise InputError(f"{path} contains code besides weights, which is never run; save a state dict") from error
+        raise InputError(f"{path} is damaged, or not a weights file; expected .safetensors or .pth") from error
     return tensors, _card_of(path, content)
 
 
 def _card_of(path: Path, content: bytes) -> dict:
-    """What the card beside a file says of it; {} where there is none, or one of another file."""
+    """Returns the model card beside a file; {} if there is none, or if it belongs to another file."""
     try:
         card = json.loads(path.with_suffix(".json").read_text("utf-8"))
         if card["sha256"] != hashlib.sha256(content).hexdigest():
@@ -127,20 +140,20 @@ def _read_safetensors(path: Path, content: bytes) -> tuple[dict[str, Tensor], di
         length = int.from_bytes(content[:8], "little")
         stored = json.loads(content[8 : 8 + length]).get("__metadata__", {})
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
-        raise InputError(f"{path} is damaged, or no file of weights; expected .safetensors or .pth") from error
+        raise InputError(f"{path} is damaged, or not a weights file; expected .safetensors or .pth") from error
     metadata = {}
     for name, value in stored.items():
         try:
             metadata[name] = json.loads(value)
-        except ValueError:  # written by another program
+        except ValueError:  # another program wrote it, as plain text
             metadata[name] = value
     return tensors, metadata
 
 
-def _check_tensors(path: Path, tensors) -> None:
-    """Raise an InputError that names the first tensor that is not an SRCNN's."""
+def _check_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Raises an InputError that names the first tensor that does not belong to an SRCNN."""
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise InputError(f"{path} holds no state dict; expected the tensors {', '.join(NAMES)}")
+        raise InputError(f"{path} does not hold a state dict; expected the tensors {', '.join(NAMES)}")
     channels = None
     for number, layer in enumerate(LAYERS):
         weight, bias = (_tensor(path, tensors, f"{layer}.{part}") for part in ("weight", "bias"))
@@ -168,9 +181,14 @@ def _tensor(path: Path, tensors: dict[str, Tensor], name: str) -> Tensor:
     tensor = tensors[name]
     plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and tensor.is_floating_point()
     if not plain or not torch.isfinite(tensor.float()).all():
-        raise InputError(f"{path}: {name} holds values that are no finite numbers")
+        raise InputError(f"{path}: {name} holds values that are not finite numbers")
     return tensor
 
 
 def _differs(path: Path, name: str, tensor: Tensor, expected: str) -> InputError:
     return InputError(f"{path}: {name} has the shape {tuple(tensor.shape)}, expected {expected}")
+
+
+def _refuse_picture(path: Path, way_out: str) -> None:
+    if path.suffix.lower() in EXTENSIONS:
+        raise InputError(f"{path} is the name of a picture, not of a weights file; {way_out}")

@@ -1,7 +1,7 @@
-"""Released networks: the weights, and beside them a card that says how they were made and what they reach.
+"""Releases the network of a run: its weights, and a model card that says how it was trained and how well it does.
 
-The card is JSON, made from the run and from measurements; nothing in it is typed by hand. In a `.safetensors` file the
-same facts lie in the metadata as well.
+The card is JSON, made from the run and from measurements; nothing in it is typed by hand. A `.safetensors` file holds
+the same facts in its metadata.
 """
 
 import dataclasses
@@ -9,6 +9,7 @@ import json
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from .. import weights
 from ..config import RECIPES, TrainingConfig
@@ -27,24 +28,32 @@ PROTOCOL = (
 
 
 def release(
-    run: Run, out: str | Path, sets: Sequence[str] = ("set5", "set14"), which: str = "newest",
-    progress: Callable[[str, int, int], None] | None = None,
-) -> dict:  # fmt: skip
-    """Write a run's network to `out` (.safetensors or .pth), and its card beside it as .json; returns the card.
+    run: Run,
+    out: str | Path,
+    sets: Sequence[str] = ("set5", "set14"),
+    which: str = "newest",
+    progress: Callable[[str, int, int], object] | None = None,
+) -> dict[str, Any]:
+    """Writes the weights of a run's network, and the model card beside them as `.json`.
 
     Args:
-        sets: what it is measured on, for the card.
-        which: the newest snapshot, or the best by test PSNR on Y.
-        progress: called with the set, how many of its photographs are measured, and of how many.
+        run: the run.
+        out: the weights file, `.safetensors` or `.pth`.
+        sets: the photographs to measure the network on, as `load_photographs` takes them.
+        which: the "newest" snapshot, or the "best" by validation PSNR on Y.
+        progress: called as progress(set, done, total), in photographs.
+
+    Returns:
+        The card.
 
     Raises:
-        InputError: a run without snapshots, another extension, a set that isn't there.
+        InputError: a run without snapshots, another extension, or a set that can't be read.
     """
     out = Path(out)
     if out.suffix not in (".safetensors", ".pth"):
         raise InputError(f"{out}: weights are written as .safetensors or .pth")
     model = run.model(which)
-    facts = facts_of(run, model, run.snapshot(which).step, sets, progress)
+    facts = collect_facts(run, model, run.snapshot(which).step, sets, progress)
     weights.save(model, out, facts)
     card = {**facts, "file": out.name, "sha256": digest(out, "sha256")}
     with write_atomically(out.with_suffix(".json")) as temporary:
@@ -52,15 +61,26 @@ def release(
     return card
 
 
-def facts_of(run: Run, model: SRCNN, step: int, sets: Sequence[str], progress=None) -> dict:
-    """All that a card says but for the file's own name and sum."""
+def collect_facts(
+    run: Run,
+    model: SRCNN,
+    step: int,
+    sets: Sequence[str],
+    progress: Callable[[str, int, int], object] | None = None,
+) -> dict[str, Any]:
+    """Returns the content of a card, without the file's name and SHA-256; the network is measured on the sets."""
     config, metadata = run.config, run.metadata
     record = next((record for record in run.history() if record["step"] == step), {})
     results = {}
     for source in sets:
-        pictures = load_photographs(source)
-        told = (lambda done, total, source=source: progress(source, done, total)) if progress else None
-        results[source] = _rounded(evaluate(model, pictures, pictures.names, progress=told).to_dict())
+        photographs = load_photographs(source)
+
+        def on_progress(done: int, total: int, source: str = source) -> None:
+            if progress:
+                progress(source, done, total)
+
+        evaluation = evaluate(model, photographs, photographs.names, progress=on_progress)
+        results[source] = _rounded(evaluation.to_dict())
     return {
         "network": {
             "channels": model.channels,
@@ -70,7 +90,7 @@ def facts_of(run: Run, model: SRCNN, step: int, sets: Sequence[str], progress=No
             "padding_mode": model.padding_mode,
             "scale": model.scale,
         },
-        "command": command_of(config, f"runs/{run.name}") + _continued(run),
+        "command": training_command(config, f"runs/{run.name}") + _resume_command(run),
         "training_config": config.to_dict(),
         "data": metadata.get("data", {}),
         "steps": step,
@@ -83,34 +103,41 @@ def facts_of(run: Run, model: SRCNN, step: int, sets: Sequence[str], progress=No
     }
 
 
-def command_of(config: TrainingConfig, out: str) -> str:
-    """The command line that trains with these settings: what departs from the recipe, and the run's folder."""
-    parts = ["srcnn", "train"]
-    usual = TrainingConfig.of(config.recipe) if config.recipe in RECIPES else TrainingConfig()
+def training_command(config: TrainingConfig, out: str) -> str:
+    """Returns the command line that trains with this configuration: only what differs from the recipe is a flag."""
+    defaults = TrainingConfig.of(config.recipe) if config.recipe in RECIPES else TrainingConfig()
+    words = ["srcnn", "train"]
     for field in dataclasses.fields(TrainingConfig):
         value = getattr(config, field.name)
-        if value == (TrainingConfig().recipe if field.name == "recipe" else getattr(usual, field.name)):
+        default = TrainingConfig().recipe if field.name == "recipe" else getattr(defaults, field.name)
+        if value == default:
             continue
         flag = "--" + field.name.replace("_", "-")
-        if field.type == tuple[str, ...]:
-            parts += [part for item in value for part in (flag, item)]
+        if field.type == tuple[str, ...]:  # a flag that is repeated
+            for item in value:
+                words += [flag, item]
         elif isinstance(value, bool):
-            parts.append(flag if value else f"--no-{flag[2:]}")
+            words.append(flag if value else f"--no-{flag[2:]}")
+        elif isinstance(value, tuple):
+            words += [flag, ",".join(map(str, value))]
+        elif isinstance(value, float):
+            words += [flag, f"{value:g}"]
         else:
-            parts += [flag, ",".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}"
-                      if isinstance(value, float) else str(value)]  # fmt: skip
-    return shlex.join([*parts, "--out", out])
+            words += [flag, str(value)]
+    return shlex.join([*words, "--out", out])
 
 
-def _continued(run: Run) -> str:
-    """The second command of a run that was asked for more steps than at first."""
+def _resume_command(run: Run) -> str:
+    """Returns the second command of a run that was continued for more steps than it was started with."""
     steps = run.metadata.get("resolved", {}).get("steps", 0)
-    asked = run.config.steps
-    return f" && srcnn train --out runs/{run.name} --resume --steps {steps}" if asked and steps > asked else ""
+    started_with = run.config.steps
+    if not started_with or steps <= started_with:
+        return ""
+    return f" && srcnn train --out runs/{run.name} --resume --steps {steps}"
 
 
-def _rounded(value):
-    """Figures with the digits that mean something."""
+def _rounded(value: Any) -> Any:
+    """Rounds all numbers to four digits after the point."""
     if isinstance(value, dict):
         return {name: _rounded(item) for name, item in value.items()}
     return round(value, 4) if isinstance(value, float) else value

@@ -17,9 +17,9 @@ row. The other rows, a + h₃ at each border, are for each s an ordinary convolu
 algorithm F(m, f₂) of Toom and Cook applies to them too: m rows for m + f₂ − 1 products instead of m · f₂.
 
 Layer 3 is linear, so the sum over patches can be taken before it. Its tap k writes row s + e to pixel
-p = s + e + h₃ − k, which lies in the patch only if p ≥ s. With j = e + h₃, tap k gets the sum over s of the rows j ≥ k,
-each at u = s + j, and writes to p = u − k. Rows inside (a or more from both borders) count as often as there are patches
-that have them inside.
+p = s + e + h₃ − k, which lies in the patch only if p ≥ s. With j = e + h₃, tap k gets the sum over s of the rows
+j ≥ k, each at u = s + j, and writes to p = u − k. Rows inside (a or more from both borders) count as often as there are
+patches that have them inside.
 
 So each dimension has three *parts*: border, inside, and mirrored border. A part for the rows and a part for the columns
 make a *piece*. For 9-5-5, layer 2 takes (4 · 8 + 2)² = 1 156 products of 128 × 64 per pixel with F(4, 5). Sharing equal
