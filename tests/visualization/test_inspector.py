@@ -1,9 +1,8 @@
-"""The inspector, and the pictures that it opens."""
+"""The inspector: cached feature maps, ranges over all steps, and figures."""
 
 import pytest
 import torch
 from matplotlib.figure import Figure
-from PIL import Image
 from skimage import data as photographs
 from small_runs import small_run
 from torch.nn import functional as F
@@ -11,7 +10,6 @@ from torch.nn import functional as F
 from srcnn_lib import InputError, load, save
 from srcnn_lib.data.images import Picture
 from srcnn_lib.visualization.inspector import Inspector
-from srcnn_lib.visualization.pictures import crop_to_largest_error, open_picture
 
 
 @pytest.fixture(scope="module")
@@ -82,14 +80,6 @@ def test_the_range_of_a_rarely_active_channel_reaches_its_peak(run, cat):
     )
 
 
-def test_transparency_is_removed_with_a_note(run, cat, tmp_path):
-    opened = open_picture(Picture(cat.pixels, alpha=torch.ones_like(cat.pixels[:1]), name="glass.png"))
-    assert opened.alpha is None
-    assert opened.notes == ("glass.png: transparency is left out",)
-    with pytest.raises(InputError, match=r"none\.png doesn't exist; check the path"):
-        open_picture(tmp_path / "none.png")
-
-
 def test_a_weights_file_has_one_step_and_its_name_in_the_title(run, cat, tmp_path):
     path = save(run.model(), tmp_path / "network.safetensors")
     inspector = Inspector(path, cat)
@@ -110,29 +100,6 @@ def test_every_view_returns_a_figure(run, cat):
     for figure in [*made, inspector.comparison_figure(step=1)]:
         assert isinstance(figure, Figure)
     assert "layer_1:1, step 16" in [ax.get_title() for ax in made[0].axes]
-
-
-def test_pictures_open_by_path_address_set_and_probe(run, web, tmp_path):
-    astronaut = Image.fromarray(photographs.astronaut()[:40, :50])
-    astronaut.save(tmp_path / "a.png")
-    for source in (tmp_path / "a.png", web.put("a.png", (tmp_path / "a.png").read_bytes())):
-        assert open_picture(source).pixels.shape == (3, 40, 50)
-    assert open_picture("samples:chelsea").pixels.shape == (3, 300, 451)
-    torch.testing.assert_close(open_picture("probe:2", run).pixels, run.probe()[1][2])
-    for source in ("probe:4", "samples:nobody", str(tmp_path / "none.png")):
-        with pytest.raises(InputError):
-            open_picture(source, run)
-
-
-def test_a_large_picture_is_cropped_to_where_bicubics_error_is_largest():
-    plain = torch.full((3, 100, 120), 0.5)
-    plain[:, 60:80, 20:40] = torch.rand(3, 20, 20)
-    part = crop_to_largest_error(Picture(plain, name="a.png"), 30, 2.0)
-    assert part.pixels.shape == (3, 30, 30)
-    assert "Of 120 × 100 pixels 30 × 30 are shown" in part.notes[0]
-    assert part.pixels.std() > 0.1
-    small = Picture(plain, name="a.png")
-    assert crop_to_largest_error(small, 120, 2.0) is small
 
 
 def test_errors_list_the_valid_steps_layers_and_channels(run, cat):
