@@ -69,11 +69,10 @@ def player(
 ) -> None:
     """Write an HTML page that steps through a training and shows every channel; it works offline."""
     from ..run import Run
-    from ..visualization.html.page import write_page
-    from ..visualization.html.player import player as player_page
+    from ..visualization.html import render_player, write_page
 
     with ProgressBar("snapshots") as progress:
-        write_page(player_page(Run(run), image, crop=crop, frames=frames, max_mb=max_mb, progress=progress), out)
+        write_page(render_player(Run(run), image, crop=crop, frames=frames, max_mb=max_mb, progress=progress), out)
     _print_size(out)
 
 
@@ -88,12 +87,11 @@ def compare(
 ) -> None:
     """Write an HTML page with a draggable divider between bicubic, SRCNN and the original."""
     from ..pretrained import open_weights, released_for
-    from ..visualization.html import comparison
-    from ..visualization.html.page import write_page
+    from ..visualization.html import render_model_comparison, write_page
 
     check_choice("which", which, ("newest", "best"))
     model, _ = open_weights(weights or released_for(scale)[0], which)
-    write_page(comparison.compare(image, model, scale), out)
+    write_page(render_model_comparison(image, model, scale), out)
     _print_size(out)
 
 

@@ -517,8 +517,10 @@ def _lay_out(
     note: str = "",
     columns: int = 1,
 ) -> np.ndarray:
-    """Enlarges strips (T, H, W, 3) and adds captions: one strip gets step and label; of several each gets its label, and
-    step and note stand once below all."""
+    """Enlarges strips (T, H, W, 3) and adds captions.
+
+    One strip gets its step and label. Several get a label each; step and note stand once below all.
+    """
     if len(strips) == 1:
         return caption(enlarge(strips[0]), steps, labels[0], theme)
     # Pictures of different sizes keep their proportions to each other, and their captions stand on one line.

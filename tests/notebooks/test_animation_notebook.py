@@ -1,4 +1,4 @@
-"""The animation notebook, run from top to bottom on a fresh runtime (no run is there), and the clips that it shows."""
+"""The animation notebook, executed from top to bottom where there is no run, and the clips that it shows."""
 
 import base64
 import io
@@ -11,9 +11,10 @@ from test_training_notebook import ROOT, executed, outputs
 from test_visualization_notebook import copy_with
 
 from srcnn_lib.run import Run
-from srcnn_lib.visualization.animation import choose
+from srcnn_lib.visualization.animation import choose_snapshots
 from srcnn_lib.visualization.inspector import Inspector
 
+pytestmark = pytest.mark.slow
 FRAMES, CROP = 5, 64
 
 
@@ -24,8 +25,8 @@ def shown(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(ROOT))
         patch.setenv("IPYTHONDIR", str(folder / "ipython"))
-        small = {"second": str(folder / "cat.png"), "crop": CROP, "frames": FRAMES, "practice_steps": 8}
-        small["channels"] = "0, 1, 2, 3, 4, 5, 6, 7"  # which are telling depends on the training
+        small = {"second_picture": str(folder / "cat.png"), "crop": CROP, "frames": FRAMES, "quickstart_steps": 8}
+        small["channels"] = "0, 1, 2, 3, 4, 5, 6, 7"  # which are informative depends on the training
         return executed(copy_with("animation", folder, **small)), folder
 
 
@@ -72,8 +73,8 @@ def test_in_the_clip_of_channels_a_color_means_one_value_from_the_first_frame_to
     cells, folder = shown
     frames, _ = clip(cells["channels"])
     lens, meant = Inspector(run, folder / "cat.png", crop=CROP), {}
-    for frame, snapshot in zip(frames, choose(run.snapshots(), FRAMES), strict=True):
-        values = lens.map("layer_2:0", snapshot.step).flatten()
+    for frame, snapshot in zip(frames, choose_snapshots(run.snapshots(), FRAMES), strict=True):
+        values = lens.feature_map("layer_2:0", snapshot.step).flatten()
         colors = frame[: 3 * CROP : 3, : 3 * CROP : 3].reshape(-1, 3)  # channel 0 stands first, 3 times as large
         for color, value in zip(colors, values.tolist(), strict=True):
             meant.setdefault(tuple(color), []).append(value)

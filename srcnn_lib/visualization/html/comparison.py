@@ -1,97 +1,112 @@
-"""The comparison slider: bicubic, SRCNN and the original under one divider and one zoom, as one HTML page."""
+"""The comparison page: two of bicubic, SRCNN and the original on either side of a divider, with one zoom for both."""
 
+import math
 from pathlib import Path
 
 from torch import Tensor
 
 from ...data.images import Picture
 from ...errors import InputError
-from ...evaluation import quality
+from ...evaluation.quality import check_memory
+from ...evaluation.sample import Sample
+from ...inference.options import InferenceOptions
+from ...metrics import Scores
 from ...model import SRCNN
-from ..inspector import open_picture
-from . import page
+from ..pictures import open_picture
+from .page import encode_picture, render_page, to_rgb_pixels
 
 LABELS = {"bicubic": "Bicubic", "srcnn": "SRCNN", "original": "Original"}
-EXACT = 700_000  # pixels up to which a picture is kept as it is; three larger ones would swell a notebook
+MAX_EXACT_PIXELS = 700_000  # up to which pictures are stored without loss; three larger ones would swell a notebook
 
 
-def slider(
+def render_comparison(
     original: Tensor | None,
     bicubic: Tensor,
     srcnn: Tensor,
-    scores: dict[str, tuple[float, float | None]] | None = None,
+    scores: dict[str, Scores] | None = None,
     *,
     title: str = "Bicubic and SRCNN",
     notes: tuple[str, ...] = (),
 ) -> str:
-    """Two of three pictures, one on each side of a divider, as a self-contained HTML page.
+    """Returns a self-contained HTML page that shows two of three pictures, one on each side of a divider.
 
-    `pages.write(text, path)` writes it, IPython's `HTML(text)` shows it.
+    `write_page(text, path)` writes it, IPython's `HTML(text)` displays it.
 
     Args:
-        original: (C, H, W) in [0, 1], RGB or grey; None where there is none, as of an enlarged photograph.
-        bicubic, srcnn: the same size.
-        scores: {"bicubic": (PSNR in dB, SSIM or None), "srcnn": …}, as metrics measures them.
-        title, notes: what stands above.
+        original: (C, H, W) in [0, 1], RGB or grey; None where there is none, as for a photograph that was enlarged.
+        bicubic, srcnn: of the same size.
+        scores: {"bicubic": …, "srcnn": …}: PSNR and SSIM on Y are shown under the pictures.
+        title, notes: shown above the pictures.
 
     Raises:
-        InputError: pictures of different sizes.
+        InputError: for pictures of different sizes.
     """
-    pictures = {"bicubic": bicubic, "srcnn": srcnn, "original": original}
-    pictures = {name: picture for name, picture in pictures.items() if picture is not None}
+    pictures = {"bicubic": bicubic, "srcnn": srcnn}
+    if original is not None:
+        pictures["original"] = original
     height, width = bicubic.shape[-2:]
     for name, picture in pictures.items():
-        if picture.shape[-2:] != (height, width):
-            tall, wide = picture.shape[-2:]
-            raise InputError(f"{name} is {wide} × {tall} pixels, expected {width} × {height} as bicubic")
-    notes = [*notes]
-    if height * width > EXACT:
-        notes.append("Kept with slight loss (JPEG, quality 95): the figures are those of the exact pictures.")
-    shown = {
-        name: {"label": LABELS[name], "score": _score(name, scores or {}), "source": _source(picture)}
-        for name, picture in pictures.items()
+        if picture.shape[-2:] != bicubic.shape[-2:]:
+            other_height, other_width = picture.shape[-2:]
+            raise InputError(f"{name} is {other_width} × {other_height} pixels, expected {width} × {height} as bicubic")
+    if height * width > MAX_EXACT_PIXELS:
+        loss = "The pictures are stored with slight loss (JPEG, quality 95); PSNR and SSIM are those of the exact ones."
+        notes = (*notes, loss)
+    scores = scores or {}
+    data = {
+        "title": title,
+        "notes": notes,
+        "width": width,
+        "height": height,
+        "pictures": {
+            name: {
+                "label": LABELS[name],
+                "score": _score_text(scores[name]) if name in scores else "",
+                "source": _data_url(picture),
+            }
+            for name, picture in pictures.items()
+        },
     }
-    data = {"title": title, "notes": notes, "width": width, "height": height, "pictures": shown}
-    return page.render_page("slider", title, data)
+    return render_page("comparison", title, data)
 
 
-def compare(source: str | Path | Picture, model: SRCNN, scale: float | None = None, **how) -> str:
-    """A photograph degraded, brought back by bicubic and by the network, and shown by `slider`, with dB and SSIM.
+def render_model_comparison(
+    source: str | Path | Picture,
+    model: SRCNN,
+    scale: float | None = None,
+    options: InferenceOptions = InferenceOptions(),
+) -> str:
+    """Returns the comparison page of a photograph that is reduced, and restored by bicubic and by the network.
 
     Args:
-        source: as in `lens.open_picture`.
-        scale: None for the network's own.
-        how: mode, patch, stride … as in `inference.reconstruct`.
+        source: as in `open_picture`.
+        model: the network.
+        scale: how much the photograph is reduced; None for the network's own scale.
+        options: how the network is run.
 
     Raises:
-        InputError: a picture that can't be read, or a scale outside the range.
+        InputError: for a picture that can't be read or is too large for the memory, or a scale out of range.
     """
     picture = open_picture(source)
-    scale = model.scale if scale is None else scale
-    quality.check_memory(picture.name, picture.pixels)
-    bicubic, srcnn, original = quality.restore(model, picture.pixels, scale, **how)
-    measured = {"bicubic": bicubic, "srcnn": srcnn}
-    measured = {name: quality.score(made, original, scale) for name, made in measured.items()}
-    scores = {name: (figures["psnr_y"], figures["ssim_y"]) for name, figures in measured.items()}
-    notes = (*picture.notes, f"Reduced and brought back ×{scale:g}; PSNR and SSIM on Y.")
-    return slider(original["rgb"], bicubic["rgb"], srcnn["rgb"], scores, title=picture.name, notes=notes)
+    check_memory(picture.name, picture.pixels)
+    sample = Sample(picture.pixels, model, scale, max_pixels=None)
+    output = sample.reconstruct(model, options)
+    scores = {"bicubic": sample.bicubic_scores, "srcnn": sample.scores(output)}
+    notes = (*picture.notes, f"Reduced and restored ×{sample.scale:g}; PSNR and SSIM on Y.")
+    return render_comparison(
+        sample.original, sample.upsampled, sample.to_image(output), scores, title=picture.name, notes=notes
+    )
 
 
-def _score(name: str, scores: dict[str, tuple[float, float | None]]) -> str:
-    """What stands under a picture: "30.12 dB, SSIM 0.912, +1.23 dB"."""
-    if name not in scores:
-        return ""
-    psnr, ssim = scores[name]
-    parts = [f"{psnr:.2f} dB".replace("inf", "∞")]
-    if ssim is not None and ssim == ssim:  # nan: too small for the window
-        parts.append(f"SSIM {ssim:.3f}")
-    return ", ".join(parts)
+def _score_text(scores: Scores) -> str:
+    """Returns what stands under a picture: "30.12 dB, SSIM 0.912"."""
+    psnr = f"{scores.psnr_y:.2f} dB".replace("inf", "∞")
+    return psnr if math.isnan(scores.ssim_y) else f"{psnr}, SSIM {scores.ssim_y:.3f}"
 
 
-def _source(picture: Tensor) -> str:
-    """(C, H, W) → a data address."""
-    pixels = page.bytes_of(picture.expand(3, -1, -1)).permute(1, 2, 0)  # (H, W, 3)
-    if pixels.shape[0] * pixels.shape[1] <= EXACT:
-        return "data:image/webp;base64," + page.encoded(pixels)
-    # Without subsampling: color edges are part of what is compared.
-    return "data:image/jpeg;base64," + page.encoded(pixels, "jpeg", quality=95, subsampling=0)
+def _data_url(picture: Tensor) -> str:
+    pixels = to_rgb_pixels(picture)  # (H, W, 3)
+    if pixels.shape[0] * pixels.shape[1] <= MAX_EXACT_PIXELS:
+        return "data:image/webp;base64," + encode_picture(pixels)
+    # Without subsampling: the edges of colors are part of what is compared.
+    return "data:image/jpeg;base64," + encode_picture(pixels, "jpeg", quality=95, subsampling=0)

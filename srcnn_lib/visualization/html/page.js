@@ -1,6 +1,6 @@
-// Of all pages: to be sure of one's own root, light and dark, small elements.
+// What all pages need: finding their own root, light and dark, small elements.
 
-/** Start `start(root, data)` in every root of this id that is not at work yet: an output may be shown twice. */
+/** Calls `start(root, data)` for every root of this id that is not started yet: a notebook may show an output twice. */
 function launch(data) {
   const roots = [...document.querySelectorAll(`[id="${ID}"]`)];
   roots.forEach((root, number) => {
@@ -12,7 +12,7 @@ function launch(data) {
   });
 }
 
-/** Be dark where the notebook around is dark; without a notebook, where the system is. */
+/** Follows the notebook's light or dark theme; without a notebook, the system's. */
 function followTheme(root) {
   const system = matchMedia("(prefers-color-scheme: dark)");
   const set = () => {
@@ -28,7 +28,7 @@ function followTheme(root) {
   watch.observe(document.documentElement, { attributeFilter: ["theme"] });
 }
 
-/** An element with attributes (or properties, for functions) and children. */
+/** Returns an element with attributes (functions become properties) and children. */
 function make(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -39,7 +39,7 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Fill `group` with a button for each [value, text]; `chosen(value)` is called with what is pressed, and at once. */
+/** Fills `group` with a button for each [value, text]; calls `chosen(value)` now and whenever a button is pressed. */
 function choice(group, options, chosen, value = options[0][0]) {
   const buttons = options.map(([key, text]) => make("button", { type: "button", onclick: () => press(key) }, text));
   group.replaceChildren(...buttons);

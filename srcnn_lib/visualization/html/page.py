@@ -1,7 +1,7 @@
-"""Self-contained pages: markup, style, script and data in one HTML text, for a file as well as for a notebook's output.
+"""Self-contained pages: markup, style, script and data in one HTML text, for a file or a notebook's output.
 
-page.css and page.js belong to all pages; NAME.html, NAME.css and NAME.js to one of them. Nothing is fetched: the page
-works from disk, from Drive and in a saved notebook, and several of them live in one document.
+page.css and page.js belong to all pages; NAME.html, NAME.css and NAME.js to one of them. A page loads nothing: it works
+from disk, from Drive and in a saved notebook, and several pages can share a document.
 """
 
 import base64
@@ -9,6 +9,7 @@ import hashlib
 import html
 import io
 import json
+import re
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -17,18 +18,18 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ...runtime.files import write_whole
-from ..figures import COLORS, THEMES
+from ...runtime.files import write_atomically
+from ..style import COLORS, THEMES
 
 
 def render_page(name: str, title: str, data: dict) -> str:
-    """The text of a page.
+    """Returns the HTML of a page.
 
-    It is a whole document, and, since a parser leaves <html> and <body> out where there are some already, it can be
-    put into another one as it is.
+    It is a whole document. It can also be put into another one as it is, since a parser ignores a second <html> and
+    <body>.
 
     Args:
-        name: of the template, "player" or "slider".
+        name: of the template, "player" or "comparison".
         title: of the document.
         data: plain values (JSON) for the script.
     """
@@ -38,36 +39,45 @@ def render_page(name: str, title: str, data: dict) -> str:
     parts = {
         "TITLE": html.escape(title),
         "ID": f"srcnn-{name}-{number}",
-        "STYLE": _read("page.css").replace("/* THEMES */", _themes()) + _read(f"{name}.css"),
+        "STYLE": _read("page.css").replace("/* THEMES */", _theme_variables()) + _read(f"{name}.css"),
         "BODY": _read(f"{name}.html"),
         "SCRIPT": _read("page.js") + _read(f"{name}.js"),
         "DATA": content,
     }
-    text = _read("page.html")
-    for part, value in parts.items():
-        text = text.replace("{{" + part + "}}", value)
-    return text
+    # All at once: a title that contains "{{DATA}}" is a title.
+    return re.sub(r"\{\{([A-Z]+)\}\}", lambda found: parts[found[1]], _read("page.html"))
 
 
 def write_page(text: str, path: str | Path) -> Path:
-    """Write a page, whole or not at all; its folder is made."""
+    """Writes a page and returns its path; its folder is created, and an existing file is replaced only as a whole."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with write_whole(path) as temporary:
+    with write_atomically(path) as temporary:
         temporary.write_text(text, "utf-8")
     return path
 
 
-def bytes_of(pixels: Tensor) -> Tensor:
-    """(…) in [0, 1] → uint8, clamped and rounded."""
+def to_uint8(pixels: Tensor) -> Tensor:
+    """Converts (…) in [0, 1] to uint8, clamped and rounded."""
     return (pixels.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
 
 
-def encoded(pixels: Tensor, form: str = "webp", **options) -> str:
-    """(H, W) or (H, W, 3) uint8 → a picture file in base64; as it is (lossless WebP) unless `options` say otherwise."""
-    array = pixels.contiguous().numpy()
+def to_rgb_pixels(picture: Tensor) -> Tensor:
+    """Converts a picture (C, H, W) in [0, 1], RGB or grey, to (H, W, 3) uint8."""
+    return to_uint8(picture.expand(3, -1, -1)).permute(1, 2, 0)
+
+
+def encode_picture(pixels: Tensor, file_format: str = "webp", **options) -> str:
+    """Encodes pixels as a picture file in base64.
+
+    Args:
+        pixels: (H, W) or (H, W, 3) uint8.
+        file_format: "webp" or "jpeg".
+        options: of Pillow's encoder; without any, lossless WebP.
+    """
     buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, form, **(options or {"lossless": True, "quality": 60}))
+    options = options or {"lossless": True, "quality": 60}
+    Image.fromarray(pixels.contiguous().numpy()).save(buffer, file_format, **options)
     return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
@@ -75,8 +85,8 @@ def _read(name: str) -> str:
     return (files(__package__) / name).read_text("utf-8")
 
 
-def _themes() -> str:
-    """The colors of the figures as CSS variables, so that a page beside a figure says the same thing with a color."""
+def _theme_variables() -> str:
+    """Returns the colors of the figures as CSS variables: a color means the same on a page and in a figure."""
     rules = [f"--positive: linear-gradient(90deg, {', '.join(COLORS[3:])});"]
     rules += [f"--signed: linear-gradient(90deg, {', '.join(COLORS)});"]
     for name, theme in THEMES.items():

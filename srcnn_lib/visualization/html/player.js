@@ -9,13 +9,13 @@ function start(root, data) {
   const last = frames.length - 1;
   const range = $("input[type=range]");
   const signed = ramp(data.colors), positive = ramp(data.colors.slice(data.colors.length >> 1));
-  let now = last; // the snapshot that is wanted
-  let order = 0, drawn = 0; // of the requests to draw, so that a late one never overwrites a newer
-  let content = null; // of the snapshot that is drawn
+  let now = last; // the snapshot that was asked for
+  let order = 0, drawn = 0; // numbers of requests: an old one that is decoded late must not overwrite a newer one
+  let content = null; // decoded pixels of the snapshot that is drawn
   let enlarged = null; // {panel, channel}
   let timer = null; // while playing
 
-  // Decoding. A snapshot is decoded when it is wanted or soon will be, and then kept: 96 maps take 1 MB.
+  // Decoding. A snapshot is decoded when it is shown, or before, and then kept: 96 maps take 1 MB.
   const decoded = new Map();
   function decode(n) {
     if (!decoded.has(n)) {
@@ -26,7 +26,7 @@ function start(root, data) {
     return decoded.get(n);
   }
   let warming = false;
-  async function warm() { // from the first touch on, everything in the order in which it is likely to be wanted
+  async function warm() { // from the first interaction on, decodes all snapshots, the likeliest next one first
     if (warming) return;
     warming = true;
     for (let n = 0; n <= last; n++) {
@@ -56,7 +56,7 @@ function start(root, data) {
     const ready = await decode(now);
     if (mine < drawn) return;
     drawn = mine, content = ready;
-    root.dataset.drawn = mine === order ? now : ""; // what the panels show, for whoever waits for it
+    root.dataset.drawn = mine === order ? now : ""; // what the panels show; tests wait for it
     draw();
   }
 
@@ -66,19 +66,19 @@ function start(root, data) {
     panels.forEach((panel) => panel.draw());
   }
 
-  // A layer: the sheet of its channels, and one of them large
+  // A layer: the sheet of its channels, and one channel enlarged
   function Layer(number, place) {
     const layer = data.layers[number], tile = layer.tile;
     const section = $("template").content.firstElementChild.cloneNode(true);
     const sheet = $(".sheet", section), large = $(".large", section);
     const most = Math.max(...layer.limits), [inputs, size] = layer.kernel.slice(1);
-    const rgb = number === 0 && inputs === 3; // after layer 1 three inputs are three channels, and no colors
+    const rgb = number === 0 && inputs === 3; // after layer 1, three inputs are three channels rather than colors
     let common = false; // one range for all channels, or one for each
     say("h3", layer.title, section);
     say(".size", `${layer.limits.length} channels`, section);
     sheet.setAttribute("aria-label", `${layer.title}: its channels`);
     const tiles = layer.limits.map((_, channel) => tileButton(sheet, channel, width, height, `Enlarge channel ${channel}`));
-    // Layer 1 has kernels that say something to the eye: a sheet of their own.
+    // The kernels of layer 1 can be read by eye: they have a sheet of their own.
     const kernels = number ? [] : layer.limits.map((_, channel) =>
       tileButton($(".kernels .sheet"), channel, size, size, `Kernel of channel ${channel}`));
     const panel = { draw, open, section };
@@ -86,7 +86,7 @@ function start(root, data) {
     rove(tiles), rove(kernels);
     place.append(section);
     const toggle = $(".common", section);
-    toggle.title = `all maps from 0 to ${plain(most)}, or each from 0 to what it reaches over all snapshots`;
+    toggle.title = `Show all maps from 0 to ${plain(most)}, or each from 0 to its own maximum over all snapshots`;
     toggle.onclick = () => {
       common = !common;
       toggle.setAttribute("aria-pressed", common);
@@ -94,7 +94,7 @@ function start(root, data) {
       if (content) draw();
     };
 
-    function map(canvas, channel) { // a channel, out of its sheet
+    function map(canvas, channel) { // cuts a channel out of its sheet
       const source = content.maps[number], columns = layer.columns, stride = source.width;
       const from = ((channel / columns) | 0) * tile[0] * stride + (channel % columns) * tile[1];
       const image = new ImageData(width, height), target = new Uint32Array(image.data.buffer);
@@ -113,7 +113,7 @@ function start(root, data) {
       map($(".map", large), enlarged.channel);
       kernel($(".kernel", large), enlarged.channel);
     }
-    function open(channel) { // null: the sheet again
+    function open(channel) { // null: back to the sheet
       large.hidden = channel === null, sheet.hidden = !large.hidden;
       if (channel === null) return tiles;
       say("h4", `Channel ${channel}`, large);
@@ -133,7 +133,7 @@ function start(root, data) {
     return panel;
   }
 
-  /** Enlarge a channel; show(null) closes what is open and gives the focus back to its tile. */
+  /** Enlarges a channel; show(null) closes the enlarged one and returns the focus to its tile. */
   function show(panel, channel = null) {
     const before = enlarged;
     const focused = before?.panel.section.contains(document.activeElement);
@@ -166,7 +166,7 @@ function start(root, data) {
     event.stopPropagation();
   }
   root.addEventListener("keydown", key);
-  // A button is pressed when Space is let go: it has played already.
+  // Space was handled when it went down: on its release it must not press the focused button as well.
   root.addEventListener("keyup", (event) => event.key === " " && event.preventDefault());
   const alone = root.parentElement === document.body && document.querySelectorAll(".srcnn-page").length === 1;
   if (alone) document.addEventListener("keydown", (event) => event.target === document.body && key(event));
@@ -190,7 +190,7 @@ function start(root, data) {
   root.addEventListener("pointerenter", warm, { once: true });
   root.addEventListener("focusin", warm, { once: true });
 
-  // What does not change
+  // What stays the same at every step
   let original = null;
   say(".title", data.title), say(".about", data.about), say(".notes", data.notes.join(" "));
   say(".bicubic-psnr", decibels(data.psnr));
@@ -226,7 +226,7 @@ function tileButton(sheet, channel, width, height, label) {
   return button;
 }
 
-/** One stop for the tab key; from there the arrows walk over the tiles. */
+/** Makes the tiles one stop of the Tab key; from there the arrow keys move over them. */
 function rove(tiles) {
   tiles.forEach((tile, n) => tile.addEventListener("keydown", (event) => {
     const columns = getComputedStyle(tile.parentElement).gridTemplateColumns.split(" ").length;
@@ -239,16 +239,16 @@ function rove(tiles) {
   tiles.forEach((tile) => tile.addEventListener("focus", () => tiles.forEach((other) => { other.tabIndex = other === tile ? 0 : -1; })));
 }
 
-/** A range in figures around its colors. */
+/** Shows a range: its two numbers, and its colors between them. */
 function legend(element, low, high, grey = false) {
   const bar = make("i", { class: grey ? "grey" : "" });
   element.replaceChildren(make("span", {}, plain(low)), bar, make("span", {}, plain(high)));
-  element.title = grey ? "weights as colors; grey is zero" : "beyond the range: the color of its end";
+  element.title = grey ? "Weights as colors; grey is zero" : "Values beyond the range have the color of its end";
 }
 
 // Pixels
 
-/** Base64 of a picture file → ImageData. */
+/** Decodes a picture file in base64 to ImageData. */
 async function pixels(base64) {
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   const bitmap = await createImageBitmap(new Blob([bytes], { type: "image/webp" }));
@@ -259,7 +259,7 @@ async function pixels(base64) {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-/** The grey values of an ImageData: a quarter of the memory. */
+/** Keeps the grey values of an ImageData: a quarter of the memory. */
 function plane({ width, data }) {
   const values = new Uint8Array(data.length / 4);
   for (let n = 0; n < values.length; n++) values[n] = data[4 * n];
@@ -279,7 +279,7 @@ function put(canvas, image, box = null) {
   }
 }
 
-/** 256 colors between the given ones, as the 32 bits of a pixel. */
+/** Returns 256 colors between the given ones, each as the 32 bits of a pixel. */
 function ramp(colors) {
   const stops = colors.map((color) => [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16)));
   return Uint32Array.from({ length: 256 }, (_, n) => {
@@ -289,7 +289,7 @@ function ramp(colors) {
   });
 }
 
-/** The luminance of a less that of b, in the signed colors from −limit to limit. */
+/** Draws the luminance of a minus that of b, in the signed colors from −limit to limit. */
 function difference(a, b, limit, colors) {
   const image = new ImageData(a.width, a.height), target = new Uint32Array(image.data.buffer);
   for (let n = 0; n < target.length; n++) {
@@ -300,7 +300,7 @@ function difference(a, b, limit, colors) {
   return image;
 }
 
-/** A kernel out of its image: colors, or for each input a small square with a gap around it. */
+/** Cuts a kernel out of its sheet: in color, or a small square for each input with gaps between them. */
 function kernelImage(source, channel, inputs, size, rgb, colors) {
   const squares = rgb ? 1 : inputs;
   const columns = Math.ceil(Math.sqrt(squares)), rows = Math.ceil(squares / columns);
@@ -316,7 +316,7 @@ function kernelImage(source, channel, inputs, size, rgb, colors) {
   return image;
 }
 
-// The curve above the scrubber: its points lie over the thumb
+// The chart above the scrubber: a snapshot's point lies above the thumb's place for it
 
 function Chart(svg, data, go) {
   const steps = data.frames.map((frame) => frame.step), last = steps.length - 1;
@@ -327,7 +327,7 @@ function Chart(svg, data, go) {
     element.textContent = text;
     return element;
   };
-  const position = (step) => { // of a step among the snapshots, which are not evenly spread
+  const position = (step) => { // of a step among the snapshots, whose steps are not evenly spaced
     const after = steps.findIndex((other) => other >= step);
     if (after < 1) return after ? last : 0;
     return after - (steps[after] - step) / (steps[after] - steps[after - 1]);
@@ -340,7 +340,7 @@ function Chart(svg, data, go) {
     const em = parseFloat(getComputedStyle(svg).fontSize), edge = Math.max(20, 1.4 * em) / 2, foot = 1.3 * em; // half the thumb, the steps
     const value = (v) => (log ? Math.log10(v) : v);
     let values = lines.flatMap((line) => line.points.map(([, v]) => value(v)));
-    // From nothing, the first steps would press everything that matters into a line.
+    // From random weights, the first steps would compress everything that matters into a line.
     const floor = rule === null ? -Infinity : rule - 6;
     values = values.filter(Number.isFinite).map((v) => Math.max(v, floor)).concat(rule ?? []);
     let low = Math.min(...values), high = Math.max(...values);
@@ -365,7 +365,7 @@ function Chart(svg, data, go) {
     svg.append(cursor, dot);
     point(at);
   }
-  function labels() { // 0, 1, 10, 100 … where there is room, the last step always
+  function labels() { // powers of ten where there is room; step 0 and the last step always
     const { em } = scale, row = { y: scale.height - 0.2 * em };
     let free = scale.x(last) - 5 * em;
     svg.append(shape("text", { ...row, x: scale.width - 2, "text-anchor": "end" }, `step ${spaced(steps[last])}`));
@@ -387,9 +387,9 @@ function Chart(svg, data, go) {
     if (now) dot.setAttribute("cx", x), dot.setAttribute("cy", scale.y(scale.value(now[1])));
   }
   function key() {
-    const { lines, rule, bicubic } = data.curves[name];
+    const { lines, rule } = data.curves[name];
     const entries = lines.map(({ color, label }) => make("span", { class: `entry ${color}` }, label));
-    return rule === null ? entries : [...entries, make("span", { class: "entry dashed" }, `bicubic ${decibels(bicubic)}`)];
+    return rule === null ? entries : [...entries, make("span", { class: "entry dashed" }, `bicubic ${decibels(rule)}`)];
   }
   const follow = (event) => {
     const { left } = svg.getBoundingClientRect();

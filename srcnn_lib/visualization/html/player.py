@@ -1,4 +1,4 @@
-"""The player: a run's learning as one HTML file, in which one scrubber drives every panel at once."""
+"""The player page: a run's training in one HTML file, in which one scrubber drives every panel."""
 
 import math
 from collections.abc import Callable
@@ -10,58 +10,62 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ... import metrics
-from ...data.color import luminance
+from ...activations import feature_maps
+from ...data.color import from_network_channels, luminance, to_network_channels
 from ...data.degradation import degrade
 from ...data.images import Picture
 from ...data.regions import Box, largest_error_region
 from ...errors import InputError
-from ...inference.upscaling import apply
+from ...model import LAYERS
 from ...run import Run, Snapshot
-from ..activations import capture, kernels
-from ..figures import COLORS, STEPS, limit_of
-from ..inspector import open_picture
-from ..video import evenly
-from . import page, sheets
+from ..curves import Points, loss_series, psnr_series
+from ..frames import evenly_spaced, limit_of
+from ..layers import LAYER_NAMES, has_rgb_kernels, layer_kernels
+from ..pictures import open_picture
+from ..style import COLORS
+from .page import encode_picture, render_page, to_rgb_pixels
+from .sheets import COLUMNS, add_sheets, kernel_sheet, map_sheet, tile_size
 
-SHOWN = ("layer_1", "layer_2")  # whose channels have a sheet
-DARKEST = 0.02  # of the strongest channel's range: what a channel must reach not to be drawn as noise
-LEVELS = {"layer_1": 127, "layer_2": 7}  # steps of a weight from zero to the limit; layer 2 has ten times more of them
-ROOT = ("layer_2",)  # by their square root: in few even steps the weights that a training starts from are all zero
+SHOWN_LAYERS = LAYERS[:2]  # whose channels have a sheet
+KERNEL_LEVELS = {"layer_1": 127, "layer_2": 7}  # stored from zero to the limit: layer 2 has ten times more weights
+ROOT_LAYERS = ("layer_2",)  # stored as square roots: in few even levels, the weights of a random start would be zero
+WEAKEST = 0.02  # of the strongest channel's limit: a channel that stays below is drawn as weak as it is, not as noise
+THUMBNAIL = 480  # pixels of the whole photograph's longer side
 
 
 @dataclass(frozen=True)
 class View:
-    """What the player looks at: a crop of a photograph, and as much around it as the network sees."""
+    """The part of a photograph that the player shows, with the surround that the network sees."""
 
     name: str
-    whole: Tensor  # (C, H, W) the photograph
-    box: Box  # of the crop, in the photograph
+    notes: tuple[str, ...]
+    photograph: Tensor  # (C, H, W) the whole
+    box: Box  # of the part, in the photograph
     original: Tensor  # (C, h, w)
     bicubic: Tensor  # (C, h, w)
-    window: Tensor  # (C, h + up to 2·halo, w + …), bicubic with its surround
-    inner: tuple[slice, slice]  # of the crop, in the window
-    notes: tuple[str, ...]
+    window: Tensor  # (C, h + up to 2 · halo, w + …), bicubic with its surround
+    inside: tuple[slice, slice]  # rows and columns of the part, in the window
 
     def crop(self, window: Tensor) -> Tensor:
-        """(…, of the window's size) → (…, h, w)."""
-        return window[..., *self.inner]
+        """Cuts the part out of anything of the window's size: (…, H, W) → (…, h, w)."""
+        return window[..., *self.inside]
 
 
 @dataclass(frozen=True)
 class Frame:
-    """What one snapshot makes of the view."""
+    """What the network of one snapshot makes of the view."""
 
     step: int
     epoch: int
-    psnr: float | None  # dB on the crop's Y; None for equal pictures
-    picture: Tensor  # (h, w, 3) uint8
-    maps: dict[str, Tensor]  # (channels, h, w) float16, after ReLU
-    kernels: dict[str, Tensor]  # (outputs, inputs, k, k)
+    psnr: float | None  # dB on the part's Y; None for equal pictures
+    picture: Tensor  # (C, h, w) in [0, 1]
+    maps: dict[str, Tensor]  # {layer: (channels, h, w)} float16, after ReLU
+    kernels: dict[str, Tensor]  # {layer: (outputs, inputs, k, k)}
 
 
-def player(
+def render_player(
     run: Run,
-    image: Picture | str | Path | None = None,
+    photograph: Picture | str | Path | None = None,
     *,
     crop: int = 96,
     box: tuple[int, int] | None = None,
@@ -69,207 +73,249 @@ def player(
     max_mb: float = 8.0,
     progress: Callable[[int, int], object] | None = None,
 ) -> str:
-    """A run's learning as a self-contained HTML page; `pages.write(text, path)` writes it, `HTML(text)` shows it.
+    """Returns a self-contained HTML page that steps through a training.
+
+    It shows the picture, its error, all channels of two layers, the kernels and the learning curves at every snapshot.
+    `write_page(text, path)` writes it, IPython's `HTML(text)` displays it.
 
     Args:
-        run: with a snapshot or more.
-        image: a photograph, as in `lens.open_picture`, which is degraded by the run's scale; None for the first tile
-            of the run's probe.
-        crop: side in pixels of what is shown of it.
-        box: the crop's top and left in pixels; None for where bicubic loses most.
-        frames: at most so many snapshots, evenly taken; the first and the last are among them.
-        max_mb: what the page may take; the feature maps' sheets are compressed until they fit, and should that not
-            do, snapshots are left out.
-        progress: called with how many snapshots are done, and of how many.
+        run: with at least one snapshot.
+        photograph: as in `open_picture`, degraded by the run's scale; None for the first tile of the run's probe.
+        crop: side in pixels of the square that is shown.
+        box: top and left of that square in pixels; None for where bicubic's error is largest.
+        frames: the largest number of snapshots, evenly spaced; the first and the last are among them.
+        max_mb: megabytes (10⁶ bytes) that the page may have: the feature maps are compressed until it fits, and if that
+            is not enough, snapshots are left out.
+        progress: called as progress(done, total), in snapshots.
 
     Raises:
-        InputError: a picture that can't be read, a box outside it, no snapshots, or a size that can't be kept.
+        InputError: for a picture that can't be read, a box outside it, no snapshots, or a size that can't be kept.
     """
-    for name, value, least in (("crop", crop, 16), ("frames", frames, 2)):
-        if value < least:
-            raise InputError(f"{name} is {value}, expected {least} or more")
+    for name, value, smallest in (("crop", crop, 16), ("frames", frames, 2)):
+        if value < smallest:
+            raise InputError(f"{name} is {value}, expected {smallest} or more")
     if not (math.isfinite(max_mb) and max_mb > 0):
         raise InputError(f"max_mb is {max_mb:g}, expected a positive number such as 8")
     snapshots = run.snapshots()
     if not snapshots:
         raise InputError(f"{run.path} has no snapshots yet; train it first")
-    snapshots = [snapshots[place] for place in evenly(len(snapshots), frames)]
-    view = _view(run, image, crop, box)
+
+    # 1. What each snapshot makes of the picture.
+    view = view_of(run, photograph, crop, box)
     shown = []
-    for done, snapshot in enumerate(snapshots, start=1):
-        shown.append(_frame(snapshot, view))
+    chosen = evenly_spaced(snapshots, frames)
+    for done, snapshot in enumerate(chosen, start=1):
+        shown.append(frame_of(snapshot, view))
         if progress:
-            progress(done, len(snapshots))
-    limits = _limits(shown)
-    ends = {layer: limit_of(torch.stack([frame.kernels[layer] for frame in shown]), 0.998) for layer in SHOWN}
-    data = _facts(run, view, shown, limits, ends)
-    room = max_mb * 1e6 - 1000 - len(page.render_page("player", data["title"], data | {"frames": []}).encode())
-    maps = [[sheets.sheet(frame.maps[layer], limits[layer]) for layer in SHOWN] for frame in shown]
-    data["frames"] = sheets.fitted([_exact(frame, ends) for frame in shown], maps, int(room))
+            progress(done, len(chosen))
+
+    # 2. One range for all snapshots: a range for each would show motion where there is none.
+    map_limits = {layer: _channel_limits([frame.maps[layer] for frame in shown]) for layer in SHOWN_LAYERS}
+    kernel_limits = {
+        layer: limit_of(torch.stack([frame.kernels[layer] for frame in shown]), 0.998) for layer in SHOWN_LAYERS
+    }
+
+    # 3. The data of the page: what does not change, then as much of the snapshots as fits.
+    psnr = _psnr(luminance(view.bicubic), view)
+    data = {
+        **_header(run, view),
+        **_pictures(view, psnr),
+        "layers": [_layer(layer, view, shown[-1], map_limits[layer], kernel_limits[layer]) for layer in SHOWN_LAYERS],
+        "curves": _curves(run.history(), shown, psnr),
+    }
+    rgb = has_rgb_kernels(run.model(), LAYERS[0])
+    encoded = [_encode_frame(frame, kernel_limits, rgb) for frame in shown]
+    sheets = [[map_sheet(frame.maps[layer], map_limits[layer]) for layer in SHOWN_LAYERS] for frame in shown]
+    room = max_mb * 1e6 - 1000 - len(render_page("player", data["title"], data | {"frames": []}).encode())
+    data["frames"] = add_sheets(encoded, sheets, int(room))
     if not data["frames"]:
         raise InputError(f"the player would take more than {max_mb:g} MB; ask for fewer frames or a smaller crop")
-    if (kept := len(data["frames"])) < (total := len(run.snapshots())):
-        data["notes"].append(f"{kept} of the run's {total} snapshots.")
-    return page.render_page("player", data["title"], data)
+    if (kept := len(data["frames"])) < len(snapshots):
+        data["notes"].append(f"{kept} of the run's {len(snapshots)} snapshots.")
+    return render_page("player", data["title"], data)
 
 
-def _view(run: Run, image: Picture | str | Path | None, crop: int, box: tuple[int, int] | None) -> View:
-    """The photograph, degraded as the run's were, and where to look at it."""
-    if image is None:
-        (bicubic, *_), (original, *_) = run.probe()
+def view_of(run: Run, photograph: Picture | str | Path | None, crop: int, box: tuple[int, int] | None) -> View:
+    """Opens and degrades the photograph, and returns the part that is shown; the arguments are `render_player`'s."""
+    if photograph is None:
+        (upsampled, *_), (original, *_) = run.probe()
         picture = Picture(original, name="a tile of the run's probe")
     else:
-        picture = open_picture(image, run)
-        bicubic, original = degrade(picture.pixels, run.config.scale)
-    height, width = original.shape[-2:]
-    tall, wide = min(crop, height), min(crop, width)
-    top, left = box or largest_error_region(original, bicubic, (tall, wide))[:2]
-    if not (0 <= top <= height - tall and 0 <= left <= width - wide):
+        picture = open_picture(photograph, run)
+        upsampled, original = degrade(picture.pixels, run.config.scale)
+    full_height, full_width = original.shape[-2:]
+    height = min(crop, full_height)
+    width = min(crop, full_width)
+    top, left = box or largest_error_region(original, upsampled, (height, width))[:2]
+    if not (0 <= top <= full_height - height and 0 <= left <= full_width - width):
         raise InputError(
-            f"box is {top},{left}, expected the top (to {height - tall}) and left (to {width - wide}) "
-            f"of a crop of {wide} × {tall} pixels in {picture.name}, {width} × {height}"
+            f"box is {top},{left}, expected the top (to {full_height - height}) and left (to {full_width - width}) "
+            f"of a crop of {width} × {height} pixels in {picture.name}, {full_width} × {full_height}"
         )
-    notes = list(picture.notes)
-    if (tall, wide) != (height, width):
-        why = "as asked for" if box else "where bicubic loses most"
-        notes.append(f"Of {width} × {height} pixels {wide} × {tall} are shown, at {left}, {top}: {why}.")
-    # With its surround the crop comes out as it does in the whole picture.
+    notes = picture.notes
+    if (height, width) != (full_height, full_width):
+        reason = "as asked for" if box else "where bicubic loses most"
+        size = f"Of {full_width} × {full_height} pixels {width} × {height} are shown"
+        notes = (*notes, f"{size}, at {left}, {top}: {reason}.")
+    # With the surround, the part comes out as it does in the whole picture.
     halo = run.config.halo
-    above, before = min(halo, top), min(halo, left)
-    window = bicubic[:, top - above : top + tall + halo, left - before : left + wide + halo]
-    inner = (slice(above, above + tall), slice(before, before + wide))
-    original = original[:, top : top + tall, left : left + wide]
+    above = min(halo, top)
+    before = min(halo, left)
+    window = upsampled[:, top - above : top + height + halo, left - before : left + width + halo]
+    inside = (slice(above, above + height), slice(before, before + width))
     return View(
-        picture.name, picture.pixels, (top, left, tall, wide), original, window[:, *inner], window, inner, tuple(notes)
+        name=picture.name,
+        notes=notes,
+        photograph=picture.pixels,
+        box=(top, left, height, width),
+        original=original[:, top : top + height, left : left + width],
+        bicubic=window[:, *inside],
+        window=window,
+        inside=inside,
     )
 
 
-def _frame(snapshot: Snapshot, view: View) -> Frame:
+def frame_of(snapshot: Snapshot, view: View) -> Frame:
+    """Runs the network of a snapshot over the view."""
     model = snapshot.load()
-    with capture(model) as maps:
-        rgb = view.crop(apply(view.window, model))
-    # Of a Y network its own output is measured, not what is left of it after a way through 8-bit RGB.
-    y = view.crop(maps["layer_3"][0]) if model.channels == 1 else luminance(rgb)
+    maps = feature_maps(model, to_network_channels(view.window, model.channels))
+    output = maps[LAYERS[-1]][0]
+    picture = view.crop(from_network_channels(output, view.window).clamp(0, 1))
+    # The output of a Y network is measured as it is, not after a conversion to RGB and back.
+    y = view.crop(output) if model.channels == 1 else luminance(picture)
     return Frame(
-        snapshot.step,
-        snapshot.epoch,
-        _psnr(y, view.original),
-        _rgb(rgb),
-        {layer: view.crop(maps[layer][0]).half() for layer in SHOWN},
-        {layer: kernels(model, layer) for layer in SHOWN},
+        step=snapshot.step,
+        epoch=snapshot.epoch,
+        psnr=_psnr(y, view),
+        picture=picture,
+        maps={layer: view.crop(maps[layer][0]).half() for layer in SHOWN_LAYERS},
+        kernels={layer: layer_kernels(model, layer) for layer in SHOWN_LAYERS},
     )
 
 
-def _psnr(y: Tensor, original: Tensor) -> float | None:
-    value = metrics.psnr(y, luminance(original)).item()
+def _psnr(y: Tensor, view: View) -> float | None:
+    value = metrics.psnr(y, luminance(view.original)).item()
     return round(value, 3) if math.isfinite(value) else None
 
 
-def _rgb(pixels: Tensor) -> Tensor:
-    """(C, h, w) in [0, 1] → (h, w, 3) uint8."""
-    return page.bytes_of(pixels.expand(3, -1, -1)).permute(1, 2, 0)
+def _channel_limits(maps: list[Tensor]) -> Tensor:
+    """Returns the largest value of each channel that is distinguished, the same for all snapshots: (channels,).
+
+    Args:
+        maps: (channels, h, w) of each snapshot.
+    """
+    beyond = math.prod(maps[0].shape[1:]) // 1000 + 1  # a pixel in a thousand may exceed the limit
+    peaks = torch.stack([of_snapshot.flatten(1).topk(beyond).values[:, -1] for of_snapshot in maps]).float().amax(0)
+    strongest = float(peaks.max()) or 1.0
+    return torch.tensor([float(f"{peak:.3g}") for peak in peaks.clamp_min(WEAKEST * strongest).tolist()])
 
 
-def _facts(run: Run, view: View, shown: list[Frame], limits: dict[str, Tensor], ends: dict[str, float]) -> dict:
-    """All that does not change from snapshot to snapshot."""
-    model = run.model("newest")
-    side = tuple(view.original.shape[-2:])
-    what = "luminance (Y)" if model.channels == 1 else "RGB"
-    filters, widths = "-".join(map(str, model.filters)), "-".join(map(str, model.widths))
-    off = (luminance(view.bicubic) - luminance(view.original)).clamp(-1, 1)
-    small = min(1.0, 480 / max(view.whole.shape[-2:]))
-    whole = F.interpolate(view.whole[None], scale_factor=small, mode="area")[0] if small < 1 else view.whole
-    psnr = _psnr(luminance(view.bicubic), view.original)
+# The data of the page
+
+
+def _header(run: Run, view: View) -> dict:
+    """Returns what the page says about the run and the photograph."""
+    model = run.model()
+    channels = "luminance (Y)" if model.channels == 1 else "RGB"
+    filters = "-".join(map(str, model.filters))
+    widths = "-".join(map(str, model.widths))
     return {
         "title": f"SRCNN learns to restore {view.name}",
-        "about": f"{filters}, {widths} channels on {what}, ×{run.config.scale:g}, the run {run.name}",
+        "about": f"{filters}, {widths} channels on {channels}, ×{run.config.scale:g}, the run {run.name}",
         "notes": [note if note.endswith(".") else f"{note}." for note in view.notes],
         "name": view.name,
-        "side": side,
-        "box": [length * small for length in view.box],
-        "whole": page.encoded(_rgb(whole), quality=70),
-        "bicubic": page.encoded(_rgb(view.bicubic)),
-        "original": page.encoded(_rgb(view.original)),
-        "psnr": psnr,
-        "error": limit_of(off, 0.995),
-        "colors": COLORS,
-        "layers": [
-            {
-                "title": f"Layer {number}, {STEPS[layer].lower()}",
-                "columns": sheets.COLUMNS,
-                "tile": sheets.tile(*side),
-                "limits": limits[layer].tolist(),
-                "kernel": [*shown[-1].kernels[layer].shape[:3], ends[layer]],
-                "root": layer in ROOT,
-            }
-            for number, layer in enumerate(SHOWN, start=1)
-        ],
-        "curves": _curves(run.history(), shown, psnr),
     }
 
 
-def _curves(history: list[dict], shown: list[Frame], psnr: float | None) -> dict:
-    """What the chart above the scrubber can show; the last line of each carries the cursor's dot."""
+def _pictures(view: View, psnr: float | None) -> dict:
+    """Returns the pictures that stay the same at every step; `psnr` is bicubic's."""
+    factor = min(1.0, THUMBNAIL / max(view.photograph.shape[-2:]))
+    thumbnail = view.photograph
+    if factor < 1:
+        thumbnail = F.interpolate(view.photograph[None], scale_factor=factor, mode="area")[0]
+    error = (luminance(view.bicubic) - luminance(view.original)).clamp(-1, 1)
+    return {
+        "side": tuple(view.original.shape[-2:]),
+        "box": [length * factor for length in view.box],
+        "whole": encode_picture(to_rgb_pixels(thumbnail), quality=70),
+        "bicubic": encode_picture(to_rgb_pixels(view.bicubic)),
+        "original": encode_picture(to_rgb_pixels(view.original)),
+        "psnr": psnr,
+        "error": limit_of(error, 0.995),
+        "colors": COLORS,
+    }
 
-    def line(label: str, color: str, points) -> dict:
-        points = [[step, value] for step, value in points if value is not None and math.isfinite(value)]
+
+def _layer(layer: str, view: View, frame: Frame, map_limits: Tensor, kernel_limit: float) -> dict:
+    """Returns how a layer is called, and how its sheets are laid out and read."""
+    return {
+        "title": f"Layer {LAYERS.index(layer) + 1}, {LAYER_NAMES[layer].lower()}",
+        "columns": COLUMNS,
+        "tile": tile_size(*view.original.shape[-2:]),
+        "limits": map_limits.tolist(),
+        "kernel": [*frame.kernels[layer].shape[:3], kernel_limit],
+        "root": layer in ROOT_LAYERS,
+    }
+
+
+def _curves(history: list[dict], frames: list[Frame], bicubic: float | None) -> dict:
+    """Returns the charts above the scrubber, by name; the last line of each carries the cursor's dot.
+
+    Args:
+        history: the run's records.
+        frames: what is shown.
+        bicubic: PSNR of the bicubic picture.
+    """
+
+    def line(label: str, color: str, points: Points) -> dict:
         return {"label": label, "color": color, "points": points}
 
-    def recorded(name: str):
-        return [(record["step"], record.get(name)) for record in history]
-
-    def curve(title: str, lines: list[dict], rule: float | None = None, log: bool = False) -> dict:
+    def chart(title: str, lines: list[dict], rule: float | None = None, log: bool = False) -> dict:
         lines = [line for line in lines if line["points"]]
-        return {"title": title, "lines": lines, "rule": rule, "bicubic": rule, "log": log}
+        return {"title": title, "lines": lines, "rule": rule, "log": log}
 
-    bicubic = [value for _, value in recorded("validation_bicubic_psnr_y") if value is not None]
-    curves = {
-        "crop": curve("PSNR here", [line("SRCNN on this crop", "ink", [(f.step, f.psnr) for f in shown])], psnr),
-        "test": curve(
-            "PSNR in the run",
-            [
-                line("train", "orange", recorded("train_psnr_y")),
-                line("test", "blue", recorded("validation_psnr_y")),
-            ],
-            bicubic[-1] if bicubic else None,
+    here: Points = [(frame.step, frame.psnr) for frame in frames if frame.psnr is not None]
+    colors = ("orange", "blue")
+    psnr = psnr_series(history)
+    loss = loss_series(history)
+    charts = {
+        "crop": chart("PSNR of this crop", [line("SRCNN on this crop", "ink", here)], bicubic),
+        "run": chart(
+            "PSNR of the run",
+            [line(series.label, color, series.points) for series, color in zip(psnr, colors, strict=True)],
+            psnr[-1].bicubic,
         ),
-        "loss": curve(
+        "loss": chart(
             "Loss",
-            [line("train", "orange", recorded("train_loss")), line("test", "blue", recorded("validation_loss"))],
+            [line(series.label, color, series.points) for series, color in zip(loss, colors, strict=True)],
             log=True,
         ),
     }
-    return {name: curve for name, curve in curves.items() if curve["lines"]}
+    return {name: chart for name, chart in charts.items() if chart["lines"]}
 
 
-def _limits(shown: list[Frame]) -> dict[str, Tensor]:
-    """The largest value of each channel that is told apart, one for all snapshots: a range of each frame's own fakes
-    motion. (channels,) for each layer."""
-    limits = {}
-    for layer in SHOWN:
-        above = math.prod(shown[0].maps[layer].shape[1:]) // 1000 + 1  # a pixel in a thousand may lie beyond
-        peaks = [frame.maps[layer].flatten(1).topk(above).values[:, -1] for frame in shown]
-        peaks = torch.stack(peaks).float().amax(0)
-        strongest = float(peaks.max()) or 1.0
-        limits[layer] = torch.tensor([float(f"{peak:.3g}") for peak in peaks.clamp_min(DARKEST * strongest).tolist()])
-    return limits
+def _encode_frame(frame: Frame, kernel_limits: dict[str, float], rgb: bool) -> dict:
+    """Returns what is stored of a snapshot without the feature maps: numbers, the picture, the kernels.
 
-
-def _in_color(layer: str, weight: Tensor) -> bool:
-    return layer == SHOWN[0] and weight.shape[1] == 3
-
-
-def _exact(frame: Frame, ends: dict[str, float]) -> dict:
-    """What is kept as it is: figures, the reconstruction, the kernels."""
+    Args:
+        frame: of the snapshot.
+        kernel_limits: {layer: the largest weight that is distinguished}.
+        rgb: whether the kernels of layer 1 are RGB.
+    """
+    kernels = [
+        kernel_sheet(
+            frame.kernels[layer],
+            kernel_limits[layer],
+            KERNEL_LEVELS[layer],
+            rgb=rgb and layer == LAYERS[0],
+            root=layer in ROOT_LAYERS,
+        )
+        for layer in SHOWN_LAYERS
+    ]
     return {
         "step": frame.step,
         "epoch": frame.epoch,
         "psnr": frame.psnr,
-        "picture": page.encoded(frame.picture),
-        "kernels": [
-            page.encoded(
-                sheets.kernel_image(weight, ends[layer], LEVELS[layer], _in_color(layer, weight), layer in ROOT)
-            )
-            for layer, weight in frame.kernels.items()
-        ],
+        "picture": encode_picture(to_rgb_pixels(frame.picture)),
+        "kernels": [encode_picture(sheet) for sheet in kernels],
     }

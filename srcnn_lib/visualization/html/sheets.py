@@ -1,4 +1,8 @@
-"""Feature maps and kernels as pictures for a page: all channels in one sheet, compressed until a size is kept."""
+"""Feature maps and kernels as data of a page: sheets of all channels, compressed until they fit into a size.
+
+They are not pictures to look at: the page's script cuts the channels out and colors their values itself. (What is drawn
+here rather than there is in frames.py.)
+"""
 
 import math
 import os
@@ -9,72 +13,98 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..video import evenly
-from .page import bytes_of, encoded
+from ..frames import evenly_spaced
+from .page import encode_picture, to_uint8
 
-COLUMNS = 8  # of a sheet
-BLOCK = 16  # pixels: WebP codes such squares, so a map padded to whole ones does not bleed into its neighbour
-QUALITIES = (85, 75, 65, 55, 45, 35, 25)  # of the sheets, the best first
+COLUMNS = 8  # maps in a row of a sheet
+BLOCK = 16  # pixels: WebP codes such squares, so a map padded to whole ones does not bleed into its neighbors
+QUALITIES = (85, 75, 65, 55, 45, 35, 25)  # of WebP, the best first
 
 
-def tile(height: int, width: int) -> tuple[int, int]:
-    """What a map takes in its sheet, in pixels: whole BLOCKs."""
+def tile_size(height: int, width: int) -> tuple[int, int]:
+    """Returns height and width of a map's place in its sheet, in pixels: whole BLOCKs."""
     return math.ceil(height / BLOCK) * BLOCK, math.ceil(width / BLOCK) * BLOCK
 
 
-def sheet(maps: Tensor, limits: Tensor) -> Tensor:
-    """(channels, h, w) from 0 to (channels,) `limits` → uint8 picture, COLUMNS in a row, padded by their edges."""
-    channels, height, width = maps.shape
-    tall, wide = tile(height, width)
-    pixels = bytes_of(maps.float() / limits[:, None, None])
-    if (tall, wide) != (height, width):
-        pixels = F.pad(pixels[None].float(), [0, wide - width, 0, tall - height], mode="replicate")[0].to(torch.uint8)
-    rows = math.ceil(channels / COLUMNS)
-    pixels = torch.cat([pixels, pixels.new_zeros(rows * COLUMNS - channels, tall, wide)])
-    return pixels.unflatten(0, (rows, COLUMNS)).transpose(1, 2).flatten(2).flatten(0, 1)  # (rows·tall, COLUMNS·wide)
+def map_sheet(maps: Tensor, limits: Tensor) -> Tensor:
+    """Lays out the feature maps of a layer.
 
+    Args:
+        maps: (channels, h, w), not negative.
+        limits: (channels,), the value that is stored as 255.
 
-def kernel_image(weight: Tensor, limit: float, levels: int, colors: bool, root: bool = False) -> Tensor:
-    """(outputs, inputs, k, k) → uint8, zero in the middle: a row of squares for each output, or one in colors.
-
-    `root` spreads the small values before they are rounded to `levels`: the (signed) square root is stored.
+    Returns:
+        (rows · tile height, COLUMNS · tile width) uint8; each map is padded by its edges.
     """
-    values = (weight / limit).clamp(-1, 1)
-    values = values.sign() * values.abs().sqrt() if root else values
+    channels, height, width = maps.shape
+    tile_height, tile_width = tile_size(height, width)
+    pixels = to_uint8(maps.float() / limits[:, None, None])
+    if (tile_height, tile_width) != (height, width):
+        padding = [0, tile_width - width, 0, tile_height - height]
+        pixels = F.pad(pixels[None].float(), padding, mode="replicate")[0].to(torch.uint8)
+    rows = math.ceil(channels / COLUMNS)
+    pixels = torch.cat([pixels, pixels.new_zeros(rows * COLUMNS - channels, tile_height, tile_width)])
+    pixels = pixels.unflatten(0, (rows, COLUMNS)).transpose(1, 2)  # (rows, tile height, COLUMNS, tile width)
+    return pixels.flatten(2).flatten(0, 1)
+
+
+def kernel_sheet(weights: Tensor, limit: float, levels: int, *, rgb: bool, root: bool = False) -> Tensor:
+    """Lays out the kernels of a layer, with zero as the middle of the range.
+
+    Args:
+        weights: (outputs, inputs, k, k).
+        limit: the largest weight that is distinguished.
+        levels: from zero to the limit.
+        rgb: whether three inputs are the colors of one picture.
+        root: store the (signed) square root, which keeps small weights apart where levels are few.
+
+    Returns:
+        uint8, (outputs · k, k, 3) for RGB; otherwise (outputs · k, inputs · k), a row of squares for each output.
+    """
+    values = (weights / limit).clamp(-1, 1)
+    if root:
+        values = values.sign() * values.abs().sqrt()
     values = values.mul(levels).round() / levels
-    values = (127.5 + 127.5 * values).round().to(torch.uint8)
-    if colors:
-        return values.permute(0, 2, 3, 1).flatten(0, 1)  # (outputs·k, k, 3)
-    return values.permute(0, 2, 1, 3).flatten(2).flatten(0, 1)  # (outputs·k, inputs·k)
+    pixels = (127.5 + 127.5 * values).round().to(torch.uint8)
+    if rgb:
+        return pixels.permute(0, 2, 3, 1).flatten(0, 1)
+    return pixels.permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
 
 
-def fitted(frames: list[dict], maps: list[list[Tensor]], room: int) -> list[dict]:
-    """The frames with their sheets as "maps", in the best quality that stays within `room` bytes.
+def add_sheets(frames: list[dict], sheets: list[list[Tensor]], room: int) -> list[dict]:
+    """Adds the sheets of maps to the frames of a page, in the best quality that fits.
 
-    Where the lowest quality is not enough, frames are left out, evenly; [] where not even two of several fit.
+    Args:
+        frames: the data of each snapshot, with "picture" and "kernels" encoded.
+        sheets: for each snapshot, the sheets of its layers.
+        room: bytes that all frames may take.
+
+    Returns:
+        the frames, each with its encoded sheets as "maps". Where the lowest quality does not fit, some frames are left
+        out, evenly; [] where not even two of several fit.
     """
     sizes = [sum(len(text) for text in (frame["picture"], *frame["kernels"])) + 200 for frame in frames]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow encodes outside Python's lock
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases Python's lock while it encodes
 
-        def compress(places: list[int], quality: int) -> tuple[list[list[str]], int]:
-            jobs = [[pool.submit(encoded, picture, quality=quality) for picture in maps[place]] for place in places]
+        def encode(numbers: list[int], quality: int) -> tuple[list[list[str]], int]:
+            jobs = [[pool.submit(encode_picture, sheet, quality=quality) for sheet in sheets[n]] for n in numbers]
             texts = [[job.result() for job in jobs_of_frame] for jobs_of_frame in jobs]
-            return texts, sum(len(text) for of_frame in texts for text in of_frame)
+            return texts, sum(len(text) for texts_of_frame in texts for text in texts_of_frame)
 
         @cache
         def mean_size(quality: int) -> float:
-            sample = evenly(len(frames), 4)
-            return compress(sample, quality)[1] / len(sample)
+            sample = evenly_spaced(range(len(frames)), 4)
+            return encode(sample, quality)[1] / len(sample)
 
         count = len(frames)
         while count >= min(2, len(frames)):
-            places = evenly(len(frames), count)
-            left = room - sum(sizes[place] for place in places)
+            kept = evenly_spaced(range(len(frames)), count)
+            left = room - sum(sizes[number] for number in kept)
             for quality in QUALITIES:
-                # A few frames tell which quality will do; should the others be busier, the next lower one.
+                # A few frames tell which quality will fit; if the others need more, the next lower one is taken.
                 if mean_size(quality) * count <= left:
-                    texts, size = compress(places, quality)
+                    texts, size = encode(kept, quality)
                     if size <= left:
-                        return [frames[place] | {"maps": text} for place, text in zip(places, texts, strict=True)]
+                        return [frames[number] | {"maps": text} for number, text in zip(kept, texts, strict=True)]
             count = count * 4 // 5
     return []

@@ -1,14 +1,14 @@
-// The comparison slider: two of the pictures, one place and one zoom for both.
-const HIGHEST = 64; // screen pixels for one of the picture's
+// The comparison: two of the pictures with a divider between them, and one position and zoom for both.
+const MAX_SCALE = 64; // screen pixels for one pixel of the picture
 
 function start(root, data) {
   const $ = (selector) => root.querySelector(selector);
   const stage = $(".stage"), divider = $(".divider"), { width, height, pictures } = data;
   const names = Object.keys(pictures), sides = { left: null, right: null };
   let split = 0.5, zoom = 1, x = 0, y = 0; // zoom 1: the whole picture; x, y: where its corner lies on the stage
-  let known = 0; // the stage's width when it was last looked at
+  let known = 0; // the stage's width when it was last measured
 
-  // 1. Which two
+  // 1. The choice of two pictures
   $(".title").textContent = data.title;
   $(".notes").textContent = data.notes.join(" ");
   const halves = { left: $(".before"), right: $(".after") };
@@ -21,7 +21,7 @@ function start(root, data) {
     press[side] = choice($(`.bar .${side}`), options, (name) => {
       const before = sides[side];
       sides[side] = name;
-      if (sides[other] === name && before) press[other](before); // the same twice says nothing: they change places
+      if (sides[other] === name && before) press[other](before); // the same picture twice is no comparison: they swap
       for (const image of halves[side].children) image.hidden = image.dataset.name !== name;
       $(`.captions .${side} b`).textContent = pictures[name].label;
       $(`.captions .${side} .score`).textContent = pictures[name].score;
@@ -35,13 +35,13 @@ function start(root, data) {
     divider.setAttribute("aria-valuetext", `${label("left")} up to ${at} percent, ${label("right")} after it`);
   }
 
-  // 2. Where
+  // 2. Divider, position and zoom
   function divide(part) {
     split = clamp(part, 0, 1);
     stage.style.setProperty("--split", `${split * 100}%`);
     describe();
   }
-  const fitted = () => Math.min(stage.clientWidth / width, stage.clientHeight / height); // screen pixels for one of its own
+  const fitted = () => Math.min(stage.clientWidth / width, stage.clientHeight / height); // screen pixels for one pixel, when the whole is shown
   function place() {
     const scale = fitted() * zoom;
     const within = (at, length, room) => (length <= room ? (room - length) / 2 : clamp(at, room - length, 0));
@@ -50,28 +50,28 @@ function start(root, data) {
     stage.style.setProperty("--place", `translate(${x}px, ${y}px) scale(${scale})`);
     stage.dataset.scale = scale;
     stage.classList.toggle("near", zoom > 1);
-    stage.classList.toggle("coarse", scale * devicePixelRatio >= 2); // squares from where a pixel can be seen as one
+    stage.classList.toggle("coarse", scale * devicePixelRatio >= 2); // from here on, pixels are visible as squares
     $(".fit").textContent = scale < 10 ? `${Math.round(scale * 100)} %` : `${Math.round(scale)} ×`;
     $(".out").disabled = zoom <= 1;
     $(".in").disabled = zoom >= highest();
   }
-  const highest = () => Math.max(1, HIGHEST / fitted());
+  const highest = () => Math.max(1, MAX_SCALE / fitted());
   function magnify(factor, at = [stage.clientWidth / 2, stage.clientHeight / 2]) {
     const next = clamp(zoom * factor, 1, highest()), ratio = next / zoom;
-    x = at[0] - (at[0] - x) * ratio; // what lies under the pointer stays there
+    x = at[0] - (at[0] - x) * ratio; // what is under the pointer stays there
     y = at[1] - (at[1] - y) * ratio;
     zoom = next;
     place();
   }
   const whole = () => { zoom = 1; place(); };
-  function size() { // as high as the picture at full width, and no higher than the window
+  function size() { // as high as the picture at full width, but not higher than the window
     const tallest = alone ? innerHeight - (root.offsetHeight - stage.offsetHeight) : 0.7 * screen.height;
     const before = stage.clientWidth;
     stage.style.height = `${Math.min((before * height) / width, Math.max(tallest, 240))}px`;
-    x *= before / (known || before), known = before; // what is looked at stays in sight
+    x *= before / (known || before), known = before; // what is shown stays in view
     place();
   }
-  // 3. Pointers: one drags the divider, or the picture where it is zoomed; two pinch
+  // 3. Pointers: one drags the divider, or the picture when zoomed in; two pinch
   const pointers = new Map();
   let dragging = null;
   const inside = (event) => {
