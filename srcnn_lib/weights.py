@@ -159,8 +159,8 @@ def _check_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
         weight, bias = (_tensor(path, tensors, f"{layer}.{part}") for part in ("weight", "bias"))
         square = weight.ndim == 4 and weight.shape[2] == weight.shape[3] and weight.shape[2] % 2
         if not square or channels not in (None, weight.shape[1]):
-            inputs = "channels" if channels is None else channels
-            raise _differs(path, f"{layer}.weight", weight, f"(outputs, {inputs}, odd, the same)")
+            expected = f"(outputs, {'channels' if channels is None else channels}, odd, the same)"
+            raise _differs(path, f"{layer}.weight", weight, expected)
         if number == 0 and weight.shape[1] not in (1, 3):
             raise _differs(path, f"{layer}.weight", weight, "1 or 3 input channels")
         if number == 2 and weight.shape[0] != tensors["layer_1.weight"].shape[1]:
