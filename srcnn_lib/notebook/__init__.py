@@ -1,4 +1,4 @@
-"""What only notebooks need: the training panel, the explorer, Google Drive, a run for those who have none."""
+"""What only notebooks need: the training panel, the explorer, Google Drive, summaries, a run for those without one."""
 
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from .drive.restore import restore_run as restore_run
     from .explorer import Explorer as Explorer
     from .quickstart import open_or_train_run as open_or_train_run
+    from .summary import print_environment as print_environment
+    from .summary import print_scores as print_scores
+    from .summary import print_weights_digest as print_weights_digest
+    from .summary import probe_strip as probe_strip
     from .training_panel import TrainingPanel as TrainingPanel
     from .training_panel import open_run as open_run
 
@@ -22,6 +26,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "drive.restore": ["restore_run"],
         "explorer": ["Explorer"],
         "quickstart": ["open_or_train_run"],
+        "summary": ["print_environment", "print_scores", "print_weights_digest", "probe_strip"],
         "training_panel": ["TrainingPanel", "open_run"],
     },
 )

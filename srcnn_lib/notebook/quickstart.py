@@ -1,5 +1,6 @@
 """A run to look at for those who have not trained one yet."""
 
+import importlib.util
 from pathlib import Path
 
 from ..config import TrainingConfig
@@ -17,6 +18,9 @@ QUICKSTART_CONFIG = {
     "warmup": 50,
     "validation_patches": 128,
 }
+
+# Used where pytorch_optimizer is not installed, which has SOAP: after 300 steps 0.1 dB above bicubic instead of 0.9.
+WITHOUT_SOAP = {"optimizer": "adam", "learning_rate": 1e-3}
 
 
 def open_or_train_run(path: str | Path, name: str = "quickstart", **config) -> Run:
@@ -38,7 +42,10 @@ def open_or_train_run(path: str | Path, name: str = "quickstart", **config) -> R
         return run
     quickstart = path.with_name(name)
     if not (quickstart / "config.json").exists():
-        Run.create(quickstart, TrainingConfig.of(**{**QUICKSTART_CONFIG, **config}))
+        defaults = (
+            QUICKSTART_CONFIG if importlib.util.find_spec("pytorch_optimizer") else QUICKSTART_CONFIG | WITHOUT_SOAP
+        )
+        Run.create(quickstart, TrainingConfig.of(**{**defaults, **config}))
     run = Run(quickstart)
     steps = run.config.steps
     print(

@@ -43,8 +43,8 @@ def open_run(path: str | Path, config: TrainingConfig) -> Run:
 class TrainingPanel:
     """Follows a training in the output of its cell, and shows buttons that control it.
 
-        with DriveBackup(run.path, folder) as backup, TrainingPanel(run, control, backup) as panel:
-            for record in fit(config, run, data, control):
+        with DriveBackup(run.path, folder) as backup, TrainingPanel(run, backup) as panel:
+            for record in fit(config, run, data, panel.control):
                 panel.show(record)
 
     It draws in the thread that calls `show`, and takes at most some 4 % of the training's time: 1 % for drawing, 1 %
@@ -53,15 +53,18 @@ class TrainingPanel:
 
     Args:
         run: the run that is trained.
-        control: receives the buttons' commands; without it there are no buttons.
         backup: whose status is shown.
+
+    Attributes:
+        control: receives the buttons' commands; pass it to `fit`.
+        view: what is drawn.
     """
 
-    def __init__(self, run: Run, control: TrainingControl | None = None, backup: DriveBackup | None = None):
-        self.control, self.backup = control, backup
+    def __init__(self, run: Run, backup: DriveBackup | None = None):
+        self.backup = backup
+        self.control = TrainingControl()
         self.view = PanelView(run)
-        if control:
-            self.view.notes.append(f"from a terminal: echo pause > {shlex.quote(str(run.path / 'control'))}")
+        self.view.notes.append(f"from a terminal: echo pause > {shlex.quote(str(run.path / 'control'))}")
         self._display = self._buttons = None
         self._drawing = Throttle(DRAWING_SHARE, SHORTEST)
         self._polling = Throttle(POLLING_SHARE, SHORTEST)
@@ -72,8 +75,7 @@ class TrainingPanel:
         if notebook_kernel():
             from IPython.display import display
 
-            if self.control:
-                self._buttons = show_buttons(self._press)
+            self._buttons = show_buttons(self._press)
             self._display = display(self.view, display_id=True)
         return self
 

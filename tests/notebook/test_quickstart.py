@@ -1,5 +1,7 @@
 """The run for those who have not trained one yet."""
 
+import importlib.util
+
 from small_runs import small_run
 
 from srcnn_lib import Run, TrainingConfig, fit
@@ -36,3 +38,13 @@ def test_a_run_with_snapshots_is_returned_and_one_without_is_not(tmp_path):
     (tmp_path / "first" / "config.json").unlink()
     own = small_run(tmp_path / "first")
     assert open_or_train_run(tmp_path / "first").path == own.path
+
+
+def test_without_pytorch_optimizer_adam_trains(tmp_path, monkeypatch):
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "pytorch_optimizer" else find_spec(name)
+    )
+    run = open_or_train_run(tmp_path / "first", **SMALL)
+    assert run.config.optimizer == "adam"
+    assert run.snapshots()[-1].step == 4

@@ -13,7 +13,7 @@ pytest.importorskip("IPython", reason="IPython is not installed: pip install .[n
 from srcnn_lib import SRCNN, InputError, Run, TrainingConfig, fit, write_image
 from srcnn_lib.notebook import TrainingPanel, open_run, panel_html, panel_view, training_panel
 from srcnn_lib.notebook.panel_view import LossCurve, PanelView, ProbePictures
-from srcnn_lib.training import Record, TrainingControl
+from srcnn_lib.training import Record
 
 RECORD = Record(30, 100, 2, torch.tensor(1e-3), 4e-4, 148.0, 72.0)
 
@@ -235,7 +235,7 @@ def test_notes_stay_in_the_panel(run, in_notebook):
 
 
 def test_outside_a_notebook_it_prints_notes_and_a_line_per_epoch(run, capsys):
-    with TrainingPanel(run, TrainingControl()) as panel:
+    with TrainingPanel(run) as panel:
         for step in range(28, 31):
             notes = ("the newest checkpoint is damaged",) if step == 28 else ()
             panel.show(replace(RECORD, step=step, epoch_ends=step == 30, notes=notes))
@@ -279,7 +279,7 @@ def test_a_slow_page_is_asked_rarely(run, in_notebook, monkeypatch, seconds, ans
     clock = Clock(monkeypatch)
     buttons = SlowButtons(clock, seconds, answers)
     in_notebook(buttons)
-    with TrainingPanel(run, TrainingControl()) as panel:
+    with TrainingPanel(run) as panel:
         train_for(panel, clock, 600)
     assert gaps(buttons.asked) == pytest.approx([gap + seconds] * (len(buttons.asked) - 1), abs=0.2)
     assert sum(gaps(buttons.asked)) > 400
@@ -289,7 +289,7 @@ def test_in_a_pause_the_page_is_asked_often(run, in_notebook, monkeypatch):
     clock = Clock(monkeypatch)
     buttons = SlowButtons(clock, 0.2)
     in_notebook(buttons)
-    with TrainingPanel(run, TrainingControl()) as panel:
+    with TrainingPanel(run) as panel:
         train_for(panel, clock, 20)
         buttons.asked.clear()
         train_for(panel, clock, 60, paused=True)
@@ -301,7 +301,7 @@ def test_a_slow_page_does_not_delay_the_drawing(run, in_notebook, monkeypatch):
     screen = in_notebook(SlowButtons(clock, 0.4))
     update, times = screen.update, []
     screen.update = lambda view: (times.append(clock.now), update(view))
-    with TrainingPanel(run, TrainingControl()) as panel:
+    with TrainingPanel(run) as panel:
         train_for(panel, clock, 60)
     assert max(gaps(times)) < 2
 
@@ -318,9 +318,9 @@ def test_a_press_from_another_thread_controls_the_training(tmp_path, in_notebook
         data=(str(tmp_path / "photographs"),), validation=("0.4",), widths=(4, 2), filters=(3, 1, 3), batch_size=4,
         steps=50,
     )  # fmt: skip
-    run, control, records = Run.create(tmp_path / "run", config), TrainingControl(), []
-    with TrainingPanel(run, control) as panel:
-        for record in fit(config, run, control=control):
+    run, records = Run.create(tmp_path / "run", config), []
+    with TrainingPanel(run) as panel:
+        for record in fit(config, run, control=panel.control):
             panel.show(record)
             records.append(record)
             if len(records) in (5, 8):

@@ -72,9 +72,9 @@ def test_a_clip_over_the_training_has_its_frames_which_differ_and_the_last_is_he
 def test_in_the_clip_of_channels_a_color_means_one_value_from_the_first_frame_to_the_last(shown, run):
     cells, folder = shown
     frames, _ = clip(cells["channels"])
-    lens, meant = Inspector(run, folder / "cat.png", crop=CROP), {}
+    inspector, meant = Inspector(run, folder / "cat.png", crop=CROP), {}
     for frame, snapshot in zip(frames, choose_snapshots(run.snapshots(), FRAMES), strict=True):
-        values = lens.feature_map("layer_2:0", snapshot.step).flatten()
+        values = inspector.feature_map("layer_2:0", snapshot.step).flatten()
         colors = frame[: 3 * CROP : 3, : 3 * CROP : 3].reshape(-1, 3)  # channel 0 stands first, 3 times as large
         for color, value in zip(colors, values.tolist(), strict=True):
             meant.setdefault(tuple(color), []).append(value)

@@ -2,11 +2,13 @@
 
 import contextlib
 
+import pytest
 from small_runs import small_run
 from test_notebook_in_browser import PATIENCE, Notebook, _until, in_jupyterlab, jupyterlab
 from test_visualization_notebook import copy_with, nbformat
 
 pytest_plugins = ["browser"]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 def first_cells(path, last: str) -> None:

@@ -14,11 +14,12 @@ import urllib.request
 import pytest
 from test_training_notebook import ROOT, small_copy
 
-from srcnn_lib.notebook.training_panel import LABELS, ColabButtons
-from srcnn_lib.run import Run
+from srcnn_lib import Run
+from srcnn_lib.notebook.panel_buttons import LABELS, ColabButtons
 from srcnn_lib.training.control import COMMANDS
 
 pytest_plugins = ["browser"]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
 PATIENCE = 180  # seconds, on a machine that has other things to do
 SETTINGS = {
     "notebook-extension/tracker": {"windowingMode": "none"},  # cells out of sight stay in the page
@@ -115,8 +116,8 @@ class Notebook:
 
 @in_jupyterlab
 @pytest.mark.skipif(not newer("ipykernel", 7), reason="ipykernel before 7 answers no button while a cell runs")
-def test_the_buttons_steer_the_training_while_its_cell_runs(tmp_path, chromium):
-    small_copy(tmp_path, epochs=2000, batch=8, rate=1e-3, run_name="steered")
+def test_the_buttons_control_the_training_while_its_cell_runs(tmp_path, chromium):
+    small_copy(tmp_path, epochs=2000, batch_size=8, learning_rate=1e-3, run_name="steered")
     shots = tmp_path / "screenshots"
     shots.mkdir()
     with jupyterlab(tmp_path) as address:
@@ -159,7 +160,7 @@ def test_the_buttons_steer_the_training_while_its_cell_runs(tmp_path, chromium):
 
         page.locator(".jp-CodeCell", has_text="panel.show(record)").locator(".jp-InputArea-editor").click()
         notebook.execute("notebook:run-cell")
-        _until(lambda: notebook.state() == "Training" and notebook.steps()[0] > step, "running the cell again goes on")
+        _until(lambda: notebook.state() == "Training" and notebook.steps()[0] > step, "running the cell again resumes")
         notebook.execute("notebook:interrupt-kernel")
         _until(lambda: notebook.state().startswith("Stopped"), "the interrupt button stops it as well")
         _until(notebook.idle, "the cell ends")
@@ -168,7 +169,7 @@ def test_the_buttons_steer_the_training_while_its_cell_runs(tmp_path, chromium):
         page.close()
 
 
-def test_colabs_buttons_are_asked_for_what_was_pressed(chromium, monkeypatch):
+def test_colabs_buttons_return_what_was_pressed(chromium, monkeypatch):
     """Colab's eval_js runs in the page that shows the cell's output; here it is Chromium's own."""
     import types
 
@@ -176,7 +177,7 @@ def test_colabs_buttons_are_asked_for_what_was_pressed(chromium, monkeypatch):
     output = types.SimpleNamespace(eval_js=lambda script, timeout_sec: page.evaluate(script))
     monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
     monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(output=output))
-    monkeypatch.setattr("srcnn_lib.notebook.training_panel.display", lambda html, display_id: shown.append(html.data))
+    monkeypatch.setattr("IPython.display.display", lambda html, display_id: shown.append(html.data))
     buttons = ColabButtons(pressed.append)
     page.set_content(shown[0])
     buttons.poll()
