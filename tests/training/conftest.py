@@ -5,7 +5,7 @@ import pytest
 from srcnn_lib.config import TrainingConfig
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small(photograph_folder):
     """The settings of a small network, trained for twelve steps on four photographs."""
     return TrainingConfig.of(

@@ -1,4 +1,5 @@
 import dataclasses
+import shutil
 
 import pytest
 import torch
@@ -11,13 +12,19 @@ from srcnn_lib.training import fit
 from srcnn_lib.training.hooks import WeightAveraging
 
 
-@pytest.fixture
-def finished(small, tmp_path) -> Run:
-    """A run trained to its end, twelve steps."""
-    run = Run.create(tmp_path / "run", small)
+@pytest.fixture(scope="module")
+def trained(small, tmp_path_factory) -> Run:
+    """A run trained to its end, twelve steps; tests change copies of it."""
+    run = Run.create(tmp_path_factory.mktemp("trained") / "run", small)
     for _ in fit(small, run):
         pass
     return run
+
+
+@pytest.fixture
+def finished(trained, tmp_path) -> Run:
+    """A run trained to its end, twelve steps."""
+    return Run(shutil.copytree(trained.path, tmp_path / "run"))
 
 
 def test_an_interrupted_and_resumed_run_ends_with_the_same_bits(small, tmp_path, finished):
