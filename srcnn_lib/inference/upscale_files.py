@@ -86,12 +86,12 @@ def upscale_files(
         if progress:
             progress(done, total)
 
-    current: _PictureJob | None = None
-    following: _PictureJob | None = None
+    current: PictureJob | None = None
+    following: PictureJob | None = None
     reading: Future | None = None  # of `following`, in a thread
     try:
         for number, job in enumerate(jobs):
-            previous, current = current, following or _PictureJob(job, scale, options)
+            previous, current = current, following or PictureJob(job, scale, options)
             read_ahead, reading, following = reading, None, None
             try:
                 # 1. Read, unless that is done already; then with all the memory.
@@ -100,7 +100,7 @@ def upscale_files(
                     current.read()
                 # 2. Begin to read the next picture.
                 if number + 1 < len(jobs):
-                    following = _PictureJob(jobs[number + 1], scale, options)
+                    following = PictureJob(jobs[number + 1], scale, options)
                     beside = [current, previous] if previous and outcomes.pending else [current]
                     reading = _in_thread(functools.partial(following.read, beside), daemon=True)
                 # 3. Enlarge.
@@ -124,7 +124,7 @@ def upscale_file(job: Job, model: SRCNN, scale: float, options: InferenceOptions
         InputError: a picture or a target that can't be used; nothing is written then.
         OSError: a full disk, or a folder without permission to write.
     """
-    picture = _PictureJob(job, scale, options)
+    picture = PictureJob(job, scale, options)
     picture.read()
     picture.enlarge(model, TileSize.suitable(model, options.tile, picture.notes.append))
     return picture.write()
@@ -134,7 +134,7 @@ class _NoRoom(Exception):
     """A picture has no room in memory beside the pictures that are being enlarged and written."""
 
 
-class _PictureJob:
+class PictureJob:
     """One job, done in three steps that may run in different threads: `read`, `enlarge`, `write`.
 
     Raises, in any of them:
@@ -148,7 +148,7 @@ class _PictureJob:
         self.seconds = 0.0
         self.notes: list[str] = []
 
-    def read(self, beside: Sequence["_PictureJob"] = ()) -> None:
+    def read(self, beside: Sequence["PictureJob"] = ()) -> None:
         """Reads the picture.
 
         Args:
@@ -190,7 +190,7 @@ class _PictureJob:
             self.notes += self.writer.save()
         return Upscaled(self.job, self.writer.shape, self.seconds, tuple(self.notes))
 
-    def _check_memory(self, header: ImageHeader, beside: Sequence["_PictureJob"]) -> None:
+    def _check_memory(self, header: ImageHeader, beside: Sequence["PictureJob"]) -> None:
         self.bytes_needed = bytes_needed(header, self.scale, self.options.mode)
         if beside and not memory.fits(self.bytes_needed + sum(other.bytes_needed for other in beside)):
             raise _NoRoom

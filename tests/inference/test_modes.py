@@ -1,5 +1,6 @@
-"""The three ways over a picture against plain loops, and pictures with alpha, grey or color through any network."""
+"""The three modes of inference against plain loops; pictures with alpha, grey or color with any network."""
 
+import dataclasses
 import warnings
 
 import pytest
@@ -9,15 +10,15 @@ from hypothesis import strategies as st
 from skimage.data import astronaut
 from torch.nn import functional as F
 
-from srcnn_lib.data.color import luminance, rgb_to_ycbcr
+from srcnn_lib.data.color import from_network_channels, luminance, rgb_to_ycbcr, to_network_channels
 from srcnn_lib.data.degradation import resize
 from srcnn_lib.data.images import Picture
 from srcnn_lib.errors import InputError
 from srcnn_lib.inference import patches, upscaling
-from srcnn_lib.inference.bands import BicubicEnlargement
+from srcnn_lib.inference.options import ARITHMETICS, MODES, InferenceOptions
 from srcnn_lib.inference.patches import positions
-from srcnn_lib.inference.tiling import spans
-from srcnn_lib.inference.upscaling import apply, bands, reconstruct, upscale, upscale_picture
+from srcnn_lib.inference.tiling import BicubicEnlargement, spans
+from srcnn_lib.inference.upscaling import reconstruct, upscale, upscale_bands, upscale_picture
 from srcnn_lib.model import SRCNN, start_from_identity
 
 NETWORKS = [
@@ -35,7 +36,7 @@ def _network(channels=1, filters=(9, 5, 5), padding_mode="replicate", widths=(6,
 
 
 def _identity(channels):
-    """A network that copies what it is given where that is not negative: one channel a color, and no other."""
+    """Returns a network that copies its input where that is not negative: one channel per color, and no other."""
     return start_from_identity(_network(channels, widths=(3, 3) if channels == 3 else (1, 1)))
 
 
@@ -44,7 +45,7 @@ def _image(channels, height, width):
 
 
 def _pass(image, model):
-    """The whole (C, H, W) image in one plain pass, written out: no tile, no code of the model's."""
+    """Runs the network over a whole (C, H, W) image, written out: no tiles, and none of the model's code."""
     layers = [(layer.weight.detach(), layer.bias.detach()) for layer in model.layers()]
     x = image[None]
     if model.padding_mode == "replicate":
@@ -59,6 +60,12 @@ def _pass(image, model):
     return x[0]
 
 
+def _run(image, model, options=InferenceOptions()):
+    """Returns what the network makes of an enlarged (C, H, W) image, in the image's channels, clamped."""
+    output = reconstruct(to_network_channels(image, model.channels), model, options)
+    return from_network_channels(output, image).clamp(0, 1)
+
+
 def _starts(length, patch, stride):
     starts, start = [], 0
     while start + patch < length:
@@ -71,7 +78,7 @@ def _starts(length, patch, stride):
 @pytest.mark.parametrize("tile", [5, 16, 30, None])
 def test_whole_equals_the_untiled_pass_whatever_the_tile(channels, filters, padding_mode, tile):
     model, image = _network(channels, filters, padding_mode), _image(channels, 21, 34)
-    result = reconstruct(image, model, tile=tile)
+    result = reconstruct(image, model, InferenceOptions(tile=tile))
     assert (result - _pass(image, model)).abs().max() <= 1e-5
 
 
@@ -80,7 +87,7 @@ def test_whole_equals_the_untiled_pass_whatever_the_tile(channels, filters, padd
 def test_whole_works_on_images_smaller_than_the_halo(channels, filters, padding_mode, size):
     model, image = _network(channels, filters, padding_mode), _image(channels, *size)
     for tile in (2, 11, None):
-        assert (reconstruct(image, model, tile=tile) - _pass(image, model)).abs().max() <= 1e-5
+        assert (reconstruct(image, model, InferenceOptions(tile=tile)) - _pass(image, model)).abs().max() <= 1e-5
 
 
 @networks
@@ -92,8 +99,8 @@ def test_non_overlapping_equals_a_plain_loop(channels, filters, padding_mode, si
         for left in _starts(size[1], 33, 33):
             patch = _pass(image[:, top : top + 33, left : left + 33], model)
             expected[:, top : top + 33, left : left + 33] = patch
-    for batch in (1, 3, None):
-        result = reconstruct(image, model, "non-overlapping", batch=batch)
+    for batch_size in (1, 3, None):
+        result = reconstruct(image, model, InferenceOptions("non-overlapping", batch_size=batch_size))
         assert (result - expected).abs().max() <= 1e-5
 
 
@@ -108,7 +115,7 @@ def test_the_originals_pictures_come_back_from_zero_padding():
             x = F.conv2d(x, weights["layer_2.weight"], weights["layer_2.bias"], padding=2).clamp(min=0)
             x = F.conv2d(x, weights["layer_3.weight"], weights["layer_3.bias"], padding=2)
             expected[:, top : top + 33, left : left + 33] = x[0].clamp(0, 1)
-    assert (apply(image, model, "non-overlapping") - expected).abs().max() <= 1e-5
+    assert (_run(image, model, InferenceOptions("non-overlapping")) - expected).abs().max() <= 1e-5
 
 
 @networks
@@ -123,8 +130,9 @@ def test_overlapping_equals_a_plain_loop(channels, filters, padding_mode, size, 
                 for x in range(result.shape[2]):
                     values[top + y][left + x].append(result[:, y, x])
     expected = torch.stack([torch.stack([torch.stack(pixel).mean(0) for pixel in row]) for row in values])
-    for batch in (4, None):
-        result = reconstruct(image, model, "overlapping", patch=patch, stride=stride, batch=batch)
+    for batch_size in (4, None):
+        options = InferenceOptions("overlapping", patch, stride, batch_size=batch_size)
+        result = reconstruct(image, model, options)
         assert (result - expected.permute(2, 0, 1)).abs().max() <= 1e-5
 
 
@@ -133,19 +141,23 @@ def test_overlapping_takes_the_mean_before_any_clamp():
     with torch.no_grad():
         model.layer_3.weight *= 100
     image = _image(1, 12, 12)
-    result = reconstruct(image, model, "overlapping", patch=10)
+    options = InferenceOptions("overlapping", patch=10)
+    result = reconstruct(image, model, options)
     assert result.min() < 0 or result.max() > 1
-    assert torch.equal(apply(image, model, "overlapping", patch=10), result.clamp(0, 1))
+    [(_, band, _)] = upscale_bands(BicubicEnlargement(Picture(image), 2), model, options)
+    enlarged = reconstruct(resize(image, (24, 24)), model, options)
+    assert enlarged.min() < 0 or enlarged.max() > 1
+    assert torch.equal(band, enlarged.clamp(0, 1))
 
 
 def test_a_patch_of_the_pictures_size_makes_the_three_modes_agree():
     model, image = _network(), _image(1, 20, 20)
-    for mode in upscaling.MODES:
-        assert (reconstruct(image, model, mode, patch=33) - _pass(image, model)).abs().max() <= 1e-5
+    for mode in MODES:
+        assert (reconstruct(image, model, InferenceOptions(mode, patch=33)) - _pass(image, model)).abs().max() <= 1e-5
 
 
 @given(length=st.integers(1, 400), patch=st.integers(1, 60), data=st.data())
-def test_patches_cover_every_pixel_and_stay_inside(length, patch, data):
+def test_patches_cover_every_pixel_and_stay_inside_the_picture(length, patch, data):
     stride = data.draw(st.integers(1, patch))
     starts = positions(length, patch, stride)
     size = min(patch, length)
@@ -155,7 +167,7 @@ def test_patches_cover_every_pixel_and_stay_inside(length, patch, data):
 
 
 @given(length=st.integers(1, 400), tile=st.integers(1, 500))
-def test_tiles_part_a_length_without_gap_or_overlap(length, tile):
+def test_tiles_split_a_length_without_gap_or_overlap(length, tile):
     pieces = spans(length, tile)
     assert [pixel for start, end in pieces for pixel in range(start, end)] == list(range(length))
     assert all(0 < end - start <= tile for start, end in pieces)
@@ -165,7 +177,7 @@ def test_tiles_part_a_length_without_gap_or_overlap(length, tile):
 @given(height=st.integers(1, 40), width=st.integers(1, 40), tile=st.integers(1, 45), zeros=st.booleans())
 def test_no_size_and_no_tile_changes_the_result(height, width, tile, zeros):
     model, image = _network(1, (5, 3, 3), "zeros" if zeros else "replicate", (3, 2)), _image(1, height, width)
-    assert (reconstruct(image, model, tile=max(tile, 4)) - _pass(image, model)).abs().max() <= 1e-5
+    assert (reconstruct(image, model, InferenceOptions(tile=max(tile, 4))) - _pass(image, model)).abs().max() <= 1e-5
 
 
 @pytest.mark.parametrize("widths", [(64, 32), (128, 64), (8, 200), (1, 1)])
@@ -175,54 +187,54 @@ def test_the_default_batch_keeps_feature_maps_within_its_bytes(widths):
     assert 0.9 * 2**26 < patches.batch_for(model, 33) * (33 + 2 * model.halo) ** 2 * most <= 2**26
 
 
-def test_the_network_never_sees_more_than_a_tile_or_a_batch():
+def test_the_network_never_gets_more_than_a_tile_or_a_batch():
     model, image = _network(), _image(1, 90, 100)
     seen = []
     model.layer_1.register_forward_hook(lambda layer, inputs, output: seen.append(inputs[0].shape))
-    reconstruct(image, model, tile=20)
+    reconstruct(image, model, InferenceOptions(tile=20))
     assert max(shape[-1] for shape in seen) <= 20 + 2 * model.halo
     seen.clear()
-    reconstruct(image, model, "overlapping", stride=5, batch=7)
+    reconstruct(image, model, InferenceOptions("overlapping", stride=5, batch_size=7))
     assert {shape[0] for shape in seen[:-1]} == {7}
     assert {shape[-1] for shape in seen} == {33 + 2 * model.halo}
 
 
 class SmallGPU(SRCNN):
-    """A network on a GPU that has memory for `room` patches at a time."""
+    """A network on a GPU with memory for `capacity` patches at a time."""
 
-    room, asked = 5, ()
+    capacity = 5
+    batches = ()
 
     def forward(self, upsampled):
-        self.asked = (*self.asked, len(upsampled))
-        if len(upsampled) > self.room:
+        self.batches = (*self.batches, len(upsampled))
+        if len(upsampled) > self.capacity:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
         return super().forward(upsampled)
 
 
 @pytest.mark.parametrize("mode", ["non-overlapping", "overlapping"])
-def test_a_batch_beyond_a_gpus_memory_is_halved_for_good_and_that_is_said_once(mode):
+def test_a_batch_beyond_a_gpus_memory_is_halved_with_one_warning(mode):
     torch.manual_seed(0)
     model, image, calls = SmallGPU(1, (5, 3, 3), (3, 2)), _image(1, 50, 40), []
-    how = {"patch": 10, "stride": 9}
-    with warnings.catch_warnings(record=True) as said:
+    options = InferenceOptions(mode, patch=10, stride=9, batch_size=16)
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
-        result = reconstruct(image, model, mode, batch=16, progress=lambda *call: calls.append(call), **how)
-    assert [str(warning.message)[:21] for warning in said] == ["the GPU has no memory"]
-    assert model.asked[:3] == (16, 8, 4)
-    assert set(model.asked[3:-1]) == {4}
+        result = reconstruct(image, model, options, progress=lambda *call: calls.append(call))
+    assert [str(warning.message)[:21] for warning in caught] == ["the GPU has no memory"]
+    assert model.batches[:3] == (16, 8, 4)
+    assert set(model.batches[3:-1]) == {4}
     assert calls[-1][0] == calls[-1][1]
-    torch.testing.assert_close(result, reconstruct(image, _network(1, (5, 3, 3), widths=(3, 2)), mode, **how))
-    model.room = 0
+    torch.testing.assert_close(result, reconstruct(image, _network(1, (5, 3, 3), widths=(3, 2)), options))
+    model.capacity = 0
     with pytest.warns(UserWarning, match="fewer are run"), pytest.raises(torch.OutOfMemoryError):
-        reconstruct(image, model, mode, **how)
+        reconstruct(image, model, options)
 
 
-@pytest.mark.parametrize("mode", upscaling.MODES)
-def test_the_bar_runs_to_the_end(mode):
+@pytest.mark.parametrize("mode", MODES)
+def test_progress_ends_at_its_total(mode):
     calls = []
-    reconstruct(
-        _image(1, 50, 70), _network(), mode, stride=9, tile=20, batch=4, progress=lambda *call: calls.append(call)
-    )
+    options = InferenceOptions(mode, stride=9, tile=20, batch_size=4)
+    reconstruct(_image(1, 50, 70), _network(), options, progress=lambda *call: calls.append(call))
     done, totals = zip(*calls, strict=True)
     assert len(set(totals)) == 1
     assert done[-1] == totals[0]
@@ -230,10 +242,10 @@ def test_the_bar_runs_to_the_end(mode):
     assert len(calls) > 1
 
 
-@pytest.mark.parametrize("mode", upscaling.MODES)
+@pytest.mark.parametrize("mode", MODES)
 def test_the_result_is_an_ordinary_tensor_that_training_can_use(mode):
     image = _image(1, 12, 12).requires_grad_()
-    result = reconstruct(image, _network(), mode, patch=9)
+    result = reconstruct(image, _network(), InferenceOptions(mode, patch=9))
     assert not result.is_inference()
     assert not result.requires_grad
     assert result.dtype == torch.float32
@@ -248,18 +260,18 @@ def test_the_result_is_an_ordinary_tensor_that_training_can_use(mode):
         ({"mode": "overlapping", "stride": 0}, "stride is 0, expected 1 or more"),
         ({"mode": "overlapping", "patch": 9, "stride": 10}, "stride is 10, expected from 1 to the patch's 9"),
         ({"tile": 0}, "tile is 0"),
-        ({"batch": -1}, "batch is -1"),
+        ({"batch_size": -1}, "batch_size is -1"),
         ({"arithmetic": "float16"}, "arithmetic is 'float16', expected one of float32, bfloat16"),
         ({"mode": "overlapping", "patch": 20, "arithmetic": "bfloat16"}, "at stride 1 are run in float32 only"),
     ],
 )
-def test_what_cannot_be_run_is_said_in_one_line(arguments, words):
+def test_invalid_options_are_refused_with_one_line(arguments, words):
     with pytest.raises(InputError, match=words) as caught:
-        reconstruct(_image(1, 20, 20), _network(), **arguments)
+        upscale(_image(1, 20, 20), _network(), **arguments)
     assert "\n" not in str(caught.value)
 
 
-def test_images_that_do_not_fit_the_network_are_refused():
+def test_images_of_other_shapes_and_types_are_refused():
     for image in (_image(3, 9, 9), _image(1, 9, 9)[0], torch.rand(1, 0, 9)):
         with pytest.raises(InputError, match="network's channels, 1"):
             reconstruct(image, _network())
@@ -272,7 +284,7 @@ def test_images_that_do_not_fit_the_network_are_refused():
 
 
 @pytest.mark.parametrize(("scale", "size"), [(None, (30, 21)), (2, (20, 14)), (1.25, (13, 9)), (8, (80, 56))])
-def test_upscale_takes_the_scale_asked_for_or_the_networks(scale, size):
+def test_upscale_uses_the_given_scale_or_the_networks(scale, size):
     model, image = _network(3, scale=3.0), _image(3, 10, 7)
     result = upscale(image, model, scale)
     assert result.shape == (3, *size)
@@ -291,58 +303,62 @@ def test_a_y_network_leaves_cb_and_cr_to_bicubic():
     model, image = _network(1), 0.3 + 0.4 * _image(3, 12, 14)
     with torch.no_grad():
         model.layer_3.bias.fill_(0.5)  # mid-grey: nothing is clamped
-    result = rgb_to_ycbcr(apply(image, model))
+    result = rgb_to_ycbcr(_run(image, model))
     assert (result[1:] - rgb_to_ycbcr(image)[1:]).abs().max() < 1e-5
     assert (result[:1] - _pass(luminance(image), model)).abs().max() < 1e-5
 
 
-def test_an_rgb_network_gets_grey_as_three_copies_and_gives_its_luma():
+def test_an_rgb_network_gets_grey_three_times_and_its_luma_is_returned():
     model, image = _network(3), _image(1, 12, 14)
     with torch.no_grad():
         model.layer_3.bias.fill_(0.5)
     red, green, blue = _pass(image.repeat(3, 1, 1), model)
     expected = 0.299 * red + 0.587 * green + 0.114 * blue
-    assert (apply(image, model)[0] - expected).abs().max() < 1e-5
+    assert (_run(image, model)[0] - expected).abs().max() < 1e-5
 
 
-MODES = [("whole", {"tile": 9}), ("non-overlapping", {"patch": 7}), ("overlapping", {"patch": 7, "stride": 3})]
+OPTIONS = [
+    InferenceOptions("whole", tile=9),
+    InferenceOptions("non-overlapping", patch=7),
+    InferenceOptions("overlapping", patch=7, stride=3),
+]
 
 
-@pytest.mark.parametrize(("mode", "how"), MODES)
+@pytest.mark.parametrize("options", OPTIONS, ids=lambda options: options.mode)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("network", [1, 3])
-def test_bands_are_parts_of_what_the_network_makes_of_the_whole_enlargement(
-    monkeypatch, mode, how, channels, network
-):  # fmt: skip
+def test_bands_equal_the_same_rows_of_a_pass_over_the_whole_enlargement(monkeypatch, options, channels, network):
     monkeypatch.setattr(upscaling, "BAND", 20)
     model, image = _network(network, (5, 3, 3)), _image(channels, 31, 12)
-    expected = apply(resize(image, (62, 24)), model, mode, **how)
+    expected = _run(resize(image, (62, 24)), model, options)
     ends, rows = [], []
-    for top, pixels, alpha in bands(
-        BicubicEnlargement(Picture(image), 2), model, mode, progress=lambda *n: rows.append(n), **how
+    for top, pixels, alpha in upscale_bands(
+        BicubicEnlargement(Picture(image), 2), model, options, progress=lambda *call: rows.append(call)
     ):
         assert (pixels - expected[:, top : top + pixels.shape[1]]).abs().max() < 1e-5
         assert alpha is None
         ends.append((top, top + pixels.shape[1]))
     assert [top for top, _ in ends] == [0, *(bottom for _, bottom in ends[:-1])]
     assert ends[-1][1] == 62
-    assert (len(ends) > 2) == (mode != "overlapping")
+    assert (len(ends) > 2) == (options.mode != "overlapping")
     assert rows == sorted(rows)
     assert rows[-1] == (62, 62)
 
 
-def test_in_bfloat16_the_first_two_layers_lose_a_little_and_the_last_nothing():
+def test_bfloat16_rounds_the_first_two_layers_and_not_the_last():
     model, image = _network(3), _image(3, 30, 20)
-    for mode, how in MODES:
+    for options in OPTIONS:
         exact, short = (
-            reconstruct(image, model, mode, arithmetic=arithmetic, **how) for arithmetic in upscaling.ARITHMETICS
+            reconstruct(image, model, dataclasses.replace(options, arithmetic=arithmetic)) for arithmetic in ARITHMETICS
         )
         assert 1e-6 < (short - exact).abs().max() < 2e-2
         assert short.dtype == torch.float32
     with torch.no_grad():
         model.layer_3.weight.fill_(0)
         model.layer_3.bias.fill_(0.123456789)
-    assert torch.equal(reconstruct(image, model, arithmetic="bfloat16"), torch.full((3, 30, 20), 0.123456789))
+    assert torch.equal(
+        reconstruct(image, model, InferenceOptions(arithmetic="bfloat16")), torch.full((3, 30, 20), 0.123456789)
+    )
 
 
 def _picture(pixels, alpha=None, bits=8):
@@ -366,7 +382,7 @@ def test_an_opaque_picture_is_upscaled_as_one_without_alpha():
 
 @pytest.mark.parametrize("hidden", [0.0, 1.0])
 @pytest.mark.parametrize("scale", [2, 3, 4.7])
-def test_a_color_has_no_fringe_of_what_hides_under_alpha(hidden, scale):
+def test_colors_under_alpha_leave_no_fringe(hidden, scale):
     rows, columns = torch.meshgrid(torch.arange(24.0), torch.arange(24.0), indexing="ij")
     alpha = (8.5 - torch.hypot(rows - 12, columns - 12)).clamp(0, 1)[None]  # a disc with a soft edge
     orange = torch.tensor([0.9, 0.5, 0.2])[:, None, None]
@@ -374,7 +390,7 @@ def test_a_color_has_no_fringe_of_what_hides_under_alpha(hidden, scale):
     result = upscale_picture(_picture(pixels, alpha), _identity(3), scale)
     visible = result.alpha > 0.02
     assert ((result.pixels - orange).abs() * visible).max() < 2e-3
-    assert (upscale(pixels, _identity(3), scale) - orange).abs().mul(visible).max() > 0.1  # the fringe it would have
+    assert (upscale(pixels, _identity(3), scale) - orange).abs().mul(visible).max() > 0.1  # the fringe without alpha
     assert result.pixels.min() >= 0
     assert result.pixels.max() <= 1
     assert not result.pixels.isnan().any()

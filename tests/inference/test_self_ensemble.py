@@ -1,9 +1,14 @@
 """The self-ensemble against the eight flips and rotations of the picture, written out."""
 
+import dataclasses
+
 import pytest
 import torch
 
-from srcnn_lib.inference.upscaling import apply, reconstruct
+from srcnn_lib.data.images import Picture
+from srcnn_lib.inference.options import InferenceOptions
+from srcnn_lib.inference.tiling import BicubicEnlargement
+from srcnn_lib.inference.upscaling import reconstruct, upscale_bands
 from srcnn_lib.model import SRCNN
 
 NETWORKS = [(1, (9, 5, 5), "replicate"), (3, (5, 3, 3), "zeros")]
@@ -20,7 +25,7 @@ def _image(channels, height, width):
 
 @torch.no_grad()
 def _by_brute_force(image, run):
-    """The mean over the eight of: turn the picture, run it, turn the result back."""
+    """Returns the mean over eight: turn the picture, run it, turn the result back."""
     results = []
     for mirrored in (False, True):
         for quarters in range(4):
@@ -35,56 +40,62 @@ def _by_brute_force(image, run):
 def test_it_is_the_mean_over_the_eight_flips_and_rotations(channels, filters, padding_mode, tile):
     model, image = _network(channels, filters, padding_mode), _image(channels, 21, 34)
     expected = _by_brute_force(image, lambda turned: model(turned[None])[0])
-    assert (reconstruct(image, model, tile=tile, ensemble=True) - expected).abs().max() < 1e-5
-    assert (reconstruct(image, model) - expected).abs().max() > 1e-3  # which the plain pass is not
+    assert (reconstruct(image, model, InferenceOptions(tile=tile, ensemble=True)) - expected).abs().max() < 1e-5
+    assert (reconstruct(image, model) - expected).abs().max() > 1e-3  # the plain pass differs
 
 
 @pytest.mark.parametrize(
-    ("mode", "how"),
+    "options",
     [
-        ("non-overlapping", {"patch": 10}),
-        ("overlapping", {"patch": 10, "stride": 5}),
+        InferenceOptions("non-overlapping", patch=10),
+        InferenceOptions("overlapping", patch=10, stride=5),
     ],
+    ids=lambda options: options.mode,
 )
-def test_it_is_the_mean_in_the_patch_modes_as_well(mode, how):
-    model, image = _network(), _image(1, 30, 20)  # whose patches lie alike in all eight where the sides fit
-    expected = _by_brute_force(image, lambda turned: reconstruct(turned, model, mode, **how))
-    assert (reconstruct(image, model, mode, ensemble=True, **how) - expected).abs().max() < 1e-5
+def test_it_is_the_mean_in_the_patch_modes_as_well(options):
+    model, image = _network(), _image(1, 30, 20)  # patches of 10 lie at the same places in all eight
+    expected = _by_brute_force(image, lambda turned: reconstruct(turned, model, options))
+    assert (reconstruct(image, model, dataclasses.replace(options, ensemble=True)) - expected).abs().max() < 1e-5
 
 
 def test_it_is_the_mean_where_overlapping_patches_are_run_by_the_exact_method():
     model, image = _network(filters=(3, 1, 1)), _image(1, 9, 7)
-    expected = _by_brute_force(image, lambda turned: reconstruct(turned, model, "overlapping", patch=4))
-    assert (reconstruct(image, model, "overlapping", patch=4, ensemble=True) - expected).abs().max() < 1e-5
+    options = InferenceOptions("overlapping", patch=4)
+    expected = _by_brute_force(image, lambda turned: reconstruct(turned, model, options))
+    assert (reconstruct(image, model, dataclasses.replace(options, ensemble=True)) - expected).abs().max() < 1e-5
 
 
-def test_a_network_of_symmetric_filters_has_nothing_to_gain():
+def test_it_equals_the_plain_pass_of_a_network_with_symmetric_filters():
     model, image = _network(), _image(1, 21, 34)
     for layer in model.layers():
         layer.weight.data = _by_brute_force(layer.weight.data, lambda weight: weight)
         eight = [layer.weight.data.rot90(quarters, (-2, -1)) for quarters in range(4)]
         layer.weight.data = sum(eight + [weight.mT for weight in eight]) / 8
-    assert (reconstruct(image, model, ensemble=True) - reconstruct(image, model)).abs().max() < 1e-6
+    assert (reconstruct(image, model, InferenceOptions(ensemble=True)) - reconstruct(image, model)).abs().max() < 1e-6
 
 
 def test_the_mean_is_taken_before_the_clamp():
     model, image = _network(), _image(1, 21, 34)
     with torch.no_grad():
         model.layer_3.weight *= 100
-    mean = reconstruct(image, model, ensemble=True)
+    options = InferenceOptions(ensemble=True)
+    enlargement = BicubicEnlargement(Picture(image), 1.1)
+    mean = reconstruct(enlargement.rows(0, enlargement.size[0])[0], model, options)
     assert mean.min() < 0 or mean.max() > 1
-    assert torch.equal(apply(image, model, ensemble=True), mean.clamp(0, 1))
+    [(_, band, _)] = upscale_bands(enlargement, model, options)
+    assert torch.equal(band, mean.clamp(0, 1))
 
 
-def test_the_network_itself_stays_as_it_was():
+def test_the_network_itself_is_not_changed():
     model = _network()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    reconstruct(_image(1, 9, 9), model, ensemble=True)
+    reconstruct(_image(1, 9, 9), model, InferenceOptions(ensemble=True))
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
     assert model.layer_1.weight.requires_grad
 
 
-def test_the_bar_runs_once_over_all_eight():
+def test_progress_covers_all_eight_passes():
     calls = []
-    reconstruct(_image(1, 40, 40), _network(), tile=20, ensemble=True, progress=lambda *call: calls.append(call))
+    options = InferenceOptions(tile=20, ensemble=True)
+    reconstruct(_image(1, 40, 40), _network(), options, progress=lambda *call: calls.append(call))
     assert calls == [(done, 32) for done in range(1, 33)]

@@ -1,4 +1,4 @@
-"""Pictures from file to file: what overlaps, what waits, in which order it is told, and how much memory is held."""
+"""Picture files: which steps overlap, which wait, the order of the reports, and the memory that is used."""
 
 import threading
 
@@ -9,10 +9,12 @@ from PIL import Image
 
 from srcnn_lib.data import images
 from srcnn_lib.errors import InputError
-from srcnn_lib.inference import passage, upscaling
-from srcnn_lib.inference.bands import BicubicEnlargement
-from srcnn_lib.inference.passage import Job, Passage, bytes_needed
-from srcnn_lib.inference.upscale_files import upscale_file, upscale_files
+from srcnn_lib.inference import tiling, upscaling
+from srcnn_lib.inference import upscale_files as module
+from srcnn_lib.inference.jobs import Job
+from srcnn_lib.inference.options import InferenceOptions
+from srcnn_lib.inference.tiling import BicubicEnlargement
+from srcnn_lib.inference.upscale_files import PictureJob, bytes_needed, upscale_file, upscale_files
 from srcnn_lib.inference.upscaling import upscale_picture
 from srcnn_lib.model import SRCNN
 from srcnn_lib.runtime import memory
@@ -26,7 +28,7 @@ def model():
 
 @pytest.fixture
 def jobs(tmp_path):
-    """Four pictures of noise, of which the third is none."""
+    """Returns jobs for four pictures of noise; the third file is not a picture."""
     found = []
     for number in range(4):
         path = tmp_path / f"{number}.png"
@@ -36,33 +38,33 @@ def jobs(tmp_path):
     return found
 
 
-def _told(jobs, model, **how):
-    told = []
-    failed = upscale_files(jobs, model, 2.0, told.append, **how)
-    return told, failed
+def _upscale(jobs, model):
+    outcomes = []
+    failed = upscale_files(jobs, model, 2.0, outcomes.append)
+    return outcomes, failed
 
 
 @pytest.fixture
 def log(monkeypatch):
-    """What began and ended, in order: "read 0.png", "read 0.png done" …"""
+    """Returns the steps that began and ended, in order: "read 0.png", "read 0.png done" …"""
     lines = []
     for step in ("read", "enlarge", "write"):
-        original = getattr(Passage, step)
+        original = getattr(PictureJob, step)
 
-        def logged(self, *arguments, original=original, step=step, **how):
+        def logged(self, *arguments, original=original, step=step, **options):
             lines.append(f"{step} {self.job.source.name}")
             try:
-                return original(self, *arguments, **how)
+                return original(self, *arguments, **options)
             finally:
                 lines.append(f"{step} {self.job.source.name} done")
 
-        monkeypatch.setattr(Passage, step, logged)
+        monkeypatch.setattr(PictureJob, step, logged)
     return lines
 
 
 @pytest.mark.parametrize("extension", ["png", "jpg", "tiff"])
 @pytest.mark.parametrize("kind", ["grey", "color", "alpha", "deep"])
-def test_a_file_holds_what_the_library_makes_of_the_picture(model, tmp_path, extension, kind):
+def test_a_file_is_the_same_as_that_of_read_upscale_and_write(model, tmp_path, extension, kind):
     shape = {"grey": (40, 30), "deep": (40, 30), "color": (40, 30, 3), "alpha": (40, 30, 4)}[kind]
     levels = np.random.default_rng(1).integers(0, 2**16 if kind == "deep" else 256, shape)
     Image.fromarray(levels.astype(np.uint16 if kind == "deep" else np.uint8)).save(tmp_path / "a.png")
@@ -85,18 +87,17 @@ def test_the_enlargement_is_never_in_memory_as_a_whole(model, tmp_path, monkeypa
         return rows(self, top, bottom)
 
     monkeypatch.setattr(BicubicEnlargement, "rows", watched)
-    monkeypatch.setattr(upscaling, "tile_for", lambda model: 100)
-    monkeypatch.setattr("srcnn_lib.inference.upscale_files.tile_for", lambda model: 100)
-    upscale_file(Job(tmp_path / "a.png", tmp_path / "b.png"), model, 2.0, mode)
+    monkeypatch.setattr(tiling, "tile_for", lambda model: 100)
+    upscale_file(Job(tmp_path / "a.png", tmp_path / "b.png"), model, 2.0, InferenceOptions(mode))
     assert max(heights) <= (100 + 2 * model.halo if mode == "whole" else 2 * upscaling.BAND)
     assert sum(heights) >= 2000
 
 
-def test_jobs_are_told_in_their_order_whatever_becomes_of_them(model, jobs):
-    told, failed = _told(jobs, model)
-    assert [(each[0] if isinstance(each, tuple) else each.job) for each in told] == jobs
-    assert [isinstance(each, tuple) for each in told] == [False, False, True, False]
-    assert failed == [told[2]]
+def test_jobs_are_reported_in_their_order_whether_or_not_they_fail(model, jobs):
+    outcomes, failed = _upscale(jobs, model)
+    assert [(each[0] if isinstance(each, tuple) else each.job) for each in outcomes] == jobs
+    assert [isinstance(each, tuple) for each in outcomes] == [False, False, True, False]
+    assert failed == [outcomes[2]]
     assert isinstance(failed[0][1], InputError)
     assert "2.png holds no picture" in str(failed[0][1])
     for number in (0, 1, 3):
@@ -105,9 +106,9 @@ def test_jobs_are_told_in_their_order_whatever_becomes_of_them(model, jobs):
 
 
 def test_the_next_picture_is_read_and_the_last_one_written_while_the_network_works(model, jobs, monkeypatch):
-    """Each waits for what should go on at the same time; were it to come after, they would wait for ever."""
+    """Each step waits for the others that should run at the same time; otherwise they would wait forever."""
     second_at_work, first_written, third_read = threading.Event(), threading.Event(), threading.Event()
-    steps = {step: getattr(Passage, step) for step in ("read", "enlarge", "write")}
+    steps = {step: getattr(PictureJob, step) for step in ("read", "enlarge", "write")}
 
     def read(self, *arguments):
         if self.job is jobs[3]:
@@ -115,12 +116,12 @@ def test_the_next_picture_is_read_and_the_last_one_written_while_the_network_wor
             third_read.set()
         return steps["read"](self, *arguments)
 
-    def enlarge(self, *arguments, **how):
+    def enlarge(self, *arguments, **options):
         if self.job is jobs[1]:
             second_at_work.set()
             assert first_written.wait(60)
             assert third_read.wait(60)
-        return steps["enlarge"](self, *arguments, **how)
+        return steps["enlarge"](self, *arguments, **options)
 
     def write(self):
         if self.job is jobs[0]:
@@ -130,14 +131,14 @@ def test_the_next_picture_is_read_and_the_last_one_written_while_the_network_wor
         return done
 
     for step in (read, enlarge, write):
-        monkeypatch.setattr(Passage, step.__name__, step)
-    told, failed = _told([jobs[0], jobs[1], jobs[3]], model)
-    assert (len(told), failed) == (3, [])
+        monkeypatch.setattr(PictureJob, step.__name__, step)
+    outcomes, failed = _upscale([jobs[0], jobs[1], jobs[3]], model)
+    assert (len(outcomes), failed) == (3, [])
 
 
 def test_at_most_one_picture_is_ahead_and_one_behind(model, jobs, log):
     jobs = [jobs[0], jobs[1], jobs[3]] + [Job(jobs[0].source, jobs[0].target.with_name("again.png"))]
-    _told(jobs, model)
+    _upscale(jobs, model)
     held = most = 0
     for line in log:
         held += line.startswith("read") and not line.endswith("done")
@@ -146,11 +147,11 @@ def test_at_most_one_picture_is_ahead_and_one_behind(model, jobs, log):
     assert most <= 3
 
 
-def test_pictures_without_room_beside_each_other_are_done_one_after_another(model, jobs, log, monkeypatch):
-    needed = bytes_needed(images.Announced(23, 30, 3, 8), 2.0, "whole")  # of the largest
+def test_pictures_that_do_not_fit_into_memory_together_are_done_one_after_another(model, jobs, log, monkeypatch):
+    needed = bytes_needed(images.ImageHeader(23, 30, 3, 8), 2.0, "whole")  # of the largest
     monkeypatch.setattr(memory, "available", lambda: 3 * needed // 2)
-    told, failed = _told(jobs, model)
-    assert (len(told), len(failed)) == (4, 1)
+    outcomes, failed = _upscale(jobs, model)
+    assert (len(outcomes), len(failed)) == (4, 1)
     steps = [line for line in log if line.startswith(("enlarge", "write"))]
     assert steps == [f"{step} {number}.png{end}" for number in (0, 1, 3) for step in ("enlarge", "write")
                      for end in ("", " done")]  # fmt: skip
@@ -170,51 +171,51 @@ def test_a_picture_from_an_address_is_refused_by_its_header(model, web, tmp_path
         upscale_file(Job(address, tmp_path / "b.png"), model, 2.0)
 
 
-def test_overlapping_patches_are_known_to_take_the_whole_enlargement():
-    announced = images.Announced(4000, 6000, 3, 8)
-    assert bytes_needed(announced, 2, "overlapping") > 8e9
-    assert bytes_needed(announced, 2, "whole") < 2.5e9
+def test_overlapping_patches_need_memory_for_the_whole_enlargement():
+    header = images.ImageHeader(4000, 6000, 3, 8)
+    assert bytes_needed(header, 2, "overlapping") > 8e9
+    assert bytes_needed(header, 2, "whole") < 2.5e9
 
 
-def test_a_format_that_ends_before_the_picture_does_is_refused_before_the_work(model, tmp_path, monkeypatch):
+def test_a_picture_too_large_for_its_format_is_refused_before_the_work(model, tmp_path, monkeypatch):
     Image.new("L", (9000, 1)).save(tmp_path / "a.png")
-    monkeypatch.setattr(passage, "bands", None)  # no work is begun
+    monkeypatch.setattr(module, "upscale_bands", None)  # no work may begin
     with pytest.raises(InputError, match="WebP ends at sides of 16,383"):
         upscale_file(Job(tmp_path / "a.png", tmp_path / "b.webp"), model, 2.0)
 
 
 def test_ctrl_c_leaves_the_last_file_whole_and_no_other(model, jobs, monkeypatch):
-    enlarge, write, stopped = Passage.enlarge, Passage.write, threading.Event()
+    enlarge, write, stopped = PictureJob.enlarge, PictureJob.write, threading.Event()
 
-    def interrupted(self, *arguments, **how):
+    def interrupted(self, *arguments, **options):
         if self.job is jobs[1]:
             stopped.set()
             raise KeyboardInterrupt
-        enlarge(self, *arguments, **how)
+        enlarge(self, *arguments, **options)
 
     def slow(self):
         assert stopped.wait(60)
         return write(self)
 
-    monkeypatch.setattr(Passage, "enlarge", interrupted)
-    monkeypatch.setattr(Passage, "write", slow)
-    told = []
+    monkeypatch.setattr(PictureJob, "enlarge", interrupted)
+    monkeypatch.setattr(PictureJob, "write", slow)
+    outcomes = []
     with pytest.raises(KeyboardInterrupt):
-        upscale_files(jobs, model, 2.0, told.append)
-    assert [done.job for done in told] == jobs[:1]
+        upscale_files(jobs, model, 2.0, outcomes.append)
+    assert [done.job for done in outcomes] == jobs[:1]
     assert [path.name for path in jobs[0].target.parent.iterdir()] == ["0.png"]
     assert Image.open(jobs[0].target).size == (60, 40)
 
 
-def test_what_is_a_bug_is_raised_wherever_it_happens(model, jobs, monkeypatch):
+def test_a_bug_is_raised_from_every_step(model, jobs, monkeypatch):
     for step in ("read", "enlarge", "write"):
         with monkeypatch.context() as patch:
-            patch.setattr(Passage, step, lambda self, *arguments, **how: {}["a bug"])
+            patch.setattr(PictureJob, step, lambda self, *arguments, **options: {}["a bug"])
             with pytest.raises(KeyError, match="a bug"):
-                upscale_files(jobs[:2], model, 2.0, lambda became: None)
+                upscale_files(jobs[:2], model, 2.0, lambda outcome: None)
 
 
-def test_the_note_on_a_gpu_without_memory_comes_with_the_picture_that_met_it(model, jobs, monkeypatch):
+def test_the_note_on_a_gpus_memory_is_with_the_picture_that_exceeded_it(model, jobs, monkeypatch):
     valid = model.valid
 
     def small(crop):
@@ -223,6 +224,6 @@ def test_the_note_on_a_gpu_without_memory_comes_with_the_picture_that_met_it(mod
         return valid(crop)
 
     monkeypatch.setattr(model, "valid", small)
-    told, failed = _told([jobs[0], jobs[1]], model)
+    outcomes, failed = _upscale([jobs[0], jobs[1]], model)
     assert failed == []
-    assert ["GPU" in " ".join(done.notes) for done in told] == [True, False]
+    assert ["GPU" in " ".join(done.notes) for done in outcomes] == [True, False]

@@ -1,4 +1,4 @@
-"""Bands of a bicubic enlargement against torchvision's resize of the whole picture."""
+"""Bands of rows of a bicubic enlargement, against torchvision's resize of the whole picture."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from torchvision.transforms.v2.functional import resize
 
 from srcnn_lib.data.images import Picture
 from srcnn_lib.errors import InputError
-from srcnn_lib.inference.bands import BicubicEnlargement
+from srcnn_lib.inference.tiling import BicubicEnlargement
 
 
 def _image(channels, height, width):
@@ -18,7 +18,7 @@ def _image(channels, height, width):
 
 @settings(max_examples=60, deadline=None)
 @given(height=st.integers(1, 90), width=st.integers(2, 20), scale=st.floats(1.1, 8), data=st.data())
-def test_any_band_is_that_part_of_the_whole_enlargement(height, width, scale, data):
+def test_any_band_equals_the_same_rows_of_the_whole_enlargement(height, width, scale, data):
     image = _image(3, height, width)
     enlarged = BicubicEnlargement(Picture(image), scale)
     expected = resize(image, list(enlarged.size), InterpolationMode.BICUBIC, antialias=True)
@@ -30,7 +30,7 @@ def test_any_band_is_that_part_of_the_whole_enlargement(height, width, scale, da
     assert (rows - expected[:, top:bottom]).abs().max() < 1e-6
 
 
-def test_the_place_of_a_band_stays_exact_far_down_a_tall_picture():
+def test_a_band_far_down_a_tall_picture_is_as_exact_as_the_first():
     image = _image(1, 3000, 3)
     enlarged = BicubicEnlargement(Picture(image), 3.7)
     expected = resize(image, list(enlarged.size), InterpolationMode.BICUBIC, antialias=True)
@@ -39,7 +39,7 @@ def test_the_place_of_a_band_stays_exact_far_down_a_tall_picture():
 
 
 @pytest.mark.parametrize("scale", [1.3, 2])
-def test_a_band_of_a_picture_with_alpha_is_that_part_of_the_whole(scale):
+def test_a_band_of_a_picture_with_alpha_equals_the_same_rows_of_the_whole(scale):
     picture = Picture(_image(3, 40, 12), _image(1, 40, 12).round())
     enlarged = BicubicEnlargement(picture, scale)
     color, alpha = enlarged.rows(0, enlarged.size[0])
