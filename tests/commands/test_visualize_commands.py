@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from command_line import assert_refused, srcnn
 from PIL import Image
 from skimage import data as photographs
 from small_runs import small_run
-from test_main import refused, srcnn
 
 from srcnn_lib.config import TrainingConfig
 from srcnn_lib.model import SRCNN, start_from_identity
@@ -127,7 +127,7 @@ def test_every_kind_of_run_is_shown(folder, tmp_path, name):
 )
 def test_what_can_not_be_shown_is_one_line_and_status_2(folder, arguments, words):
     before = sorted(folder.rglob("*"))
-    refused(srcnn(*arguments, cwd=folder), *words)
+    assert_refused(srcnn(*arguments, cwd=folder), *words)
     assert sorted(folder.rglob("*")) == before
 
 
@@ -135,7 +135,7 @@ def test_without_a_probe_a_photograph_is_asked_for(tmp_path):
     run = small_run(tmp_path / "run")
     (run.path / "probe.safetensors").unlink()
     for command in ("animate", "player"):
-        refused(srcnn(command, run.path, cwd=tmp_path), "probe.safetensors", "name a photograph")
+        assert_refused(srcnn(command, run.path, cwd=tmp_path), "probe.safetensors", "name a photograph")
 
 
 def test_a_budget_of_a_twentieth_of_a_megabyte_is_kept(folder, tmp_path):

@@ -1,0 +1,72 @@
+"""`srcnn info` and `srcnn release`."""
+
+import json
+
+import pytest
+from command_line import assert_refused, srcnn
+from PIL import Image
+from small_runs import small_run
+
+from srcnn_lib.pretrained import saved_folder
+
+
+def test_info_summarizes_a_weights_file(weights):
+    found = srcnn("info", weights)
+    assert found.returncode == 0, found.stderr
+    lines = found.stdout.splitlines()
+    assert lines[0].split() == ["weights", str(weights)]
+    assert lines[1].split(maxsplit=1) == ["network", "Y (luminance), filters 5-1-3, widths 8-4, 281 parameters"]
+    assert lines[2].split() == ["scale", "×2"]
+
+
+def test_info_names_training_and_scores_of_a_released_network():
+    path = saved_folder() / "srcnn_y_x2.safetensors"
+    found = srcnn("info", path).stdout
+    assert "{" not in found
+    for words in (
+        "recipe      best",
+        "steps       40,000",
+        "set5        37.00 dB on Y (bicubic 33.69)",
+        "srcnn train --data",
+    ):
+        assert words in found
+    assert found.splitlines()[-1].endswith(f"srcnn info {path} --json")
+
+
+def test_info_summarizes_a_run(tmp_path):
+    run = small_run(tmp_path / "run")
+    found = srcnn("info", run.path)
+    assert found.returncode == 0, found.stderr
+    assert "snapshots  6, the newest of step 16" in found.stdout
+    assert json.loads(srcnn("info", run.path, "--json").stdout) == run.metadata
+
+
+def test_info_with_json_prints_everything_that_is_recorded():
+    found = json.loads(srcnn("info", saved_folder() / "srcnn_y_x2.safetensors", "--json").stdout)
+    assert found["steps"] == 40_000
+    assert {"training_config", "results", "protocol", "command"} <= set(found)
+
+
+def test_info_refuses_what_is_neither_weights_nor_a_run(tmp_path):
+    (tmp_path / "text.pth").write_text("no weights")
+    assert_refused(srcnn("info", tmp_path / "text.pth"), "text.pth")
+    assert_refused(srcnn("info", tmp_path / "nowhere"), "nowhere")
+
+
+def test_release_writes_weights_and_a_card_and_prints_the_scores(tmp_path, photograph_folder):
+    run = small_run(tmp_path / "run")
+    picture = tmp_path / "bird.png"
+    Image.open(photograph_folder / "0.png").crop((0, 0, 40, 30)).save(picture)
+    out = tmp_path / "mine.safetensors"
+    found = srcnn("release", run.path, "--out", out, "--on", picture)
+    assert found.returncode == 0, found.stderr
+    card = json.loads((tmp_path / "mine.json").read_text("utf-8"))
+    assert card["sha256"] in found.stdout
+    psnr = card["results"][str(picture)]["srcnn"]["psnr_y"]
+    assert f"bird.png ×2: {psnr:.2f} dB on Y" in found.stdout
+
+
+@pytest.mark.parametrize("command", [["release", "run", "--out", "x.pth"], ["info", "run"]])
+def test_a_folder_that_is_no_run_is_refused(tmp_path, command):
+    (tmp_path / "run").mkdir()
+    assert_refused(srcnn(*command, cwd=tmp_path), "run")
