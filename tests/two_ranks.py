@@ -30,7 +30,7 @@ from srcnn_lib.training.control import TrainingControl
 from srcnn_lib.training.hooks import WeightBroadcast
 from srcnn_lib.training.validation import validate
 
-TRAININGS = {  # what differs from `settings_for`
+TRAININGS = {  # changes to `config_for`
     "even": {}, "uneven": {"batch_size": 3}, "random": {"crops": "random", "channels": 3},
 }  # fmt: skip
 
@@ -99,13 +99,13 @@ def weights(run: Run) -> dict:
 
 
 def command(*arguments):
-    """`srcnn` with these arguments."""
+    """Runs `srcnn` with these arguments."""
     sys.argv, console.ERROR_DELAY = ["srcnn", *map(str, arguments)], 0.1
     command_line.main()
 
 
-def followed(config: TrainingConfig, path: Path) -> dict:
-    """A training; of this rank: the crops that it took, the files that it opened to write, and where it got to."""
+def train_and_watch(config: TrainingConfig, path: Path) -> dict:
+    """Trains; returns the crops that this rank took, the files that it opened for writing, its losses and scores."""
     written, taken = [], []
 
     def audit(event, given):
@@ -129,22 +129,22 @@ def followed(config: TrainingConfig, path: Path) -> dict:
     }
 
 
-def with_soap(config: TrainingConfig, rounding: float) -> list[float]:
-    """The losses of a training whose second rank's arithmetic differs a little, as another kind of processor's does."""
+def train_with_soap(config: TrainingConfig, rounding: float) -> list[float]:
+    """Trains with a second rank that rounds a little differently, as another processor would; returns the losses."""
     broadcast = WeightBroadcast.after_update
 
-    def after_another_rounding(hook, state):
+    def update_with_other_rounding(hook, state):
         with torch.no_grad():
             for parameter in state.model.parameters():
                 parameter *= 1 if state.group.is_main else 1 + rounding
         broadcast(hook, state)
 
-    WeightBroadcast.after_update = after_another_rounding
+    WeightBroadcast.after_update = update_with_other_rounding
     return [float(record.loss) for record in trainer.fit(dataclasses.replace(config, optimizer="soap"))]
 
 
-def measured(config: TrainingConfig) -> tuple[dict, dict]:
-    """What both ranks measure together, and this one alone."""
+def validate_both_ways(config: TrainingConfig) -> tuple[dict, dict]:
+    """Returns the scores that both ranks compute together, and those of this one alone."""
     data = training_data.load_training_data(config)
     torch.manual_seed(0)
     model = SRCNN(config.channels, config.filters, config.widths)
@@ -153,8 +153,8 @@ def measured(config: TrainingConfig) -> tuple[dict, dict]:
     )
 
 
-def left_by_one(config: TrainingConfig, path: Path, rank: int, end) -> list[int]:
-    """A training that one of the ranks ends, in the way of `end`; the steps of this one."""
+def end_on_one_rank(config: TrainingConfig, path: Path, rank: int, end) -> list[int]:
+    """Trains until `end` ends one of the ranks; returns the steps of this one."""
     group, steps = distributed.process_group(), []
     run = group.run_on_main(lambda: launch.open_run(path, config, "here"))
     for record in trainer.fit(config, run):
@@ -164,8 +164,8 @@ def left_by_one(config: TrainingConfig, path: Path, rank: int, end) -> list[int]
     return steps
 
 
-def steered(config: TrainingConfig) -> list[tuple]:
-    """A training that the main rank steers: (step, rate, steps in all, paused) after each step, and the weights."""
+def train_with_commands(config: TrainingConfig) -> list[tuple]:
+    """Trains with commands to the main rank; returns (step, learning rate, steps in all, paused) of each record."""
     group, control, told = distributed.process_group(), TrainingControl(), []
     for record in trainer.fit(config, control=control):
         told.append((record.step, record.learning_rate, record.steps, record.paused))
@@ -178,7 +178,7 @@ def steered(config: TrainingConfig) -> list[tuple]:
 
 
 def full_disk(photographs: Path, path: Path) -> None:
-    """The main rank's disk is full when it comes to the end of an epoch."""
+    """Trains with a disk on the main rank that is full at the end of the first epoch."""
 
     def full(*_):
         raise OSError(28, "No space left on device")
@@ -189,20 +189,20 @@ def full_disk(photographs: Path, path: Path) -> None:
 
 
 def flags(photographs: Path) -> list[str]:
-    """The settings of `settings_for`, as flags."""
+    """Returns the settings of `config_for` as flags."""
     changed = {name: value for name, value in config_for(photographs).to_dict().items() if name != "recipe"}
     text = {name: ",".join(map(str, value)) if isinstance(value, list) else value for name, value in changed.items()}
     return [part for name, value in text.items() if value for part in (f"--{name.replace('_', '-')}", str(value))]
 
 
-def only_here(photographs: Path) -> None:
-    """The photographs lie in the main rank's current folder, and not in the other's, as on two machines."""
+def data_on_one_machine(photographs: Path) -> None:
+    """Trains on photographs in the main rank's current folder that the other rank does not have."""
     os.chdir(photographs.parent if distributed.is_main_process() else "/")
     command("train", "--data", photographs.name, "--out", "never", "--steps", 3, "--device", "cpu")
 
 
 def in_a_notebook(config: TrainingConfig, path: Path) -> None:
-    """From a process that has used several threads, as notebooks have when they come to the training."""
+    """Trains from a process that has used several threads, as a notebook has before its training."""
     torch.set_num_threads(2)
     torch.nn.functional.conv2d(torch.ones(8, 16, 128, 128), torch.ones(16, 16, 5, 5))
     accelerate.notebook_launcher(launch.train, (config, path, True), num_processes=2, use_port=free_port())
@@ -216,13 +216,13 @@ def main(folder: Path, photographs: Path) -> None:
 
     for name, changes in TRAININGS.items():
         path = folder / name / "run"
-        scene(name, followed, dataclasses.replace(config, **changes), path)
+        scene(name, train_and_watch, dataclasses.replace(config, **changes), path)
         found[name][0]["weights"] = weights(Run(path))
     for channels in (1, 3):
-        scene(f"measured {channels}", measured, dataclasses.replace(config, channels=channels))
-    scene("soap", with_soap, config, 0.0)
-    scene("soap on two processors", with_soap, config, 1e-6)
-    scene("steered", steered, config)
+        scene(f"measured {channels}", validate_both_ways, dataclasses.replace(config, channels=channels))
+    scene("soap", train_with_soap, config, 0.0)
+    scene("soap on two processors", train_with_soap, config, 1e-6)
+    scene("commands", train_with_commands, config)
     scene("minutes", launch.train, dataclasses.replace(config, steps=0, minutes=0.01), folder / "minutes" / "run")
 
     whole = weights_digest(Run(folder / "even" / "run"))[1]
@@ -233,14 +233,14 @@ def main(folder: Path, photographs: Path) -> None:
     }
     for name, (rank, end) in ends.items():
         path = folder / name / "run"
-        scene(name, left_by_one, config, path, rank, end)
-        scene(f"{name}, resumed", left_by_one, config, path, rank, lambda: False)
+        scene(name, end_on_one_rank, config, path, rank, end)
+        scene(f"{name}, resumed", end_on_one_rank, config, path, rank, lambda: False)
         found[name][0]["same"] = weights_digest(Run(path))[1] == whole
 
     scene("refused setting", command, "train", "--filters", "9,4,5")
     scene("refused run", command, "train", "--out", folder / "even" / "run")
     scene("refused data", command, "train", "--data", "missing", "--out", folder / "never")
-    scene("refused by one", only_here, photographs)
+    scene("refused by one", data_on_one_machine, photographs)
     scene("full disk", full_disk, photographs, folder / "full disk" / "run")
     pictures, bad = folder / "pictures", folder / "bad"
     small = folder / "even" / "run" / "snapshots" / "step-00000000-epoch-0000.safetensors"

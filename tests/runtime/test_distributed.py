@@ -1,4 +1,4 @@
-"""Two processes that train as one, and share out what is to be enlarged."""
+"""Two processes that train one network together, and divide the pictures to upscale among them."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(two_ranks.__file__).parent.p
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, photograph_folder):
-    """Where the scenes were played: five pictures to enlarge, and one that is none."""
+    """The folder that two_ranks.py has filled, with five pictures to upscale and a file that is no picture."""
     folder = tmp_path_factory.mktemp("ranks")
     for name in ("pictures", "bad"):
         (folder / name).mkdir()
@@ -67,7 +67,7 @@ def found(folder):
 
 
 def alone(folder, photograph_folder, name, **changes):
-    """The last record and the weights of the same training in one process."""
+    """Returns the records and the weights of the same training in one process."""
     config = two_ranks.config_for(photograph_folder, **changes)
     run = Run.create(folder / name / "alone", config)
     records = list(fit(config, run))
@@ -75,7 +75,7 @@ def alone(folder, photograph_folder, name, **changes):
 
 
 @pytest.mark.parametrize("name", two_ranks.TRAININGS)
-def test_twenty_steps_on_two_ranks_are_twenty_steps_on_one(found, folder, photograph_folder, name):
+def test_two_ranks_train_the_same_weights_as_one(found, folder, photograph_folder, name):
     records, weights = alone(folder, photograph_folder, name, **two_ranks.TRAININGS[name])
     main, other = (rank["gave"] for rank in found[name])
     for layer, expected in weights.items():
@@ -86,15 +86,15 @@ def test_twenty_steps_on_two_ranks_are_twenty_steps_on_one(found, folder, photog
         assert main["history"][key] == other["history"][key] == pytest.approx(expected[key], rel=1e-4), key
 
 
-def test_ranks_stay_together_on_different_processors(found):
-    """SOAP makes a different training of a difference in the last bit; all that counts must be the main rank's."""
+def test_ranks_keep_the_same_weights_on_different_processors(found):
+    """SOAP amplifies a difference in the last bit, so that the main rank's weights must be used by all."""
     losses = [rank["gave"] for name in ("soap", "soap on two processors") for rank in found[name]]
     assert len(losses[0]) == 20
     assert losses == [losses[0]] * 4
 
 
 @pytest.mark.parametrize("name", two_ranks.TRAININGS)
-def test_ranks_see_disjoint_crops_that_are_together_those_of_one(found, name):
+def test_ranks_take_disjoint_crops_that_together_are_those_of_one_process(found, name):
     taken = [
         {(epoch, index) for epoch, start, stop in rank["gave"]["taken"] for index in range(start, stop)}
         for rank in found[name]
@@ -110,7 +110,7 @@ def test_ranks_see_disjoint_crops_that_are_together_those_of_one(found, name):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_metrics_are_exact_for_a_number_of_patches_that_does_not_divide(found, channels):
+def test_scores_are_exact_for_a_number_of_patches_that_can_not_be_divided_evenly(found, channels):
     for rank in found[f"measured {channels}"]:
         together, by_one = rank["gave"]
         assert together == pytest.approx(by_one, rel=1e-9)
@@ -124,7 +124,7 @@ def test_only_the_main_rank_writes(found, name):
 
 
 @pytest.mark.parametrize("name", ["break", "signal", "kill"])
-def test_one_rank_ends_it_for_all_and_two_resume_to_the_same_bits(found, name):
+def test_one_rank_ends_the_training_for_all_and_they_resume_to_the_same_bits(found, name):
     main, other = found[name]
     if name == "kill":
         assert other["status"] == -9
@@ -136,8 +136,8 @@ def test_one_rank_ends_it_for_all_and_two_resume_to_the_same_bits(found, name):
     assert main["same"]
 
 
-def test_all_ranks_follow_the_main_ones_steering(found):
-    main, other = (rank["gave"] for rank in found["steered"])
+def test_commands_to_the_main_rank_take_effect_on_all(found):
+    main, other = (rank["gave"] for rank in found["commands"])
     assert main == other
     assert [paused for *_, paused in main].count(True) >= 1
     assert main[-1][0] == 25
@@ -162,7 +162,7 @@ def test_minutes_become_the_same_number_of_steps_on_all_ranks(found):
         ("full disk", "No space left on device"),
     ],
 )
-def test_what_is_refused_ends_every_rank_with_one_line_and_status_2(found, folder, name, word):
+def test_a_user_error_ends_every_rank_with_one_line_in_all_and_status_2(found, folder, name, word):
     assert [rank["status"] for rank in found[name]] == [2, 2]
     (line,) = "".join(rank["err"] for rank in found[name]).splitlines()
     assert line.startswith("srcnn:")
@@ -170,7 +170,7 @@ def test_what_is_refused_ends_every_rank_with_one_line_and_status_2(found, folde
     assert not (folder / "never").exists()
 
 
-def test_upscale_shares_the_files_out(found, folder):
+def test_upscale_divides_the_files_among_the_ranks(found, folder):
     lines = [rank["out"].splitlines() for rank in found["upscale"]]
     assert [len(part) for part in lines] == [3, 2]
     assert {line.split()[0] for part in lines for line in part} == {
@@ -180,7 +180,7 @@ def test_upscale_shares_the_files_out(found, folder):
     assert [rank["status"] for rank in found["upscale"]] == [0, 0]
 
 
-def test_upscale_ends_all_ranks_with_status_2_where_one_picture_is_bad(found, folder):
+def test_upscale_ends_all_ranks_with_status_2_after_one_bad_picture(found, folder):
     assert [rank["status"] for rank in found["upscale, one bad"]] == [2, 2]
     assert len(list((folder / "large").iterdir())) == 5
     (line,) = "".join(rank["err"] for rank in found["upscale, one bad"]).splitlines()
@@ -194,11 +194,11 @@ def test_upscale_refuses_a_collision_before_any_rank_works(found, folder):
     assert not (folder / "none").exists()
 
 
-def test_notebook_launcher_trains_the_same_after_the_notebook_has_used_threads(found):
+def test_notebook_launcher_trains_the_same_weights_after_the_notebook_has_used_threads(found):
     assert found["notebook"]
 
 
-def test_accelerate_launch_trains_the_same_and_prints_once(folder, found, photograph_folder, tmp_path):
+def test_accelerate_launch_trains_the_same_weights_and_prints_once(folder, found, photograph_folder, tmp_path):
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
                 "--num_machines", "1", "--main_process_port", two_ranks.free_port()]  # fmt: skip
     command = [*launcher, "-m", "srcnn_lib", "train", *two_ranks.flags(photograph_folder), "--out", "run"]
@@ -221,7 +221,7 @@ def test_a_launcher_that_takes_too_long_leaves_no_process_behind(tmp_path):
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
 @pytest.mark.parametrize("length", [0, 1, 2, 7])
-def test_shares_are_the_whole_without_an_overlap(size, length):
+def test_shares_cover_the_whole_without_overlap(size, length):
     group, parts = distributed.ProcessGroup(), []
     for group.rank in range(size):
         group.size = size
@@ -230,7 +230,7 @@ def test_shares_are_the_whole_without_an_overlap(size, length):
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-def test_accelerate_that_started_one_process_in_silence_is_said(monkeypatch):
+def test_a_note_says_that_accelerate_has_started_one_process_only(monkeypatch):
     assert distributed.process_group().note is None
     monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
@@ -249,7 +249,7 @@ def test_more_processes_than_gpus_are_refused(monkeypatch):
     assert devices.resolve_device("auto").type == "cpu"
 
 
-def test_in_a_notebook_nothing_wakes_the_gpus_driver_before_the_training(monkeypatch):
+def test_in_a_notebook_the_gpus_driver_is_not_initialized_before_the_training(monkeypatch):
     """A process forked after that could not use them: `notebook_launcher` forks."""
 
     def awake(*_):
