@@ -67,7 +67,8 @@ class Explorer(ipywidgets.VBox):
         if not networks:
             raise InputError(f"there is nothing to look at: {runs} holds no run, and no network is released; train one")
         self.out = Path(out)
-        self.inspector: Inspector | None = None
+        self.inspector: Inspector
+        self._shown_picture: str | None = None  # its name in the menu
         self._pictures: dict[str, Picture | str | Path] = {  # by the names in the menu
             _picture_name(picture): picture,
             **{f"samples:{name}": f"samples:{name}" for name in SAMPLES},
@@ -173,11 +174,11 @@ class Explorer(ipywidgets.VBox):
         try:
             inspector = Inspector(self.network_menu.value, self._pictures[name])
         except InputError:
-            if self.inspector:
+            if self._shown_picture:
                 self._set(self.network_menu, value=str(self.inspector.source))
                 self._set(self.picture_menu, value=self._shown_picture)
             raise
-        same_network = self.inspector is not None and self.inspector.source == inspector.source
+        same_network = self._shown_picture is not None and self.inspector.source == inspector.source
         step = self.step if same_network else inspector.steps[-1]
         self.inspector = inspector
         self._drawings = ExplorerPictures(inspector)
@@ -248,8 +249,8 @@ class Explorer(ipywidgets.VBox):
         return FigureCall(method, *calls[method])
 
     def _show_code(self) -> None:
-        source = ", ".join(map(_quote, (str(self.inspector.source), self._shown_picture)))
-        code = html.escape(f"Inspector({source}).{self._figure_call().code()}")
+        network, picture = _quote(str(self.inspector.source)), _quote(str(self._shown_picture))
+        code = html.escape(f"Inspector({network}, {picture}).{self._figure_call().code()}")
         self.code.value = f'<code style="white-space: pre-wrap; overflow-wrap: anywhere">{code}</code>'
 
     def _save(self) -> None:

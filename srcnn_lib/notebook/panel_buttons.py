@@ -3,6 +3,7 @@
 import contextlib
 import secrets
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from .colab import is_colab
 
@@ -17,7 +18,7 @@ LABELS = {  # command: label, icon
 ANSWER_SECONDS = 3  # that Colab's page has to answer
 
 
-def notebook_kernel():
+def notebook_kernel() -> Any:
     """Returns the Jupyter kernel that runs this code, or None outside a notebook."""
     try:
         from IPython import get_ipython
@@ -60,7 +61,7 @@ class LabButtons:
 
 
 @contextlib.contextmanager
-def _outside_any_cell(kernel) -> Iterator[None]:
+def _outside_any_cell(kernel: Any) -> Iterator[None]:
     """Creates widgets that belong to no cell.
 
     From ipykernel 7.4 on, a press is answered by the thread from which its button last sent a message. A button that

@@ -74,11 +74,13 @@ class PanelView:
     def _repr_html_(self) -> str:
         record = self.record
         history = self.run.history() if record else []
-        in_progress = record is not None and record.step < record.steps
+        time_left = ""
+        if record and record.step < record.steps:
+            time_left = f"{panel_html.duration(record.seconds_left)} left"
         return panel_html.render_panel(
             state=self.state,
             position=self._position(),
-            time_left=f"{panel_html.duration(record.seconds_left)} left" if in_progress else "",
+            time_left=time_left,
             share=record.step / record.steps if record else 0,
             figures=self._figures(history),
             chart=svg_chart(history, self.losses.points, channel=self._channel) if record else "",

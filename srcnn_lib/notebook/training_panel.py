@@ -4,6 +4,7 @@ import shlex
 import time
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from ..config import TrainingConfig
 from ..errors import InputError
@@ -11,7 +12,7 @@ from ..run import Run
 from ..training.control import TrainingControl
 from ..training.trainer import Record
 from .drive.backup import DriveBackup
-from .panel_buttons import notebook_kernel, show_buttons
+from .panel_buttons import ColabButtons, LabButtons, notebook_kernel, show_buttons
 from .panel_view import PanelView
 from .throttle import Throttle
 
@@ -65,7 +66,8 @@ class TrainingPanel:
         self.control = TrainingControl()
         self.view = PanelView(run)
         self.view.notes.append(f"from a terminal: echo pause > {shlex.quote(str(run.path / 'control'))}")
-        self._display = self._buttons = None
+        self._display: Any = None  # IPython's handle; None outside a notebook
+        self._buttons: LabButtons | ColabButtons | None = None
         self._drawing = Throttle(DRAWING_SHARE, SHORTEST)
         self._polling = Throttle(POLLING_SHARE, SHORTEST)
         self._paused = False

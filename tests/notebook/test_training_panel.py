@@ -266,7 +266,7 @@ class SlowButtons:
 def train_for(panel: TrainingPanel, clock: Clock, seconds: float, paused: bool = False) -> None:
     until = clock.now + seconds
     while clock.now < until:
-        clock.now += 0.05
+        clock.now += 0.1
         panel.show(replace(RECORD, paused=paused))
 
 
@@ -278,7 +278,7 @@ def gaps(times: list[float]) -> list[float]:
 def test_a_slow_page_is_asked_rarely(run, in_notebook, monkeypatch, seconds, answers, gap):
     clock = Clock(monkeypatch)
     buttons = SlowButtons(clock, seconds, answers)
-    in_notebook(buttons)
+    in_notebook(buttons).update = lambda view: None
     with TrainingPanel(run) as panel:
         train_for(panel, clock, 600)
     assert gaps(buttons.asked) == pytest.approx([gap + seconds] * (len(buttons.asked) - 1), abs=0.2)
@@ -306,6 +306,7 @@ def test_a_slow_page_does_not_delay_the_drawing(run, in_notebook, monkeypatch):
     assert max(gaps(times)) < 2
 
 
+@pytest.mark.slow
 def test_a_press_from_another_thread_controls_the_training(tmp_path, in_notebook, monkeypatch):
     """As a subshell's press would arrive: while the loop is in its body."""
     presses = []
