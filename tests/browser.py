@@ -1,4 +1,4 @@
-"""A real browser for tests of pages: Chromium, with the network off."""
+"""Chromium without a network, for tests of pages; they are marked `browser`."""
 
 import importlib.util
 import shutil
@@ -25,11 +25,13 @@ def chromium():
 
 @pytest.fixture
 def open_page(chromium):
-    """open_page(path, (width, height), scheme) → the page, opened from disk.
+    """Returns open_page(path, (width, height), scheme), which opens a page from disk.
 
-    At the end of the test it must not have asked for anything but itself, nor said a word on the console.
+    At the end of the test, the page must have requested nothing but itself, and must have left the console empty.
     """
-    asked, said, contexts = [], [], []
+    requested = []
+    messages = []
+    contexts = []
 
     def open_page(path, screen=(1366, 768), scheme="light"):
         context = chromium.new_context(viewport={"width": screen[0], "height": screen[1]}, color_scheme=scheme)
@@ -37,14 +39,14 @@ def open_page(chromium):
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(15_000)
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("console", lambda message: said.append(message.text))
-        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: requested.append(request.url))
+        page.on("console", lambda message: messages.append(message.text))
+        page.on("pageerror", lambda error: messages.append(str(error)))
         page.goto(path.as_uri())
         return page
 
     yield open_page
     for context in contexts:
         context.close()
-    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
-    assert said == []
+    assert [url for url in requested if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert messages == []

@@ -1,4 +1,4 @@
-"""demonstrations/make.py, with small runs and into another folder."""
+"""demonstrations/make.py with small runs, writing into another folder."""
 
 import re
 import runpy
@@ -17,30 +17,31 @@ def make(*arguments) -> None:
     runpy.run_path(str(MAKE), run_name="__main__")
 
 
-def test_everything_that_the_readme_lists_is_made_from_two_runs(tmp_path, monkeypatch, capsys):
+@pytest.mark.slow
+def test_all_files_that_the_readme_lists_are_made_from_two_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", sys.argv)
-    runs = [small_run(tmp_path / name, channels=3, data=("t91",)) for name in ("trained", "nothing")]
+    runs = [small_run(tmp_path / name, channels=3, data=("t91",)) for name in ("trained", "random")]
     runs[1].write_history([record | {"epoch": 4 * record["epoch"]} for record in runs[1].history()])
     make(*(run.path for run in runs), "--out", tmp_path / "out")
     listed = re.findall(r"[\w-]+\.(?:gif|png|jpg|svg|html)", (ROOT / "demonstrations" / "README.md").read_text("utf-8"))
-    made = {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
-    assert set(listed) == {*made, "quality.svg"}  # that one takes half an hour, and a benchmark makes it
-    assert max(made.values()) <= 1.5e6
+    sizes = {path.name: path.stat().st_size for path in (tmp_path / "out").iterdir()}
+    assert set(listed) == {*sizes, "quality.svg"}  # a benchmark makes that one, in half an hour
+    assert max(sizes.values()) <= 1.5e6
     assert '"epoch": 20' in capsys.readouterr().out
-    assert ", the run nothing" in (tmp_path / "out" / "player.html").read_text("utf-8")
+    assert ", the run random" in (tmp_path / "out" / "player.html").read_text("utf-8")
     for name, frames in (("learning.gif", 6), ("channels_chelsea.gif", 6), ("kernels.gif", 6), ("scan.gif", 60)):
         with Image.open(tmp_path / "out" / name) as image:
             assert image.n_frames == frames, name
 
 
-def test_a_run_that_saw_the_photographs_is_refused(tmp_path, monkeypatch):
+def test_a_run_trained_on_the_photographs_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", sys.argv)
     run = small_run(tmp_path / "run")
     with pytest.raises(SystemExit, match="trained on scikit-image's photographs"):
         make(run.path, run.path, "--out", tmp_path / "out")
 
 
-def test_a_run_from_nothing_shorter_than_the_films_is_refused(tmp_path, monkeypatch):
+def test_a_run_shorter_than_the_clips_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", sys.argv)
     run = small_run(tmp_path / "run", data=("t91",))
     with pytest.raises(SystemExit, match="has 5 epochs, expected 20 or more"):

@@ -1,3 +1,5 @@
+"""Clips of a run, checked against what its networks compute, and the command that writes them."""
+
 import itertools
 import math
 
@@ -8,24 +10,42 @@ from PIL import Image
 from skimage import data
 from torch.nn import functional as F
 
+from srcnn_lib.activations import feature_maps
 from srcnn_lib.config import TrainingConfig
 from srcnn_lib.data import color
 from srcnn_lib.data.degradation import degrade
+from srcnn_lib.data.images import Picture
 from srcnn_lib.errors import InputError
-from srcnn_lib.inference.upscaling import apply
+from srcnn_lib.evaluation import sample as sample_module
+from srcnn_lib.evaluation.sample import Sample
+from srcnn_lib.inference.options import InferenceOptions
+from srcnn_lib.inference.upscaling import reconstruct
 from srcnn_lib.metrics import psnr
 from srcnn_lib.model import SRCNN, start_from_identity
 from srcnn_lib.run import Run
-from srcnn_lib.visualization import activations, animation, frames
+from srcnn_lib.visualization import animation
+from srcnn_lib.visualization.animation import (
+    ClipOptions,
+    animate,
+    channel_clip,
+    choose_snapshots,
+    kernel_clip,
+    reconstruction_clip,
+    scan_clip,
+)
+from srcnn_lib.visualization.channel_analysis import most_informative_channels
+from srcnn_lib.visualization.frames import GAP, MAP_SHADES, caption, frame_colors, join, map_pixels
+
+DARK = frame_colors("dark")
 
 
 def photograph(side=96):
-    """(3, side, side): the astronaut's face."""
+    """Returns the astronaut's face, (3, side, side)."""
     return torch.from_numpy(data.astronaut()[40 : 40 + side, 180 : 180 + side].copy()).permute(2, 0, 1) / 255
 
 
-def made_run(path, channels=1):
-    """Eight snapshots on the way from torch's first weights to a copy of the bicubic picture."""
+def make_run(path, channels=1):
+    """Returns a run with eight snapshots, from torch's initial weights to a copy of the bicubic picture."""
     run = Run.create(path, TrainingConfig.of(channels=channels, widths=(8, 6)))
     torch.manual_seed(0)
     begin, end, model = (SRCNN(channels, widths=(8, 6)) for _ in range(3))
@@ -38,22 +58,26 @@ def made_run(path, channels=1):
     return run
 
 
+def face(side) -> Picture:
+    return Picture(photograph(side), name="face.png")
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    return made_run(tmp_path_factory.mktemp("runs") / "y")
+    return make_run(tmp_path_factory.mktemp("runs") / "y")
 
 
 @pytest.fixture(scope="module")
 def rgb_run(tmp_path_factory):
-    return made_run(tmp_path_factory.mktemp("runs") / "rgb", channels=3)
+    return make_run(tmp_path_factory.mktemp("runs") / "rgb", channels=3)
 
 
 @pytest.fixture(scope="module")
 def film(run):
-    return animation.reconstruction(run.snapshots(), photograph(), frames=5)
+    return reconstruction_clip(run.snapshots(), photograph(), frames=5)
 
 
-def test_frames_are_enlarged_in_whole_steps_with_a_band_below(film):
+def test_frames_are_enlarged_by_a_whole_factor_with_a_caption_below(film):
     count, height, width, channels = film.shape
     assert (count, width, channels) == (5, 288, 3)
     assert 288 + 16 <= height <= 288 + 32
@@ -64,28 +88,28 @@ def test_frames_are_enlarged_in_whole_steps_with_a_band_below(film):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("grey", [False, True])
-def test_a_reconstruction_shows_what_the_network_makes(run, rgb_run, channels, grey):
+def test_a_reconstruction_shows_the_output_of_each_snapshot(run, rgb_run, channels, grey):
     run = run if channels == 1 else rgb_run
     original = photograph()[:1] if grey else photograph()
-    film = animation.reconstruction(run.snapshots(), original, frames=3)
+    film = reconstruction_clip(run.snapshots(), original, frames=3)
     for frame, step in ((film[0], 0), (film[-1], 7000)):
-        expected = apply(degrade(original, 2)[0], run.model(step)).expand(3, -1, -1) * 255
+        expected = restored(degrade(original, 2)[0], run.model(step), InferenceOptions()).expand(3, -1, -1) * 255
         shown = torch.from_numpy(frame[:288:3, ::3].copy()).permute(2, 0, 1)
         assert (shown - expected).abs().max() <= 0.51
 
 
-def test_frames_differ_from_one_to_the_next_in_picture_and_band(film):
+def test_each_frame_differs_from_the_one_before_in_picture_and_caption(film):
     for before, after in itertools.pairwise(film):
         assert (before[:288] != after[:288]).any()
         assert (before[288:] != after[288:]).any()
 
 
-def test_the_dB_that_is_burned_in_is_that_on_y(run, monkeypatch):
+def test_the_caption_shows_psnr_on_y_and_its_gain(run, monkeypatch):
     said = []
     monkeypatch.setattr(
         animation, "caption", lambda frames, left, right, _: said.extend(zip(left, right, strict=True)) or frames
     )
-    animation.reconstruction(run.snapshots(), photograph(), frames=2)
+    reconstruction_clip(run.snapshots(), photograph(), frames=2)
     upsampled, original = degrade(photograph(), 2)
     y, bicubic = (color.luminance(image) for image in (original, upsampled))
     for (step, decibels), number in zip(said, (0, 7000), strict=True):
@@ -96,8 +120,8 @@ def test_the_dB_that_is_burned_in_is_that_on_y(run, monkeypatch):
         assert decibels.replace("−", "-") == f"{here:.2f} dB ({round(gain, 2) + 0.0:+.2f})"
 
 
-def test_snapshots_are_chosen_evenly_with_the_first_and_the_last(run):
-    steps = [[s.step for s in animation.choose(run.snapshots(), frames)] for frames in (2, 4, 8, 100)]
+def test_snapshots_are_chosen_evenly_and_include_the_first_and_the_last(run):
+    steps = [[s.step for s in choose_snapshots(run.snapshots(), frames)] for frames in (2, 4, 8, 100)]
     assert steps[0] == [0, 7000]
     assert len(steps[1]) == 4
     assert steps[1][0] == 0
@@ -105,37 +129,43 @@ def test_snapshots_are_chosen_evenly_with_the_first_and_the_last(run):
     assert steps[2] == steps[3] == list(range(0, 8000, 1000))
 
 
-def test_pictures_go_side_by_side_in_step(run):
+def test_several_pictures_are_shown_side_by_side_at_the_same_steps(run):
     first, second = photograph(), photograph().flip(-1)
-    film = animation.reconstruction(run.snapshots(), [first, second], frames=3)
-    alone = animation.reconstruction(run.snapshots(), second, frames=3)
-    assert film.shape[:1] + film.shape[2:] == (3, 2 * 288 + frames.GAP, 3)
-    assert (film[:, :288, 288 + frames.GAP :] == alone[:, :288]).all()
+    film = reconstruction_clip(run.snapshots(), [first, second], frames=3)
+    alone = reconstruction_clip(run.snapshots(), second, frames=3)
+    assert film.shape[:1] + film.shape[2:] == (3, 2 * 288 + GAP, 3)
+    assert (film[:, :288, 288 + GAP :] == alone[:, :288]).all()
 
 
-def test_pictures_of_two_sizes_are_enlarged_alike_and_their_captions_stand_on_one_line(run):
-    film = animation.reconstruction(run.snapshots(), [photograph(), photograph()[:, :64, :48]], frames=2)
-    alone = animation.reconstruction(run.snapshots(), photograph()[:, :64, :48], frames=2)  # enlarged 5 times
-    left = 288 + frames.GAP
-    assert film.shape[2] == 2 * 288 + frames.GAP
+def test_pictures_of_two_sizes_are_enlarged_by_one_factor_and_their_captions_align(run):
+    film = reconstruction_clip(run.snapshots(), [photograph(), photograph()[:, :64, :48]], frames=2)
+    alone = reconstruction_clip(run.snapshots(), photograph()[:, :64, :48], frames=2)  # enlarged 5 times
+    left = 288 + GAP
+    assert film.shape[2] == 2 * 288 + GAP
     assert (film[:, : 3 * 64 : 3, left : left + 3 * 48 : 3] == alone[:, : 5 * 64 : 5, : 5 * 48 : 5]).all()
-    assert (film[:, 3 * 64 : 288, left:] == frames.DARK.ground).all()
-    inked = [(film[0, 288:, part] != frames.DARK.ground).any((1, 2)).nonzero()[0]
+    assert (film[:, 3 * 64 : 288, left:] == DARK.ground).all()
+    inked = [(film[0, 288:, part] != DARK.ground).any((1, 2)).nonzero()[0]
              for part in (slice(0, 288), slice(left, None))]  # fmt: skip
     assert inked[0][0] == inked[1][0]
 
 
-def signal(tints, limit, signed):
-    """The inverse of `tint`: colors (…, 3) → values, from the shades in order."""
+def restored(upsampled, model, options):
+    """Returns what the network makes of a bicubic picture, in the picture's own channels."""
+    output = reconstruct(color.to_network_channels(upsampled, model.channels), model, options)
+    return color.from_network_channels(output, upsampled).clamp(0, 1)
+
+
+def values_of(colors, limit, signed):
+    """Inverts `map_pixels`: colors (…, 3) → values."""
     low = -limit if signed else 0.0
-    values = torch.linspace(low, limit, frames.SHADES)
-    shades = frames.tint(values, limit, signed).astype(int)
-    places = np.abs(tints[..., None, :].astype(int) - shades).sum(-1).argmin(-1)
+    values = torch.linspace(low, limit, MAP_SHADES)
+    shades = map_pixels(values, limit, signed=signed).astype(int)
+    places = np.abs(colors[..., None, :].astype(int) - shades).sum(-1).argmin(-1)
     return values[torch.from_numpy(places)]
 
 
 def layer_1_by_hand(model, upsampled):
-    """(8, H, W) before the ReLU, over the edge-replicated surround."""
+    """Returns the maps of layer 1 before ReLU, (8, H, W), with the edges of the picture replicated around it."""
     y = F.pad(color.luminance(upsampled)[None], [model.halo] * 4, mode="replicate")
     values = F.conv2d(y, model.layer_1.weight, model.layer_1.bias)[0]
     surplus = (values.shape[-1] - upsampled.shape[-1]) // 2
@@ -145,19 +175,19 @@ def layer_1_by_hand(model, upsampled):
 @pytest.mark.parametrize("before_relu", [False, True])
 def test_a_channel_is_drawn_in_one_range_for_all_frames(run, before_relu):
     upsampled, _ = degrade(photograph(), 2)
-    film = animation.channels(
+    film = channel_clip(
         run.snapshots(), photograph(), ["layer_1:2"], before_relu=before_relu, limits={"layer_1": 0.3}, frames=4
     )
-    for frame, snapshot in zip(film, animation.choose(run.snapshots(), 4), strict=True):
+    for frame, snapshot in zip(film, choose_snapshots(run.snapshots(), 4), strict=True):
         expected = layer_1_by_hand(snapshot.load(), upsampled)[2]
         expected = expected.clamp(-0.3 if before_relu else 0, 0.3)
-        shown = signal(frame[:288:3, ::3], 0.3, before_relu)
-        assert (shown - expected).abs().max() < 0.6 * 0.3 * 2 / (frames.SHADES - 1)
+        shown = values_of(frame[:288:3, ::3], 0.3, before_relu)
+        assert (shown - expected).abs().max() < 0.6 * 0.3 * 2 / (MAP_SHADES - 1)
 
 
-def test_the_range_of_a_clip_is_that_of_all_its_frames(run):
+def test_the_range_of_a_clip_covers_all_its_frames(run):
     upsampled, _ = degrade(photograph(), 2)
-    film = animation.channels(run.snapshots(), photograph(), ["layer_1:2", "layer_1:5"])
+    film = channel_clip(run.snapshots(), photograph(), ["layer_1:2", "layer_1:5"])
     values = [layer_1_by_hand(s.load(), upsampled)[[2, 5]].relu() for s in run.snapshots()]
     highest = max(value.max().item() for value in values)
     at = max(range(8), key=lambda number: values[number][0].max())
@@ -168,53 +198,53 @@ def test_the_range_of_a_clip_is_that_of_all_its_frames(run):
 
 
 def test_zero_is_the_same_dark_in_the_middle_of_a_signed_range():
-    dark = frames.tint(torch.zeros(1), 1, signed=True)
-    assert (dark == frames.tint(torch.zeros(1), 5, signed=False)).all()
-    blue, orange = frames.tint(torch.tensor([-0.6, 0.6]), 1, signed=True).astype(int)
+    dark = map_pixels(torch.zeros(1), 1, signed=True)
+    assert (dark == map_pixels(torch.zeros(1), 5, signed=False)).all()
+    blue, orange = map_pixels(torch.tensor([-0.6, 0.6]), 1, signed=True).astype(int)
     assert blue[2] > blue[0]
     assert orange[0] > orange[2]
 
 
 def test_several_channels_and_pictures_make_rows_and_columns(run):
     addresses = ["layer_1:0", "layer_2:3", "layer_3:0"]
-    film = animation.channels(run.snapshots(), [photograph(), photograph().flip(-1)], addresses, frames=2)
-    assert film.shape[2] == 3 * 288 + 2 * frames.GAP
+    film = channel_clip(run.snapshots(), [photograph(), photograph().flip(-1)], addresses, frames=2)
+    assert film.shape[2] == 3 * 288 + 2 * GAP
     assert 2 * 288 < film.shape[1] < 2 * 288 + 120
 
 
-def test_of_several_channels_the_colors_run_over_the_root_of_one_range(run):
+def test_several_channels_share_a_range_with_colors_over_its_square_root(run):
     upsampled, _ = degrade(photograph(), 2)
-    film = animation.channels(run.snapshots(), photograph(), ["layer_1:2", "layer_1:5"], limits={"layer_1": 0.3})
+    film = channel_clip(run.snapshots(), photograph(), ["layer_1:2", "layer_1:5"], limits={"layer_1": 0.3})
     expected = layer_1_by_hand(run.model(), upsampled)[[2, 5]].clamp(0, 0.3)
-    for left, values in ((0, expected[0]), (288 + frames.GAP, expected[1])):
-        shown = signal(film[-1, :288:3, left : left + 288 : 3], 1, False)
-        assert (shown - (values / 0.3).sqrt()).abs().max() < 0.6 / (frames.SHADES - 1)
+    for left, values in ((0, expected[0]), (288 + GAP, expected[1])):
+        shown = values_of(film[-1, :288:3, left : left + 288 : 3], 1, False)
+        assert (shown - (values / 0.3).sqrt()).abs().max() < 0.6 / (MAP_SHADES - 1)
 
 
 @pytest.mark.parametrize("layer", ["layer_1", "layer_2", "layer_3"])
-def test_kernels_lie_in_rows_in_the_order_of_their_channels(run, layer):
-    film = animation.kernels(run.snapshots(), layer, frames=3)
+def test_kernels_change_over_the_training_in_every_layer(run, layer):
+    film = kernel_clip(run.snapshots(), layer, frames=3)
     assert film.shape[0] == 3
     assert film.shape[2] >= 480
     assert all((before != after).any() for before, after in itertools.pairwise(film))
 
 
 def test_a_kernel_is_drawn_as_its_weights(run):
-    film = animation.kernels(run.snapshots(), "layer_1", frames=2)
+    film = kernel_clip(run.snapshots(), "layer_1", frames=2)
     weights = [run.model(step).layer_1.weight.detach() for step in (0, 7000)]  # (8, 1, 9, 9)
-    limit = panels_limit(weights)
+    limit = kernel_limit(weights)
     factor = math.ceil(480 / 72)
     side = 9 * factor
     for frame, weight in zip(film, weights, strict=True):
         for number in (0, 1, 7):
-            left = frames.GAP + number * (side + frames.GAP)
-            tile = frame[frames.GAP : frames.GAP + side : factor, left : left + side : factor]
+            left = GAP + number * (side + GAP)
+            tile = frame[GAP : GAP + side : factor, left : left + side : factor]
             expected = weight[number, 0].clamp(-limit, limit)
-            assert (signal(tile, limit, True) - expected).abs().max() < 1.2 * limit / (frames.SHADES - 1) + 1e-6
+            assert (values_of(tile, limit, True) - expected).abs().max() < 1.2 * limit / (MAP_SHADES - 1) + 1e-6
 
 
-def panels_limit(weights):
-    """99.5 % of the weights, rounded up to two digits."""
+def kernel_limit(weights):
+    """Returns the limit that 99.5 % of the weights do not exceed, rounded up to two digits."""
     flat = torch.stack(weights).abs().flatten().sort().values
     value = float(flat[int(0.995 * len(flat))])
     unit = 10 ** (math.floor(math.log10(value)) - 1)
@@ -222,21 +252,22 @@ def panels_limit(weights):
 
 
 def test_the_kernels_of_an_rgb_network_are_colored_with_zero_as_grey(rgb_run):
-    film = animation.kernels(rgb_run.snapshots(), "layer_1", frames=2)
+    film = kernel_clip(rgb_run.snapshots(), "layer_1", frames=2)
     factor = math.ceil(480 / 72)
-    corner = film[-1, frames.GAP, frames.GAP]  # of channel 0, which carries red through its center alone
-    center = film[-1, frames.GAP + 4 * factor, frames.GAP + 4 * factor].astype(int)
+    corner = film[-1, GAP, GAP]  # of channel 0, which carries red through its center alone
+    center = film[-1, GAP + 4 * factor, GAP + 4 * factor].astype(int)
     assert (np.abs(corner.astype(int) - 128) <= 1).all()
     assert center.tolist() == [255, 128, 128]
 
 
 @pytest.mark.parametrize("mode", ["non-overlapping", "overlapping"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_scan_ends_with_what_the_mode_gives_and_begins_with_bicubic(run, rgb_run, mode, channels):
+def test_a_scan_begins_with_bicubic_and_ends_with_the_result_of_its_mode(run, rgb_run, mode, channels):
     model = (run if channels == 1 else rgb_run).model(3000)
-    film = animation.scan(model, photograph(), mode, stride=20, frames=7)
+    film = scan_clip(model, photograph(), mode, stride=20, frames=7)
     upsampled, _ = degrade(photograph(), 2)
-    expected = apply(upsampled, model, mode, stride=20 if mode == "overlapping" else 33)
+    options = InferenceOptions(mode=mode, stride=20 if mode == "overlapping" else 33)
+    expected = restored(upsampled, model, options)
     shown = torch.from_numpy(film[-1, :288:3, ::3].copy()).permute(2, 0, 1) / 255
     assert len(film) == 7
     assert (shown - expected).abs().max() < 1.01 / 255
@@ -244,10 +275,10 @@ def test_a_scan_ends_with_what_the_mode_gives_and_begins_with_bicubic(run, rgb_r
     assert (begin - upsampled.clamp(0, 1))[:, 40:].abs().max() < 1.01 / 255
 
 
-def test_a_scan_goes_from_top_to_bottom_with_the_next_patch_outlined(run):
-    film = animation.scan(run.model(0), photograph(100), frames=17)  # patches at 0, 33, 66 and 67
+def test_a_scan_goes_row_by_row_and_outlines_the_next_patch(run):
+    film = scan_clip(run.model(0), photograph(100), frames=17)  # patches at 0, 33, 66 and 67
     assert len(film) == 17
-    marked = (film == frames.DARK.mark).all(-1)
+    marked = (film == DARK.mark).all(-1)
     for number in range(16):
         rows, columns = marked[number].nonzero()
         for found, place in zip((rows, columns), divmod(number, 4), strict=True):
@@ -256,81 +287,80 @@ def test_a_scan_goes_from_top_to_bottom_with_the_next_patch_outlined(run):
 
 
 def test_a_scan_of_few_patches_has_a_frame_for_each(run):
-    assert len(animation.scan(run.model(), photograph(66), frames=60)) == 5
+    assert len(scan_clip(run.model(), photograph(66), frames=60)) == 5
 
 
-def test_clips_of_other_sizes_and_lengths_are_joined():
+def test_clips_of_different_sizes_and_lengths_are_joined():
     short, tall = np.full((2, 10, 20, 3), 200, np.uint8), np.full((5, 30, 15, 3), 90, np.uint8)
     short[1] = 220
-    film = animation.join([short, tall, short], columns=2)
+    film = join([short, tall, short], columns=2)
     assert film.shape == (5, 66, 46, 3)
     assert (film[0, :10, :20] == 200).all()
     assert (film[4, :10, :20] == 220).all()
     assert (film[3, :30, 26:41] == 90).all()
-    assert (film[:, 10:30, :20] == frames.DARK.ground).all()
+    assert (film[:, 10:30, :20] == DARK.ground).all()
 
 
 @pytest.mark.parametrize("width", [48, 96, 240, 1000])
-def test_a_caption_covers_nothing_and_is_never_cut(width):
+def test_a_caption_covers_no_pixel_and_is_never_cut(width):
     shown = np.full((2, 50, width, 3), 255, np.uint8)
-    film = animation.caption(shown, ["step 0", "step 99"], "28.1 dB")
+    film = caption(shown, ["step 0", "step 99"], "28.1 dB")
     assert (film[:, :50] == 255).all()
     band = film[0, 50:].astype(int)
     assert (band.max(axis=(0, 2)) > 120).any()
-    assert (band[0] == frames.DARK.ground).all()
-    assert (band[-1] == frames.DARK.ground).all()
+    assert (band[0] == DARK.ground).all()
+    assert (band[-1] == DARK.ground).all()
     assert (film[0, 50:] != film[1, 50:]).any()
 
 
-def test_the_clip_of_a_channel_keeps_within_a_palette(run):
-    film = animation.channels(run.snapshots(), photograph(), ["layer_2:1", "layer_3:0"], frames=4)
+def test_the_clip_of_a_channel_has_at_most_256_colors(run):
+    film = channel_clip(run.snapshots(), photograph(), ["layer_2:1", "layer_3:0"], frames=4)
     assert len(np.unique(film.reshape(-1, 3), axis=0)) <= 256
 
 
 # The command
 
 
-@pytest.mark.parametrize("what", animation.WHAT)
+@pytest.mark.parametrize("what", animation.KINDS)
 @pytest.mark.parametrize("extension", [".gif", ".mp4", ".webp"])
 def test_every_clip_is_written_in_every_format(run, tmp_path, what, extension):
-    path, notes = animation.animate(run.path, what, [photograph(64)], frames=3, out=tmp_path / f"clip{extension}")
+    path, notes = animate(run.path, what, [face(64)], ClipOptions(frames=3), out=tmp_path / f"clip{extension}")
     assert path.stat().st_size > 1000
     assert notes == []
 
 
-def test_without_pictures_the_probe_is_animated(run, tmp_path):
+@pytest.mark.slow
+def test_without_photographs_the_probe_is_animated(run, tmp_path):
     tiles = torch.stack([photograph()] * 4)
     run.write_probe(tiles.clone(), tiles)
-    path, notes = animation.animate(run, out=tmp_path / "a.gif", hold=0)
+    path, notes = animate(run, options=ClipOptions(hold=0), out=tmp_path / "a.gif")
     with Image.open(path) as image:
         assert image.width >= 4 * 96
         assert image.n_frames == 8
     assert notes == [f"{run.path} has 8 snapshots: that many frames"]
 
 
-def test_a_crop_is_taken_where_bicubic_loses_most(run, tmp_path):
+def test_a_crop_is_taken_where_the_error_of_bicubic_is_largest(run, tmp_path):
     picture = torch.full((3, 200, 300), 0.5)
     picture[:, 120:160, 200:240] = torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(0))
-    path, _ = animation.animate(run, "scan", [picture], crop=64, frames=2, out=tmp_path / "a.gif")
+    path, _ = animate(run, "scan", [Picture(picture)], ClipOptions(crop=64, frames=2), out=tmp_path / "a.gif")
     with Image.open(path) as image:
         assert image.width == 256
         assert np.asarray(image.convert("RGB"))[:256].std() > 20
 
 
-def test_files_are_read_and_what_they_lose_is_said(run, tmp_path):
+def test_what_a_file_loses_in_reading_is_noted(run, tmp_path):
     pixels = (photograph(64).permute(1, 2, 0) * 255).byte().numpy()
     Image.fromarray(np.dstack([pixels, np.full((64, 64), 100, np.uint8)])).save(tmp_path / "face.png")
-    _, notes = animation.animate(run, "reconstruction", [tmp_path / "face.png"], frames=2, out=tmp_path / "a.gif")
+    _, notes = animate(run, "reconstruction", [tmp_path / "face.png"], ClipOptions(frames=2), out=tmp_path / "a.gif")
     assert "face.png: transparency is left out" in notes
 
 
-def test_all_channels_of_a_layer_are_one_word(run, tmp_path):
-    path, _ = animation.animate(
-        run, "channel", [photograph(64)], layer="1", channel="all", frames=2, out=tmp_path / "a.gif"
-    )
-    some, _ = animation.animate(
-        run, "channel", [photograph(64)], channel="0,2,layer_1:3", frames=2, out=tmp_path / "b.gif"
-    )
+def test_all_channels_of_a_layer_are_named_all(run, tmp_path):
+    all_options = ClipOptions(layer="1", channel="all", frames=2)
+    path, _ = animate(run, "channel", [face(64)], all_options, out=tmp_path / "a.gif")
+    some_options = ClipOptions(channel="0,2,layer_1:3", frames=2)
+    some, _ = animate(run, "channel", [face(64)], some_options, out=tmp_path / "b.gif")
     assert Image.open(path).height > Image.open(some).height
 
 
@@ -354,80 +384,98 @@ def test_all_channels_of_a_layer_are_one_word(run, tmp_path):
         ("reconstruction", {"fps": 0.001}, "fps is 0.001: the clip would last 1,002 s, expected up to 600"),
     ],
 )
-def test_what_can_not_be_animated_is_refused_with_the_valid_choices(run, tmp_path, what, how, message):
+def test_invalid_arguments_are_refused_with_the_valid_choices(run, tmp_path, what, how, message):
+    options = {name: value for name, value in how.items() if name != "out"}
+    out = tmp_path / how.get("out", "a.gif")
     with pytest.raises(InputError, match=message) as error:
-        animation.animate(run, what, [photograph(64)], **{"out": tmp_path / "a.gif"} | how)
+        animate(run, what, [face(64)], ClipOptions(**options), out=out)
     assert "\n" not in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_telling_channels_are_as_unlike_each_other_as_they_can_be(run):
+def test_informative_channels_differ_from_each_other_as_much_as_possible(run):
     model, seen = run.model(), color.luminance(degrade(photograph(), 2)[0])
-    (maps,) = activations.feature_maps(model, seen, ["layer_1"]).values()
+    (maps,) = feature_maps(model, seen, ["layer_1"]).values()
     values = maps[0].flatten(1)
     alive = (values.std(1) > 1e-6).nonzero().flatten().tolist()
-    chosen = activations.telling(model, [seen], "layer_1", 2)
+    chosen = most_informative_channels(model, [seen], "layer_1", 2)
     likeness = np.abs(np.corrcoef(values[alive].numpy()))
     first = int(values.std(1).argmax())
     worth = {number: float(values[number].std()) * (1 - likeness[alive.index(first), place])
              for place, number in enumerate(alive) if number != first}  # fmt: skip
     assert chosen == sorted([first, max(worth, key=worth.get)])
-    assert activations.telling(model, [seen], "layer_1", 99) == alive
+    assert most_informative_channels(model, [seen], "layer_1", 99) == alive
 
 
-def test_a_light_clip_differs_in_its_surround_alone(run):
+def test_a_light_clip_differs_only_around_the_pictures(run):
     dark, light = (
-        animation.reconstruction(run.snapshots(), photograph(), frames=2, theme=theme) for theme in ("dark", "light")
+        reconstruction_clip(run.snapshots(), photograph(), frames=2, theme=theme) for theme in ("dark", "light")
     )
     assert (dark[:, :288] == light[:, :288]).all()
     assert (light[:, 289, 0] == 255).all()
     assert dark[:, 289].max() < 64
 
 
-def test_some_kernels_are_those_of_their_channels(run):
-    some = animation.kernels(run.snapshots(), "layer_1", only=[1, 5], frames=2)
+def test_selected_kernels_are_those_of_their_channels(run):
+    some = kernel_clip(run.snapshots(), "layer_1", channels=[1, 5], frames=2)
     weight = run.model().layer_1.weight.detach()[5, 0]
     factor = math.ceil(480 / 18)
-    left = 2 * frames.GAP + 9 * factor
-    shown = some[-1, frames.GAP : frames.GAP + 9 * factor : factor, left : left + 9 * factor : factor].astype(int)
-    warmth = torch.from_numpy(shown[..., 0] - shown[..., 2])  # orange above zero, blue below
-    seen = warmth.abs() > 20
+    left = 2 * GAP + 9 * factor
+    shown = some[-1, GAP : GAP + 9 * factor : factor, left : left + 9 * factor : factor].astype(int)
+    orange_minus_blue = torch.from_numpy(shown[..., 0] - shown[..., 2])  # orange above zero, blue below
+    seen = orange_minus_blue.abs() > 20
     assert seen.sum() > 3
-    assert ((warmth > 0) == (weight > 0))[seen].all()
+    assert ((orange_minus_blue > 0) == (weight > 0))[seen].all()
 
 
-def test_the_command_takes_the_kernels_of_the_channels_that_are_named(run, tmp_path):
+def test_the_command_shows_the_kernels_of_the_named_channels(run, tmp_path):
     made = []
     for channel in (None, "1,5"):
-        path, _ = animation.animate(
-            run, "kernels", layer="layer_1", channel=channel, frames=2, out=tmp_path / "kernels.gif"
-        )
+        options = ClipOptions(layer="layer_1", channel=channel, frames=2)
+        path, _ = animate(run, "kernels", options=options, out=tmp_path / "kernels.gif")
         made.append(Image.open(path).size)
     assert made[0] != made[1]
 
 
-def test_three_channels_in_the_middle_are_no_colors(tmp_path):
+def test_three_channels_between_layers_are_not_drawn_as_rgb(tmp_path):
     run = Run.create(tmp_path / "run", TrainingConfig.of(channels=3, widths=(3, 2)))
     run.write_snapshot(start_from_identity(SRCNN(3, widths=(3, 2))), 0, 0)
-    film = animation.kernels(run.snapshots(), "layer_2")
-    assert len(np.unique(film[0, :-40].reshape(-1, 3), axis=0)) <= frames.SHADES + 1  # a mosaic in the signed shades
+    film = kernel_clip(run.snapshots(), "layer_2")
+    assert len(np.unique(film[0, :-40].reshape(-1, 3), axis=0)) <= MAP_SHADES + 1  # a mosaic in the signed shades
 
 
-def test_a_sample_may_be_animated_by_its_name(run, tmp_path):
-    path, _ = animation.animate(run, "scan", ["samples:chelsea"], crop=40, frames=2, out=tmp_path / "a.gif")
+def test_a_sample_photograph_is_animated_by_its_name(run, tmp_path):
+    path, _ = animate(run, "scan", ["samples:chelsea"], ClipOptions(crop=40, frames=2), out=tmp_path / "a.gif")
     assert path.exists()
     with pytest.raises(InputError, match=r"none\.png doesn't exist; check the path"):
-        animation.animate(run, "scan", [tmp_path / "none.png"], out=tmp_path / "b.gif")
+        animate(run, "scan", [tmp_path / "none.png"], out=tmp_path / "b.gif")
 
 
-def test_a_run_without_snapshots_says_so(tmp_path):
+def test_a_run_without_snapshots_is_refused(tmp_path):
     run = Run.create(tmp_path / "run", TrainingConfig.of())
     with pytest.raises(InputError, match="no snapshots yet"):
-        animation.animate(run, out=tmp_path / "a.gif")
+        animate(run, out=tmp_path / "a.gif")
     with pytest.raises(InputError, match="no snapshots to animate"):
-        animation.reconstruction(run.snapshots(), photograph())
+        reconstruction_clip(run.snapshots(), photograph())
 
 
 def test_a_picture_too_large_for_a_clip_is_refused(run):
     with pytest.raises(InputError, match="4000x1000 is too large, .* crop"):
-        animation.reconstruction(run.snapshots(), torch.zeros(3, 1000, 4000))
+        reconstruction_clip(run.snapshots(), torch.zeros(3, 1000, 4000))
+
+
+def test_a_photograph_may_be_degraded_before(run):
+    snapshots = run.snapshots()
+    sample = Sample(photograph(), run.model())
+    assert (
+        reconstruction_clip(snapshots, sample, frames=2) == reconstruction_clip(snapshots, photograph(), frames=2)
+    ).all()
+    assert (scan_clip(run.model(), sample, frames=2) == scan_clip(run.model(), photograph(), frames=2)).all()
+
+
+def test_the_command_degrades_each_photograph_once(run, tmp_path, monkeypatch):
+    degraded = []
+    monkeypatch.setattr(sample_module, "degrade", lambda image, scale: degraded.append(1) or degrade(image, scale))
+    options = ClipOptions(channel="informative", frames=2)
+    animate(run, "channel", [face(96)], options, out=tmp_path / "a.gif")
+    assert len(degraded) == 1

@@ -1,4 +1,4 @@
-"""The comparison slider, as a file opened from disk in a real browser with the network off."""
+"""The comparison page: its data, and the page in Chromium, opened from disk without a network."""
 
 import pytest
 import torch
@@ -6,10 +6,10 @@ from skimage import data as photographs
 
 from srcnn_lib.data.images import Picture
 from srcnn_lib.errors import InputError
-from srcnn_lib.evaluation.quality import compare as measured
+from srcnn_lib.evaluation.quality import compare
+from srcnn_lib.evaluation.sample import Sample
 from srcnn_lib.model import SRCNN, start_from_identity
-from srcnn_lib.visualization.html.comparison import compare, slider
-from srcnn_lib.visualization.html.page import write_page
+from srcnn_lib.visualization.html import render_comparison, render_model_comparison, write_page
 
 pytest_plugins = ["browser"]
 
@@ -28,7 +28,7 @@ def model() -> SRCNN:
 
 @pytest.fixture(scope="module")
 def path(cat, model, tmp_path_factory):
-    return write_page(compare(cat, model), tmp_path_factory.mktemp("page") / "compare.html")
+    return write_page(render_model_comparison(cat, model), tmp_path_factory.mktemp("page") / "compare.html")
 
 
 def split(page) -> float:
@@ -39,25 +39,26 @@ def scale(page) -> float:
     return float(page.get_attribute(".stage", "data-scale"))
 
 
-def test_the_figures_are_those_of_the_evaluation(path, cat, model):
-    figures = measured(model, cat.pixels, 2.0)
+def test_psnr_and_ssim_are_those_of_the_evaluation(path, cat, model):
+    scores = compare(Sample(cat.pixels, model), model)
     text = path.read_text("utf-8")
     for method in ("bicubic", "srcnn"):
-        assert f"{figures[method]['psnr_y']:.2f} dB, SSIM {figures[method]['ssim_y']:.3f}" in text
+        assert f"{scores[method].psnr_y:.2f} dB, SSIM {scores[method].ssim_y:.3f}" in text
 
 
 def test_pictures_of_different_sizes_are_refused():
     with pytest.raises(InputError, match="srcnn is 5 × 4"):
-        slider(None, torch.rand(3, 4, 4), torch.rand(3, 4, 5))
+        render_comparison(None, torch.rand(3, 4, 4), torch.rand(3, 4, 5))
 
 
-def test_large_pictures_are_kept_with_a_little_loss_and_that_is_said():
+def test_large_pictures_are_stored_with_slight_loss_and_a_note():
     large = torch.linspace(0, 1, 1001).expand(3, 700, 1001)
-    text = slider(large, large, large)
+    text = render_comparison(large, large, large)
     assert text.count("data:image/jpeg") == 3
     assert "slight loss" in text
 
 
+@pytest.mark.browser
 def test_the_divider_follows_mouse_and_keys(open_page, path):
     page = open_page(path)
     box = page.locator(".stage").bounding_box()
@@ -73,7 +74,8 @@ def test_the_divider_follows_mouse_and_keys(open_page, path):
     assert page.get_attribute(".divider", "aria-valuenow") == "100"
 
 
-def test_wheel_buttons_and_keys_zoom_both_pictures_as_one(open_page, path):
+@pytest.mark.browser
+def test_wheel_buttons_and_keys_zoom_both_pictures_together(open_page, path):
     page = open_page(path)
     whole = scale(page)
     box = page.locator(".stage").bounding_box()
@@ -101,17 +103,19 @@ def test_wheel_buttons_and_keys_zoom_both_pictures_as_one(open_page, path):
     assert scale(page) == whole
 
 
+@pytest.mark.browser
 def test_any_two_of_three_can_be_chosen(open_page, path):
     page = open_page(path)
     page.click(".bar .right >> text=Original")
     assert page.text_content(".captions .right b") == "Original"
-    page.click(".bar .left >> text=Original")  # the same twice says nothing: they change places
+    page.click(".bar .left >> text=Original")  # the same picture twice is no comparison: they swap
     assert page.text_content(".captions .left b") == "Original"
     assert page.text_content(".captions .right b") == "Bicubic"
     assert "dB" in page.text_content(".captions .right .score")
 
 
-def test_two_fingers_pinch(open_page, path):
+@pytest.mark.browser
+def test_two_fingers_zoom(open_page, path):
     page = open_page(path, (390, 844))
     whole = scale(page)
     page.evaluate("""() => {
@@ -125,16 +129,18 @@ def test_two_fingers_pinch(open_page, path):
     assert scale(page) == pytest.approx(3 * whole, rel=0.01)
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("screen", [(390, 844), (1366, 768), (3840, 2160)])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_slider_fits_every_window(open_page, path, screen, scheme):
+def test_the_page_fits_every_window(open_page, path, screen, scheme):
     page = open_page(path, screen, scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= screen[0]
     assert page.evaluate("document.documentElement.scrollHeight") <= screen[1]
     assert page.locator(".stage").bounding_box()["height"] > 150
 
 
-def test_slider_and_slider_share_a_page(open_page, path, tmp_path):
+@pytest.mark.browser
+def test_two_comparisons_in_one_page_are_independent(open_page, path, tmp_path):
     text = path.read_text("utf-8")
     both = tmp_path / "both.html"
     both.write_text(f"<!doctype html>{text}{text}", "utf-8")

@@ -1,9 +1,10 @@
-"""The player, as a file opened from disk in a real browser with the network off."""
+"""The data of the player, and the page in Chromium, opened from disk without a network."""
 
 import pytest
 import torch
 from skimage import data as photographs
 
+from srcnn_lib.activations import feature_maps
 from srcnn_lib.config import TrainingConfig
 from srcnn_lib.data.color import luminance
 from srcnn_lib.data.degradation import degrade
@@ -12,17 +13,16 @@ from srcnn_lib.errors import InputError
 from srcnn_lib.metrics import psnr
 from srcnn_lib.model import SRCNN, start_from_identity
 from srcnn_lib.run import Run
-from srcnn_lib.visualization.activations import feature_maps
-from srcnn_lib.visualization.html import sheets
-from srcnn_lib.visualization.html.page import write_page
-from srcnn_lib.visualization.html.player import LEVELS, ROOT, _frame, _view, player
+from srcnn_lib.visualization.html import render_player, write_page
+from srcnn_lib.visualization.html.player import KERNEL_LEVELS, ROOT_LAYERS, frame_of, view_of
+from srcnn_lib.visualization.html.sheets import kernel_sheet
 
 pytest_plugins = ["browser"]
 WIDTHS = {"phone": (390, 844), "laptop": (1366, 768), "4k": (3840, 2160)}
 
 
 def run_of(path, snapshots, channels=1, widths=(64, 32)) -> Run:
-    """A run whose network goes from torch's random weights to others near the identity."""
+    """Returns a run whose network goes from torch's random weights to the identity."""
     run = Run.create(path, TrainingConfig.of(channels=channels, widths=widths))
     torch.manual_seed(0)
     begin, end = SRCNN(channels, widths=widths), start_from_identity(SRCNN(channels, widths=widths))
@@ -57,15 +57,15 @@ def run(tmp_path_factory) -> Run:
 
 @pytest.fixture(scope="module")
 def path(run, cat, tmp_path_factory):
-    return write_page(player(run, cat), tmp_path_factory.mktemp("page") / "player.html")
+    return write_page(render_player(run, cat), tmp_path_factory.mktemp("page") / "player.html")
 
 
-def test_a_crop_is_what_the_network_makes_of_it_in_the_whole_picture(run, cat):
-    snapshot, view = run.snapshots()[4], _view(run, cat, 96, (3, 64))
+def test_a_crop_is_restored_as_within_the_whole_picture(run, cat):
+    snapshot, view = run.snapshots()[4], view_of(run, cat, 96, (3, 64))
     model = snapshot.load()
     upsampled, original = degrade(cat.pixels, 2)
     maps = feature_maps(model, luminance(upsampled))
-    frame = _frame(snapshot, view)
+    frame = frame_of(snapshot, view)
     place = (slice(3, 99), slice(64, 160))
     for layer in ("layer_1", "layer_2"):
         torch.testing.assert_close(frame.maps[layer].float(), maps[layer][0][:, *place], atol=1e-3, rtol=1e-3)
@@ -75,65 +75,69 @@ def test_a_crop_is_what_the_network_makes_of_it_in_the_whole_picture(run, cat):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("colors", [1, 3])
-def test_grey_and_color_pictures_go_through_both_kinds_of_network(tmp_path, channels, colors, cat):
+def test_grey_and_color_pictures_are_shown_with_y_and_rgb_networks(tmp_path, channels, colors, cat):
     run = run_of(tmp_path / "run", 3, channels, (4, 3))
     picture = Picture(cat.pixels[:colors, :50, :40], name="small.png")
-    assert "small.png" in player(run, picture)
+    assert "small.png" in render_player(run, picture)
 
 
+@pytest.mark.slow
 def test_a_player_of_a_64_32_network_with_60_snapshots_stays_below_8_mb(tmp_path, cat):
-    text = player(run_of(tmp_path / "run", 60), cat)
+    text = render_player(run_of(tmp_path / "run", 60), cat)
     assert 2e6 < len(text.encode()) <= 8e6
     assert text.count('"step":') == 60
     assert '"step":0,' in text
 
 
-def test_more_snapshots_than_frames_are_thinned_with_both_ends_kept(run, cat):
-    text = player(run, cat, frames=4)
+def test_more_snapshots_than_frames_are_reduced_and_keep_both_ends(run, cat):
+    text = render_player(run, cat, frames=4)
     assert text.count('"step":') == 4
     steps = [snapshot.step for snapshot in run.snapshots()]
     assert f'"step":{steps[0]},' in text
     assert f'"step":{steps[-1]},' in text
 
 
-def test_the_small_weights_that_a_training_starts_from_are_not_all_stored_as_zero():
+def test_the_small_weights_of_a_random_start_are_not_all_stored_as_zero():
     start = torch.empty(32, 64, 5, 5).uniform_(-0.025, 0.025, generator=torch.Generator().manual_seed(0))  # as torch's
-    stored = sheets.kernel_image(start, 0.55, LEVELS["layer_2"], colors=False, root="layer_2" in ROOT).float()
+    stored = kernel_sheet(start, 0.55, KERNEL_LEVELS["layer_2"], rgb=False, root="layer_2" in ROOT_LAYERS).float()
     assert (stored != stored.median()).float().mean() > 0.5
-    # The way back: half a step of the root at most, and never the other sign.
+    # Decoded again: half a step of the root at most, and never the other sign.
     stored = (stored / 127.5 - 1).unflatten(0, (32, 5)).unflatten(2, (64, 5)).transpose(1, 2)
     expected = start.sign() * (start.abs() / 0.55).sqrt()
-    assert (stored - expected).abs().max() < 0.5 / LEVELS["layer_2"] + 0.5 / 127
+    assert (stored - expected).abs().max() < 0.5 / KERNEL_LEVELS["layer_2"] + 0.5 / 127
 
 
-def test_where_the_lowest_quality_is_not_enough_snapshots_are_left_out_and_that_is_said(run, cat):
-    text = player(run, cat, max_mb=0.15)
+def test_snapshots_that_do_not_fit_in_the_lowest_quality_are_left_out_with_a_note(run, cat):
+    text = render_player(run, cat, max_mb=0.15)
     assert len(text.encode()) <= 150_000
     assert 2 <= text.count('"step":') < 10
     assert "of the run's 10 snapshots." in text
 
 
-def test_a_run_of_one_snapshot_is_shown_as_well(open_page, tmp_path, cat):
+@pytest.mark.browser
+def test_a_run_with_one_snapshot_is_shown(open_page, tmp_path, cat):
     run = run_of(tmp_path / "run", 2, 1, (4, 3))
     run.snapshots()[-1].path.unlink()
-    page = open_page(write_page(player(run, cat), tmp_path / "new folder" / "one.html"))
+    page = open_page(write_page(render_player(run, cat), tmp_path / "new folder" / "one.html"))
     drawn(page, 0)
     page.keyboard.press("Space")
     page.keyboard.press("ArrowRight")
     assert page.text_content(".step") == "0"
 
 
-def test_three_channels_are_three_maps_and_no_colors(open_page, tmp_path, cat):
+@pytest.mark.browser
+def test_three_channels_of_a_hidden_layer_are_not_shown_as_rgb(open_page, tmp_path, cat):
     run = run_of(tmp_path / "run", 2, 3, (3, 2))
-    page = open_page(write_page(player(run, cat), tmp_path / "three.html"))
+    page = open_page(write_page(render_player(run, cat), tmp_path / "three.html"))
     drawn(page, 1)
     for layer, side in ((".first", 9), (".second", 2 * 6 - 1)):  # one picture in RGB, or two by two squares with a gap
         page.click(f"{layer} .layer .tile >> nth=0")
         assert page.eval_on_selector(f"{layer} .kernel", "canvas => canvas.width") == side
 
 
-def test_all_channels_are_in_sight_on_a_laptop(open_page, tmp_path, cat):
-    path = write_page(player(run_of(tmp_path / "run", 2), cat), tmp_path / "laptop.html")
+@pytest.mark.browser
+def test_all_channels_are_visible_on_a_laptop(open_page, tmp_path, cat):
+    path = write_page(render_player(run_of(tmp_path / "run", 2), cat), tmp_path / "laptop.html")
     for screen in ((1366, 768), (1366, 657), (1920, 1080)):  # whole screens, and one with the browser's bars
         page = open_page(path, screen)
         drawn(page, 1)
@@ -143,31 +147,37 @@ def test_all_channels_are_in_sight_on_a_laptop(open_page, tmp_path, cat):
             assert box["y"] + box["height"] <= timeline
 
 
-def test_a_name_can_not_end_the_script(path):
+def test_a_file_name_can_not_end_the_script(path):
     assert path.read_text("utf-8").count("</script>") == 1
+
+
+def test_a_name_that_looks_like_a_placeholder_is_shown_as_it_is(run, cat):
+    text = render_player(run, Picture(cat.pixels, name="{{DATA}}"))
+    assert text.count('"frames":') == 1
+    assert "<title>SRCNN learns to restore {{DATA}}</title>" in text
 
 
 def test_without_a_picture_the_probe_is_shown(run):
     run.write_probe(torch.rand(4, 3, 96, 96), torch.rand(4, 3, 96, 96))
-    assert "probe" in player(run)
+    assert "probe" in render_player(run)
 
 
-def test_what_can_not_be_shown_is_one_line(run, cat, tmp_path):
+def test_invalid_arguments_are_refused(run, cat, tmp_path):
     with pytest.raises(InputError, match="box is 80,0"):
-        player(run, cat, box=(80, 0))
+        render_player(run, cat, box=(80, 0))
     with pytest.raises(InputError, match="MB"):
-        player(run, cat, max_mb=0.05)
+        render_player(run, cat, max_mb=0.05)
     with pytest.raises(InputError, match="max_mb is nan"):
-        player(run, cat, max_mb=float("nan"))
+        render_player(run, cat, max_mb=float("nan"))
     with pytest.raises(InputError, match="no snapshots"):
-        player(Run.create(tmp_path / "empty", TrainingConfig.of()), cat)
+        render_player(Run.create(tmp_path / "empty", TrainingConfig.of()), cat)
 
 
 # In the browser
 
 
 def drawn(page, frame: int, number: int = 0) -> None:
-    """Wait until the panels show this snapshot."""
+    """Waits until the panels show this snapshot."""
     page.wait_for_function(
         "([n, f]) => document.querySelectorAll('.srcnn-page')[n].dataset.drawn === String(f)", arg=[number, frame]
     )
@@ -177,7 +187,8 @@ def picture_of(page, selector: str) -> str:
     return page.eval_on_selector(selector, "canvas => canvas.toDataURL()")
 
 
-def test_the_scrubber_drives_every_panel_at_once(open_page, path):
+@pytest.mark.browser
+def test_the_scrubber_updates_every_panel(open_page, path):
     page = open_page(path)
     drawn(page, 9)
     panels = (".srcnn", ".error", ".first .tile canvas", ".second .layer .tile canvas", ".kernels .tile canvas")
@@ -197,18 +208,20 @@ def test_the_scrubber_drives_every_panel_at_once(open_page, path):
     assert [picture_of(page, panel) for panel in panels] == late
 
 
-def test_the_chart_is_a_scrubber_as_well(open_page, path):
+@pytest.mark.browser
+def test_a_click_on_the_chart_moves_the_scrubber(open_page, path):
     page = open_page(path)
     drawn(page, 9)
     box = page.locator(".chart").bounding_box()
     page.mouse.click(box["x"] + box["width"] / 2, box["y"] + 20)
     assert page.input_value("input[type=range]") in "45"
-    for name in ("PSNR in the run", "Loss"):
+    for name in ("PSNR of the run", "Loss"):
         page.click(f"text={name}")
         assert page.locator(".chart polyline").count() >= 1
 
 
-def test_keys_move_and_play(open_page, path):
+@pytest.mark.browser
+def test_keys_step_and_play(open_page, path):
     page = open_page(path)
     drawn(page, 9)
     for key, frame in (("Home", 0), ("ArrowRight", 1), (".", 2), (",", 1), ("End", 9), ("ArrowLeft", 8)):
@@ -223,7 +236,8 @@ def test_keys_move_and_play(open_page, path):
     page.wait_for_function("document.querySelector('.play').ariaLabel === 'Play'")
 
 
-def test_a_channel_is_enlarged_by_a_click_and_by_the_keyboard(open_page, path):
+@pytest.mark.browser
+def test_a_click_or_a_key_enlarges_a_channel(open_page, path):
     page = open_page(path)
     drawn(page, 9)
     page.click(".second .layer .tile >> nth=3")
@@ -247,11 +261,12 @@ def test_a_channel_is_enlarged_by_a_click_and_by_the_keyboard(open_page, path):
     assert page.text_content(".first h4") == "Channel 1"
 
 
-def test_a_map_shows_its_values(open_page, path, run, cat):
+@pytest.mark.browser
+def test_a_map_shows_the_values_of_the_network(open_page, path, run, cat):
     page = open_page(path)
     drawn(page, 9)
-    view = _view(run, cat, 96, None)
-    maps = _frame(run.snapshots()[-1], view).maps["layer_1"].float()
+    view = view_of(run, cat, 96, None)
+    maps = frame_of(run.snapshots()[-1], view).maps["layer_1"].float()
     channel = int(maps.flatten(1).std(1).argmax())
     pixels = page.eval_on_selector(
         f".first .tile >> nth={channel} >> canvas",
@@ -261,7 +276,8 @@ def test_a_map_shows_its_values(open_page, path, run, cat):
     assert torch.corrcoef(torch.stack([shown, maps[channel].flatten()]))[0, 1] > 0.95
 
 
-def test_two_players_in_one_page_do_not_touch_each_other(open_page, path, tmp_path):
+@pytest.mark.browser
+def test_two_players_in_one_page_are_independent(open_page, path, tmp_path):
     text = path.read_text("utf-8")
     both = tmp_path / "both.html"
     both.write_text(f"<!doctype html><p id=outside>A notebook.</p>{text}{text}", "utf-8")
@@ -278,9 +294,10 @@ def test_two_players_in_one_page_do_not_touch_each_other(open_page, path, tmp_pa
     assert page.evaluate("['launch', 'start', 'ID', 'make', 'clamp'].filter((name) => name in window)") == []
 
 
+@pytest.mark.browser
 @pytest.mark.parametrize("screen", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_sticks_out_at_any_width(open_page, path, screen, scheme):
+def test_the_page_fits_every_width(open_page, path, screen, scheme):
     page = open_page(path, WIDTHS[screen], scheme)
     drawn(page, 9)
     page.click(".first .tile >> nth=2")
@@ -291,9 +308,10 @@ def test_nothing_sticks_out_at_any_width(open_page, path, screen, scheme):
     assert page.locator("input[type=range]").bounding_box()["y"] < WIDTHS[screen][1]
 
 
-def test_a_picture_that_bicubic_brings_back_exactly_is_no_trouble(open_page, tmp_path):
+@pytest.mark.browser
+def test_a_picture_that_bicubic_restores_exactly_is_shown(open_page, tmp_path):
     run = run_of(tmp_path / "run", 3, 3, (4, 3))
     black = Picture(torch.zeros(3, 40, 40), name="black.png")
-    page = open_page(write_page(player(run, black), tmp_path / "black.html"))
+    page = open_page(write_page(render_player(run, black), tmp_path / "black.html"))
     drawn(page, 2)
     assert page.text_content(".bicubic-psnr") == "∞ dB"

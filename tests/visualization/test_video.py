@@ -1,4 +1,7 @@
+"""Clips written as GIF, MP4 and WebP, read again by Pillow and imageio."""
+
 import re
+import resource
 import struct
 
 import imageio.v3 as imageio
@@ -7,11 +10,12 @@ import pytest
 from PIL import Image
 
 from srcnn_lib.errors import InputError
-from srcnn_lib.visualization.video import evenly, indexed, write_clip
+from srcnn_lib.visualization.frames import evenly_spaced
+from srcnn_lib.visualization.video import quantize, write_clip
 
 
 def colored(count=6, height=40, width=60):
-    """A disc that moves over a gradient, in many colors."""
+    """Returns a disc that moves over a gradient, in many colors."""
     rows, columns = np.mgrid[:height, :width]
     frames = np.empty((count, height, width, 3), np.uint8)
     for number in range(count):
@@ -21,7 +25,7 @@ def colored(count=6, height=40, width=60):
 
 
 def reread(path):
-    """All frames (T, H, W, 3) and their milliseconds, as Pillow reads them."""
+    """Returns all frames (T, H, W, 3) and their milliseconds, as Pillow reads them."""
     frames, milliseconds = [], []
     with Image.open(path) as image:
         for number in range(image.n_frames):
@@ -32,7 +36,7 @@ def reread(path):
 
 
 def gif_palettes(data):
-    """How many palettes a GIF has: (global, local), by walking over its blocks (GIF89a specification)."""
+    """Counts the palettes of a GIF, (global, local), by walking over its blocks (GIF89a specification)."""
     packed = data[10]
     place, local = 13 + (3 << (packed & 7) + 1) * (packed >> 7), 0
     while data[place] != 0x3B:
@@ -63,7 +67,7 @@ def test_identical_frames_lose_no_time(tmp_path, extension):
     assert sum(reread(tmp_path / f"a{extension}")[1]) == 1900
 
 
-def test_rates_that_hundredths_of_a_second_can_not_say_do_not_add_up_to_an_error(tmp_path):
+def test_rounding_to_hundredths_of_a_second_does_not_add_up(tmp_path):
     write_clip(tmp_path / "a.gif", colored(12), 12, hold=0)
     assert sum(reread(tmp_path / "a.gif")[1]) == 1000
 
@@ -88,34 +92,34 @@ def test_a_gif_of_at_most_256_colors_is_exact(tmp_path):
 
 
 def smooth(height=96, width=96):
-    """Three frames of slow slopes in many colors, over rows of sand that use up the palette."""
+    """Returns three frames: gradients in many colors above noise that uses up the palette."""
     rows, columns = np.mgrid[:height, :width] / max(height, width)
     frame = np.stack([120 + 60 * rows, 110 + 50 * columns, 90 + 40 * (rows + columns) / 2], axis=-1)
     frame[height // 2 :] = np.random.default_rng(0).integers(0, 256, (height - height // 2, width, 3))
     return np.stack([frame.astype(np.uint8)] * 3)
 
 
-def test_mixed_colors_are_nearer_to_a_smooth_surface_than_steps_are():
+def test_dithering_is_closer_to_a_smooth_surface():
     frames = smooth()
     errors = []
     for dither in (False, True):
-        palette, indices = indexed(frames, dither)
+        palette, indices = quantize(frames, dither)
         error = palette[indices[0]][:48].astype(float) - frames[0, :48]
-        error = error.reshape(6, 8, 12, 8, 3).mean((1, 3))  # as the eye takes it from some way off
+        error = error.reshape(6, 8, 12, 8, 3).mean((1, 3))  # as the eye sees it from a distance
         errors.append(np.sqrt((error**2).mean()))
     assert errors[1] < 0.85 * errors[0]
 
 
-def test_colors_that_are_mixed_stand_still(tmp_path):
+def test_dithered_pixels_that_do_not_change_stay_the_same(tmp_path):
     frames = smooth()
     frames[:, 50, 50] = [[0, 0, 0], [90, 90, 90], [255, 255, 255]]
-    _, indices = indexed(frames)
+    _, indices = quantize(frames)
     still = (frames == frames[0]).all((0, 3))
     assert still.sum() == 96 * 96 - 1
     assert (indices == indices[0])[:, still].all()
 
 
-def test_maps_lose_shades_before_they_lose_frames(tmp_path):
+def test_a_budget_takes_shades_of_maps_before_frames(tmp_path):
     shades = np.random.default_rng(0).integers(0, 193, (20, 64, 64, 1), np.uint8)
     frames = np.concatenate([shades, shades // 2, shades // 4], axis=-1)
     write_clip(tmp_path / "a.gif", frames, 5)
@@ -128,18 +132,18 @@ def test_maps_lose_shades_before_they_lose_frames(tmp_path):
     assert np.abs(read.astype(int) - frames).max() <= 8
 
 
-def test_photographs_lose_mixed_colors_before_they_lose_frames(tmp_path):
+def test_a_budget_takes_the_dithering_of_photographs_before_frames(tmp_path):
     frames = np.concatenate([smooth()] * 2, axis=1).repeat(3, 1).repeat(3, 2)
     write_clip(tmp_path / "a.gif", frames, 5)
     budget = 0.95 * (tmp_path / "a.gif").stat().st_size / 1e6
     (note,) = write_clip(tmp_path / "a.gif", frames, 5, max_mb=budget)
-    assert re.search(r"a\.gif: colors not mixed, [\d.]+ MB instead of", note)
+    assert re.search(r"a\.gif: not dithered, [\d.]+ MB instead of", note)
 
 
-def test_many_colors_come_back_close():
+def test_many_colors_are_reproduced_closely():
     noise = np.random.default_rng(0).normal(0, 4, (8, 120, 160, 3))
     frames = np.clip(colored(8, 120, 160) + noise, 0, 255).astype(np.uint8)
-    palette, indices = indexed(frames)
+    palette, indices = quantize(frames)
     error = palette[indices].astype(float) - frames
     assert 200 < len(palette) <= 256
     assert np.sqrt((error**2).mean()) < 12
@@ -149,14 +153,14 @@ def test_many_colors_come_back_close():
     ).mean()
 
 
-def test_a_thin_line_keeps_its_color_in_a_picture_of_many_others():
+def test_a_thin_line_keeps_its_color_among_many_others():
     frames = np.random.default_rng(0).integers(0, 128, (3, 200, 200, 3), np.uint8)
     frames[:, 50, 50:80] = (255, 157, 77)
-    palette, indices = indexed(frames)
+    palette, indices = quantize(frames)
     assert np.abs(palette[indices][:, 50, 50:80].astype(int) - (255, 157, 77)).max() < 24
 
 
-def test_a_gif_plays_for_ever_or_as_often_as_asked(tmp_path):
+def test_a_gif_plays_for_ever_or_as_often_as_requested(tmp_path):
     for loop, stored in ((0, 0), (1, None), (3, 2)):
         write_clip(tmp_path / "a.gif", colored(), 5, loop=loop)
         with Image.open(tmp_path / "a.gif") as image:
@@ -183,19 +187,20 @@ def test_a_webp_has_its_frames_and_times(tmp_path):
     assert np.abs(read.astype(float) - frames).mean() < 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extension", [".gif", ".mp4", ".webp"])
-def test_a_budget_is_met_and_what_was_done_is_said_in_one_line(tmp_path, extension):
+def test_a_budget_is_met_and_noted_in_one_line(tmp_path, extension):
     frames = np.random.default_rng(0).integers(0, 256, (20, 128, 128, 3), np.uint8)
     path = tmp_path / f"a{extension}"
     write_clip(path, frames, 5)
     budget = path.stat().st_size / 1e6 / 3
     (note,) = write_clip(path, frames, 5, max_mb=budget)
     assert path.stat().st_size <= budget * 1e6
-    assert re.search(r": (colors not mixed, )?\d+ of 20 frames, \d+x\d+ pixels instead of 128x128, ", note)
+    assert re.search(r": (not dithered, )?\d+ of 20 frames, \d+x\d+ pixels instead of 128x128, ", note)
     assert "\n" not in note
 
 
-def test_thinning_keeps_the_time(tmp_path):
+def test_leaving_out_frames_keeps_the_duration(tmp_path):
     frames = np.random.default_rng(0).integers(0, 256, (20, 64, 64, 3), np.uint8)
     write_clip(tmp_path / "a.gif", frames, 5, hold=1)
     full = (tmp_path / "a.gif").stat().st_size
@@ -205,7 +210,7 @@ def test_thinning_keeps_the_time(tmp_path):
     assert sum(milliseconds) == 5000
 
 
-def test_what_fits_is_left_as_it_is(tmp_path):
+def test_a_clip_within_its_budget_is_unchanged(tmp_path):
     assert write_clip(tmp_path / "a.gif", colored(), 5, max_mb=3) == []
     assert len(reread(tmp_path / "a.gif")[1]) == 6
 
@@ -228,20 +233,36 @@ def test_a_budget_that_can_not_be_met_leaves_no_file(tmp_path):
         ("a.gif", {"max_mb": 0}, "max_mb is 0, expected a positive number"),
     ],
 )
-def test_what_can_not_be_used_is_refused_by_name(tmp_path, path, how, message):
+def test_invalid_arguments_are_refused_by_name(tmp_path, path, how, message):
     with pytest.raises(InputError, match=message):
         write_clip(tmp_path / path, colored(), **how)
 
 
-def test_frames_of_another_kind_are_refused(tmp_path):
+def test_frames_of_another_type_or_shape_are_refused(tmp_path):
     for frames in (colored().astype(float), colored()[0], colored()[:0]):
         with pytest.raises(InputError, match="expected uint8"):
             write_clip(tmp_path / "a.gif", frames)
 
 
-def test_places_are_evenly_spread_with_both_ends():
-    assert evenly(10, 4) == [0, 3, 6, 9]
-    assert evenly(3, 20) == [0, 1, 2]
-    assert evenly(10, 1) == [9]
-    steps = np.diff(evenly(97, 20))
+def test_items_are_evenly_spaced_and_include_both_ends():
+    assert evenly_spaced(range(10), 4) == [0, 3, 6, 9]
+    assert evenly_spaced(range(3), 20) == [0, 1, 2]
+    assert evenly_spaced(range(10), 1) == [9]
+    steps = np.diff(evenly_spaced(range(97), 20))
     assert steps.max() - steps.min() <= 1
+
+
+def test_an_mp4_that_the_disk_has_no_room_for_is_an_error_and_keeps_the_old_file(tmp_path):
+    path = tmp_path / "a.mp4"
+    write_clip(path, colored(), 5)
+    before = path.read_bytes()
+    noise = np.random.default_rng(0).integers(0, 256, (20, 128, 128, 3), np.uint8)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    try:
+        with pytest.raises(OSError, match="ffmpeg failed"):
+            write_clip(path, noise, 5)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
