@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from srcnn_lib import InputError, load, save
 from srcnn_lib.data.images import Picture
 from srcnn_lib.visualization.inspector import Inspector
+from srcnn_lib.visualization.layers import ChannelAddress
 
 
 @pytest.fixture(scope="module")
@@ -100,6 +101,13 @@ def test_every_view_returns_a_figure(run, cat):
     for figure in [*made, inspector.comparison_figure(step=1)]:
         assert isinstance(figure, Figure)
     assert "layer_1:1, step 16" in [ax.get_title() for ax in made[0].axes]
+
+
+def test_an_address_can_be_a_text_or_a_channel_address(run, cat):
+    inspector = Inspector(run, cat)
+    address = ChannelAddress("layer_2", 1)
+    torch.testing.assert_close(inspector.feature_map(address), inspector.feature_map("layer_2:1"))
+    assert inspector.channel_limit(address) == inspector.channel_limit("layer_2:1")
 
 
 def test_errors_list_the_valid_steps_layers_and_channels(run, cat):
