@@ -74,8 +74,10 @@ def test_the_newest_run_is_the_one_written_to_last(tmp_path):
 
 @pytest.mark.slow
 def test_a_run_is_trained_resumed_and_evaluated(photograph_folder, tmp_path):
-    flags = ["--data", photograph_folder, "--validation", 0.25, "--channels", 1, "--filters", "5,1,3", "--widths", "8,4",
-             "--batch-size", 8, "--validation-patches", 8, "--device", "cpu"]  # fmt: skip
+    flags = [
+        "--data", photograph_folder, "--validation", 0.25, "--channels", 1, "--filters", "5,1,3", "--widths", "8,4",
+        "--batch-size", 8, "--validation-patches", 8, "--device", "cpu",
+    ]  # fmt: skip
     found = srcnn("train", *flags, "--steps", 6, "--out", "runs/a", cwd=tmp_path)
     assert found.returncode == 0, found.stderr
     assert "SHA-256" in found.stdout

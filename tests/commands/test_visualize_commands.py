@@ -1,4 +1,4 @@
-"""srcnn animate, player and compare with pictures, runs and numbers that are out of the ordinary."""
+"""`srcnn animate`, `srcnn player` and `srcnn compare` with unusual pictures, runs and numbers."""
 
 import numpy as np
 import pytest
@@ -37,8 +37,8 @@ RUNS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Runs, and pictures of every kind beside them."""
-    folder = tmp_path_factory.mktemp("seeing")
+    """A folder with the runs y and rgb and pictures of every kind."""
+    folder = tmp_path_factory.mktemp("visualize")
     small_run(folder / "y")
     small_run(folder / "rgb", channels=3)
     for name, pixels in PICTURES.items():
@@ -49,30 +49,33 @@ def folder(tmp_path_factory):
     return folder
 
 
-def made(result, path) -> None:
+def assert_written(result, path) -> None:
+    """Checks that a command succeeded and wrote a file of some size."""
     assert result.returncode == 0, result.stderr
     assert path.stat().st_size > 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", ["y", "rgb"])
 @pytest.mark.parametrize("picture", [*PICTURES, "color16.tif"])
 def test_every_kind_of_picture_is_shown(folder, tmp_path, run, picture):
     for what in ("reconstruction", "channel", "scan"):
         clip = tmp_path / f"{what}.gif"
-        made(srcnn("animate", folder / run, "--what", what, "--image", folder / picture, "--out", clip), clip)
+        assert_written(srcnn("animate", folder / run, "--what", what, "--image", folder / picture, "--out", clip), clip)
     page = tmp_path / "page.html"
-    made(srcnn("player", folder / run, "--image", folder / picture, "--out", page), page)
+    assert_written(srcnn("player", folder / run, "--image", folder / picture, "--out", page), page)
     assert ("transparency is left out" in page.read_text("utf-8")) == (picture == "alpha.png")
-    made(srcnn("compare", folder / picture, "--weights", folder / run, "--out", page), page)
+    assert_written(srcnn("compare", folder / picture, "--weights", folder / run, "--out", page), page)
     assert ("transparency is left out" in page.read_text("utf-8")) == (picture == "alpha.png")
 
 
-def test_16_bits_and_8_are_seen_alike(folder, tmp_path):
+def test_16_bits_and_8_bits_give_the_same_animation(folder, tmp_path):
     for name in ("grey", "grey16"):
         srcnn("animate", folder / "y", "--image", folder / f"{name}.png", "--out", tmp_path / f"{name}.gif")
     assert (tmp_path / "grey.gif").read_bytes() == (tmp_path / "grey16.gif").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_every_kind_of_run_is_shown(folder, tmp_path, name):
     torch.manual_seed(0)
@@ -83,12 +86,12 @@ def test_every_kind_of_run_is_shown(folder, tmp_path, name):
         run.write_snapshot(start_from_identity(network) if step else network, step, 0)
     for what in ("reconstruction", "channel", "kernels", "scan"):
         clip = tmp_path / f"{what}.gif"
-        made(
+        assert_written(
             srcnn("animate", run.path, "--what", what, "--image", "samples:chelsea", "--crop", 40, "--out", clip), clip
         )
     page = tmp_path / "page.html"
-    made(srcnn("player", run.path, "--image", folder / "grey.png", "--out", page), page)
-    made(srcnn("compare", folder / "grey.png", "--weights", run.path, "--out", page), page)
+    assert_written(srcnn("player", run.path, "--image", folder / "grey.png", "--out", page), page)
+    assert_written(srcnn("compare", folder / "grey.png", "--weights", run.path, "--out", page), page)
 
 
 @pytest.mark.parametrize(
@@ -125,20 +128,21 @@ def test_every_kind_of_run_is_shown(folder, tmp_path, name):
         (["compare", "grey.png", "--weights", "y", "--out", "y"], ["a folder"]),
     ],
 )
-def test_what_can_not_be_shown_is_one_line_and_status_2(folder, arguments, words):
+def test_invalid_input_prints_one_line_and_exits_with_status_2(folder, arguments, words):
     before = sorted(folder.rglob("*"))
     assert_refused(srcnn(*arguments, cwd=folder), *words)
     assert sorted(folder.rglob("*")) == before
 
 
-def test_without_a_probe_a_photograph_is_asked_for(tmp_path):
+def test_a_run_without_probe_asks_for_a_photograph(tmp_path):
     run = small_run(tmp_path / "run")
     (run.path / "probe.safetensors").unlink()
     for command in ("animate", "player"):
         assert_refused(srcnn(command, run.path, cwd=tmp_path), "probe.safetensors", "name a photograph")
 
 
-def test_a_budget_of_a_twentieth_of_a_megabyte_is_kept(folder, tmp_path):
+@pytest.mark.slow
+def test_a_clip_is_reduced_to_a_twentieth_of_a_megabyte(folder, tmp_path):
     clip = tmp_path / "clip.gif"
     result = srcnn("animate", folder / "y", "--max-mb", "0.05", "--out", clip)
     assert result.returncode == 0

@@ -232,16 +232,21 @@ def step_multiply_adds(model: SRCNN, crops: int, patch: int) -> float:
     return total
 
 
+# What a new interpreter does for the start-up time.
+FIRST_STEP = """
+from srcnn_lib import TrainingConfig, fit
+config = TrainingConfig.of(data=("samples",), channels=1, widths=(64, 32), steps=1, device={device!r})
+for _ in fit(config):
+    pass
+"""
+
+
 def start_up_seconds(device: str) -> float:
     """Times a new interpreter from its start to the end of its first step with recipe best on the samples."""
-    code = (
-        "from srcnn_lib import TrainingConfig, fit\n"
-        f"config = TrainingConfig.of(data=('samples',), channels=1, widths=(64, 32), steps=1, device={device!r})\n"
-        "for _ in fit(config): pass"
-    )
     checkout = str(Path(__file__).parents[3])
     paths = [checkout, *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    command = [sys.executable, "-c", FIRST_STEP.format(device=device)]
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", code], env=environment, check=True, capture_output=True)
+    subprocess.run(command, env=environment, check=True, capture_output=True)
     return time.perf_counter() - began
