@@ -1,4 +1,4 @@
-"""Conversions between RGB, YCbCr and luminance, against scikit-image and the published constants."""
+"""Color conversions, against scikit-image and the published constants; and the channels that networks work on."""
 
 import numpy as np
 import pytest
@@ -54,3 +54,39 @@ def test_a_picture_with_another_number_of_channels_is_refused():
     for function in (color.rgb_to_ycbcr, color.ycbcr_to_rgb, color.luminance):
         with pytest.raises(ValueError, match="expected"):
             function(torch.zeros(4, 8, 8))
+
+
+def random_picture(*shape):
+    return torch.rand(*shape, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("colors", [1, 3])
+@pytest.mark.parametrize("batch", [(), (2,), (2, 4)])
+def test_a_picture_comes_back_from_a_network_that_copies_it(channels, colors, batch):
+    image = random_picture(*batch, colors, 6, 7)
+    network_input = color.to_network_channels(image, channels)
+    assert network_input.shape == (*batch, channels, 6, 7)
+    assert (color.from_network_channels(network_input, image) - image).abs().max() < 1e-6
+
+
+def test_a_network_on_y_changes_the_luminance_and_leaves_the_color():
+    image, y = random_picture(3, 6, 7), random_picture(1, 6, 7)
+    result = color.rgb_to_ycbcr(color.from_network_channels(y, image))
+    assert (result[:1] - y).abs().max() < 1e-6
+    assert (result[1:] - color.rgb_to_ycbcr(image)[1:]).abs().max() < 1e-6
+    assert torch.equal(color.to_network_channels(image, 1), color.luminance(image))
+
+
+def test_a_network_on_rgb_gets_grey_three_times_and_returns_its_luma():
+    grey, output = random_picture(1, 6, 7), random_picture(3, 6, 7)
+    assert torch.equal(color.to_network_channels(grey, 3), grey.repeat(3, 1, 1))
+    expected = 0.299 * output[0] + 0.587 * output[1] + 0.114 * output[2]
+    assert (color.from_network_channels(output, grey)[0] - expected).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_equal_channels_are_not_converted(channels):
+    image, output = random_picture(channels, 6, 7), random_picture(channels, 6, 7)
+    assert torch.equal(color.to_network_channels(image, channels), image)
+    assert color.from_network_channels(output, image) is output

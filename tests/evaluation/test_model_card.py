@@ -1,4 +1,4 @@
-"""What a released file says of itself is what the run and an independent measurement say."""
+"""Released networks: the file and its model card, against the run and an independent measurement."""
 
 import hashlib
 import json
@@ -32,7 +32,7 @@ def cat(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["mine.safetensors", "mine.pth"])
-def test_a_released_file_and_its_card_say_the_same(run, cat, tmp_path, name):
+def test_a_released_file_and_its_card_agree(run, cat, tmp_path, name):
     card = model_card.release(run, tmp_path / name, [cat])
     assert card == json.loads((tmp_path / "mine.json").read_text("utf-8"))
     assert card["sha256"] == hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
@@ -45,21 +45,21 @@ def test_a_released_file_and_its_card_say_the_same(run, cat, tmp_path, name):
         assert torch.equal(parameter, kept)
 
 
-def test_the_figures_of_a_card_are_those_of_the_evaluate_command(run, cat, tmp_path):
+def test_the_scores_of_a_card_are_those_of_the_evaluate_command(run, cat, tmp_path):
     card = model_card.release(run, tmp_path / "mine.safetensors", [cat])
     printed = CliRunner().invoke(app, ["evaluate", str(tmp_path / "mine.safetensors"), cat, "--json"])
     measured = json.loads(printed.stdout)["cat.png"]
     assert card["results"][cat]["srcnn"]["psnr_y"] == pytest.approx(measured["srcnn"]["psnr_y"], abs=1e-4)
 
 
-def test_a_pth_is_of_the_scale_that_its_card_says_and_a_card_of_another_file_says_nothing(run, cat, tmp_path):
+def test_a_pth_has_the_scale_of_its_card_unless_the_card_belongs_to_another_file(run, cat, tmp_path):
     model_card.release(run, tmp_path / "mine.pth", [cat])
     card = json.loads((tmp_path / "mine.json").read_text("utf-8"))
     card["network"]["scale"] = 3.0
     (tmp_path / "mine.json").write_text(json.dumps(card), "utf-8")
     assert load(tmp_path / "mine.pth").scale == 3
-    for said in ({**card, "sha256": "0" * 64}, [], {"sha256": card["sha256"]}):
-        (tmp_path / "mine.json").write_text(json.dumps(said), "utf-8")
+    for other in ({**card, "sha256": "0" * 64}, [], {"sha256": card["sha256"]}):
+        (tmp_path / "mine.json").write_text(json.dumps(other), "utf-8")
         assert load(tmp_path / "mine.pth").scale == 2
 
 
@@ -78,15 +78,15 @@ def test_a_pth_is_of_the_scale_that_its_card_says_and_a_card_of_another_file_say
         TrainingConfig.of("original", data=("a folder",), learning_rate=2e-4, deterministic=True, minutes=2.5),
     ],
 )
-def test_the_command_of_a_card_gives_the_settings_again(config, monkeypatch, tmp_path):
-    words = shlex.split(model_card.command_of(config, "runs/mine"))
+def test_the_command_of_a_card_reproduces_the_configuration(config, monkeypatch, tmp_path):
+    words = shlex.split(model_card.training_command(config, "runs/mine"))
     assert words[:2] == ["srcnn", "train"]
     assert words[-2:] == ["--out", "runs/mine"]
     seen = {}
 
     def load(given, progress=None):
         seen["training_config"] = given
-        raise InputError("far enough")
+        raise InputError("the configuration is known")
 
     monkeypatch.setattr("srcnn_lib.data.training_data.load_training_data", load)
     monkeypatch.chdir(tmp_path)
@@ -94,7 +94,7 @@ def test_the_command_of_a_card_gives_the_settings_again(config, monkeypatch, tmp
     assert seen["training_config"] == config
 
 
-def test_a_release_that_can_not_be_made_is_one_line_and_leaves_nothing(run, tmp_path, monkeypatch, capsys):
+def test_a_release_that_fails_prints_one_line_and_writes_nothing(run, tmp_path, monkeypatch, capsys):
     for arguments, said in (
         (["--out", str(tmp_path / "mine.bin")], "written as"),
         (["--out", str(tmp_path / "mine.pth"), "--on", "nothing-there"], "nothing-there"),

@@ -1,3 +1,9 @@
+"""The evaluation of networks on photographs, against Pillow and scikit-image."""
+
+import dataclasses
+import json
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -8,9 +14,11 @@ from srcnn_lib.data.color import luminance, rgb_to_ycbcr, ycbcr_to_rgb
 from srcnn_lib.data.images import Picture
 from srcnn_lib.errors import InputError
 from srcnn_lib.evaluation.quality import compare, evaluate
+from srcnn_lib.evaluation.sample import Sample
+from srcnn_lib.inference.options import InferenceOptions
 from srcnn_lib.model import SRCNN, start_from_identity
 from srcnn_lib.runtime import memory
-from srcnn_lib.visualization.html import comparison
+from srcnn_lib.visualization.html import render_model_comparison
 
 
 @pytest.fixture
@@ -24,22 +32,26 @@ def small(channels, seed=0):
     return start_from_identity(SRCNN(channels, (5, 1, 3), (8, 4))).eval()
 
 
+def scores_of(model, photograph, scale=2.0):
+    return compare(Sample(photograph, model, scale), model)
+
+
 def by_pillow(plane, size):
     return np.asarray(Image.fromarray(plane.numpy()).resize((size[1], size[0]), Image.Resampling.BICUBIC))
 
 
-def test_bicubic_is_measured_as_the_papers_do_it(photograph):
-    """Pillow's bicubic and scikit-image's measures, on the Y of the mod-cropped picture, shaved by the scale."""
-    found = compare(small(3), photograph, 2.0)["bicubic"]
+def test_bicubic_is_measured_as_in_the_papers(photograph):
+    """Pillow's bicubic and scikit-image's metrics, on Y of the cropped picture, shaved by the scale."""
+    found = scores_of(small(3), photograph)["bicubic"]
     y = luminance(photograph)[0, :100, :90]
     low = torch.from_numpy(by_pillow(y, (50, 45)).copy())
     restored = by_pillow(low, (100, 90)).clip(0, 1)[2:-2, 2:-2]
     y = y.numpy()[2:-2, 2:-2]
-    assert found["psnr_y"] == pytest.approx(peak_signal_noise_ratio(y, restored, data_range=1), abs=1e-3)
+    assert found.psnr_y == pytest.approx(peak_signal_noise_ratio(y, restored, data_range=1), abs=1e-3)
     ssim = structural_similarity(
         y, restored, gaussian_weights=True, sigma=1.5, use_sample_covariance=False, data_range=1
     )
-    assert found["ssim_y"] == pytest.approx(ssim, abs=1e-4)
+    assert found.ssim_y == pytest.approx(ssim, abs=1e-4)
 
 
 def test_a_y_network_leaves_color_to_bicubic(photograph):
@@ -51,56 +63,67 @@ def test_a_y_network_leaves_color_to_bicubic(photograph):
     with torch.no_grad():
         y = model(luminance(upsampled)[None])[0]
     rgb = ycbcr_to_rgb(torch.cat([y, rgb_to_ycbcr(upsampled)[1:]]))
-    found = compare(model, photograph, 2.0)["srcnn"]
-    assert found["psnr_y"] == pytest.approx(psnr(y, luminance(original), shave=2).item(), abs=1e-4)
-    assert found["psnr_rgb"] == pytest.approx(psnr(rgb, original, shave=2).item(), abs=1e-4)
+    found = scores_of(model, photograph)["srcnn"]
+    assert found.psnr_y == pytest.approx(psnr(y, luminance(original), shave=2).item(), abs=1e-4)
+    assert found.psnr_rgb == pytest.approx(psnr(rgb, original, shave=2).item(), abs=1e-4)
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_grey_picture_is_its_own_y_and_its_own_rgb(photograph, channels):
-    scores = compare(small(channels), photograph[1:2], 2.0)
+    scores = scores_of(small(channels), photograph[1:2])
     for method in ("bicubic", "srcnn"):
-        assert scores[method]["psnr_rgb"] == pytest.approx(scores[method]["psnr_y"])
+        assert scores[method].psnr_rgb == pytest.approx(scores[method].psnr_y)
 
 
-def test_the_mean_is_of_the_db(photograph):
+def test_the_mean_is_taken_over_the_db(photograph):
     pictures = [Picture(photograph), Picture(photograph[:, :60, :60])]
     table = evaluate(small(3), pictures, ["a", "b"], 2.0)
     for figure in ("psnr_y", "ssim_y", "psnr_rgb"):
-        values = [scores["srcnn"][figure] for scores in table["per_image"].values()]
-        assert table["srcnn"][figure] == pytest.approx(sum(values) / 2)
+        values = [getattr(scores["srcnn"], figure) for scores in table.per_image.values()]
+        assert getattr(table.srcnn, figure) == pytest.approx(sum(values) / 2)
 
 
 @pytest.mark.parametrize("scale", [1.1, 2.5, 3, 8])
 def test_any_scale_can_be_measured(photograph, scale):
-    assert 10 < compare(small(1), photograph, scale)["srcnn"]["psnr_y"] < 60
+    assert 10 < scores_of(small(1), photograph, scale)["srcnn"].psnr_y < 60
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 40), (12, 12)])
 def test_pictures_too_small_for_ssims_window_still_have_a_psnr(photograph, size):
-    scores = compare(small(1), photograph[:, : size[0], : size[1]], 2.0)["srcnn"]
-    assert scores["psnr_y"] > 0
-    assert scores["ssim_y"] != scores["ssim_y"]  # nan
+    scores = scores_of(small(1), photograph[:, : size[0], : size[1]])["srcnn"]
+    assert scores.psnr_y > 0
+    assert math.isnan(scores.ssim_y)
 
 
-def test_an_option_is_named_in_the_table_with_what_the_figures_are_without_it(photograph):
+def test_options_that_change_the_figures_are_measured_without_as_well(photograph):
     pictures, names = [Picture(photograph), Picture(photograph[:, :60, :60])], ["a", "b"]
-    plain, ensemble = evaluate(small(3), pictures, names), evaluate(small(3), pictures, names, ensemble=True)
-    assert "ensemble" not in plain
-    assert "without" not in plain
-    assert ensemble["ensemble"] is True
-    assert "arithmetic" not in ensemble
-    assert ensemble["without"] == {"ensemble": plain["srcnn"]}
-    assert ensemble["srcnn"] != plain["srcnn"]
-    both = evaluate(small(3), pictures, names, ensemble=True, arithmetic="bfloat16")
-    assert (both["ensemble"], both["arithmetic"]) == (True, "bfloat16")
-    assert both["without"]["arithmetic"] == ensemble["srcnn"]
-    assert both["without"]["ensemble"] == evaluate(small(3), pictures, names, arithmetic="bfloat16")["srcnn"]
+
+    def measured(**options):
+        return evaluate(small(3), pictures, names, options=InferenceOptions(**options))
+
+    plain, ensemble = measured(), measured(ensemble=True)
+    assert (plain.options, plain.without) == ({}, {})
+    assert (ensemble.options, ensemble.without) == ({"ensemble": True}, {"ensemble": plain.srcnn})
+    assert ensemble.srcnn != plain.srcnn
+    both = measured(ensemble=True, arithmetic="bfloat16")
+    assert both.options == {"ensemble": True, "arithmetic": "bfloat16"}
+    assert both.without == {"arithmetic": ensemble.srcnn, "ensemble": measured(arithmetic="bfloat16").srcnn}
 
 
-def test_a_photograph_that_memory_has_no_room_for_is_refused_by_name(photograph, monkeypatch):
+def test_an_evaluation_is_written_as_plain_values(photograph):
+    options = InferenceOptions(ensemble=True)
+    evaluation = evaluate(small(1), [Picture(photograph[:, :40, :40])], ["a"], options=options)
+    values = json.loads(json.dumps(evaluation.to_dict()))
+    assert list(values) == ["scale", "images", "bicubic", "srcnn", "per_image", "ensemble", "without"]
+    assert (values["scale"], values["images"], values["ensemble"]) == (2, 1, True)
+    assert values["srcnn"] == values["per_image"]["a"]["srcnn"] == dataclasses.asdict(evaluation.srcnn)
+    assert values["without"] == {"ensemble": dataclasses.asdict(evaluation.without["ensemble"])}
+    assert "without" not in evaluate(small(1), [Picture(photograph)], ["a"]).to_dict()
+
+
+def test_a_photograph_that_does_not_fit_into_memory_is_refused_by_name(photograph, monkeypatch):
     monkeypatch.setattr(memory, "available", lambda: 2**20)
     with pytest.raises(InputError, match="a.png: to measure 90×101 pixels would take some 0.0 GB"):
         evaluate(small(1), [Picture(photograph)], ["a.png"])
     with pytest.raises(InputError, match="to measure 90×101 pixels"):
-        comparison.compare(Picture(photograph, name="a.png"), small(1))
+        render_model_comparison(Picture(photograph, name="a.png"), small(1))
