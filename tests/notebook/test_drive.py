@@ -497,6 +497,13 @@ def test_close_copies_what_is_new_without_a_push(drive, run, backed_up):
     assert backup.close()
 
 
+def test_leaving_the_with_block_copies_what_is_new_and_prints_the_status_even_after_an_error(drive, run, capsys):
+    with contextlib.suppress(ValueError), DriveBackup(run.path, drive.path, interval=0.0):
+        advance(run, 10)
+        raise ValueError("an error in the loop")
+    assert capsys.readouterr().out == "Drive: up to date (step 10)\n"
+
+
 def test_a_backup_without_a_drive_does_nothing(run):
     before = contents_of(run.path)
     backup = DriveBackup(run.path, None)
