@@ -60,14 +60,11 @@ def capture(model: SRCNN, layers: Sequence[str] = LAYERS, before_relu: bool = Fa
         get_layer(model, name)
     maps: dict[str, Tensor] = {}
     hooks = []
-    surplus = model.halo  # rows and columns that a layer's maps have beyond the network's output, on each side
     try:
-        for name, layer in zip(LAYERS, model.layers(), strict=True):
-            surplus -= layer.kernel_size[0] // 2
+        for name, layer, surplus in zip(LAYERS, model.layers(), model.surplus, strict=True):
             if name in layers:
-                crop = 0 if model.padding_mode == "zeros" else surplus
                 keep_signed = before_relu or name == LAYERS[-1]
-                hooks.append(layer.register_forward_hook(_collect_into(maps, name, crop, keep_signed)))
+                hooks.append(layer.register_forward_hook(_collect_into(maps, name, surplus, keep_signed)))
         yield maps
     finally:
         for hook in hooks:

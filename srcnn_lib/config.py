@@ -191,9 +191,14 @@ class TrainingConfig:
         return halo_of(self.filters)
 
     @property
+    def margin(self) -> int:
+        """Pixels by which a training input is larger than its target, on each side: as in `SRCNN.margin`."""
+        return 0 if self.padding == "padded" else self.halo
+
+    @property
     def crop(self) -> int:
-        """Side of a training input: the target with its halo, or the bare patch where it is padded with zeros."""
-        return self.patch if self.padding == "padded" else self.patch + 2 * self.halo
+        """Side of a training input: the target with its margin."""
+        return self.patch + 2 * self.margin
 
     @property
     def padding_mode(self) -> str:

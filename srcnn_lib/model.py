@@ -102,6 +102,14 @@ class SRCNN(nn.Module):
         """How many pixels `run_layers` takes off each side: `halo` where the convolutions are valid, 0 for "zeros"."""
         return self.halo if self.padding_mode == "replicate" else 0
 
+    @property
+    def surplus(self) -> tuple[int, ...]:
+        """How many pixels each layer's maps extend beyond the network's output, on each side: 4, 2 and 0 for 9-5-5.
+
+        With padding_mode "zeros" all layers have the size of the output.
+        """
+        return tuple(halo_of(self.filters[number:]) if self.padding_mode == "replicate" else 0 for number in (1, 2, 3))
+
     def pad(self, images: Tensor, sides: tuple[int, int, int, int] | None = None) -> Tensor:
         """Adds the surround that `run_layers` takes off again: (N, C, H, W) → (N, C, H + 2·margin, W + 2·margin).
 

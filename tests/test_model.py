@@ -77,6 +77,7 @@ def test_zero_padding_has_no_valid_pass():
 def test_the_layers_take_off_the_margin_that_padding_adds(padding_mode):
     model, image = _network(padding_mode=padding_mode), _image(1, 3, 20, 21)
     assert model.margin == (8 if padding_mode == "replicate" else 0)
+    assert model.surplus == ((4, 2, 0) if padding_mode == "replicate" else (0, 0, 0))
     padded = model.pad(image)
     assert padded.shape == (1, 3, 20 + 2 * model.margin, 21 + 2 * model.margin)
     assert torch.equal(model.run_layers(padded), model(image))

@@ -66,12 +66,11 @@ def load_training_data(config: TrainingConfig, progress: Callable[[int, int], ob
     # 2. The training photographs give pairs and patches. One with the pixels of a validation photograph is left out.
     learned = _prepare_training(config, training, set(measured.hashes), lambda done: report(len(validation) + done))
     # 3. The pairs are cut into crops while training.
-    halo = (config.crop - config.patch) // 2
     crops: Crops
     if config.crops == "ten":
-        crops = TenCrops(learned.pairs, config.crop, halo, config.seed)
+        crops = TenCrops(learned.pairs, config.crop, config.margin, config.seed)
     else:
-        crops = RandomCrops(learned.pairs, config.crop, halo, config.seed, per_epoch=10 * learned.tiles)
+        crops = RandomCrops(learned.pairs, config.crop, config.margin, config.seed, per_epoch=10 * learned.tiles)
     description = {
         "photographs": len(learned.hashes),
         "crops_per_epoch": crops.per_epoch,
@@ -276,8 +275,9 @@ class _PatchCutter:
     def _in_channels(self, cuts: list[tuple[Tensor, Tensor]], channels: int) -> tuple[Tensor, Tensor]:
         inputs = torch.stack([to_network_channels(upsampled, channels) for upsampled, _ in cuts])
         targets = torch.stack([to_network_channels(original, channels) for _, original in cuts])
-        halo = (self.config.crop - self.config.patch) // 2
-        return inputs, remove_border(targets, halo).contiguous()  # (N, C, crop, crop), (N, C, patch, patch)
+        return inputs, remove_border(
+            targets, self.config.margin
+        ).contiguous()  # (N, C, crop, crop), (N, C, patch, patch)
 
 
 @dataclass

@@ -16,7 +16,7 @@ from ..runtime.devices import resolve_arithmetic, resolve_device
 from ..runtime.distributed import ProcessGroup
 from .hooks import make_hooks
 from .optimizer import make_optimizer, scheduled_learning_rate
-from .validation import predict, validate
+from .validation import validate
 
 SMALLEST_ERROR = 1e-6  # added to a crop's mean squared error (60 dB) before its root, whose slope at zero is infinite
 CROPS_IN_CACHE = 32  # per pass on a CPU, so that their maps stay in its caches: up to a quarter faster for 1 280 a step
@@ -113,7 +113,7 @@ class TrainingState:
         for inputs, targets in self._split(upsampled, original):
             # 1. Predict.
             with self.autocast():
-                output = predict(self.model, inputs)  # (b, C, patch, patch)
+                output = self.model.run_layers(inputs)  # (b, C, patch, patch)
             # 2. Compute the loss: these crops' part of the mean over the batch.
             squared_errors = (output.float() - targets).square().mean((1, 2, 3))  # (b,), one per crop
             errors = squared_errors if self.config.loss == "mse" else (squared_errors + SMALLEST_ERROR).sqrt()

@@ -13,11 +13,6 @@ from ..runtime.distributed import ProcessGroup
 HIGHEST_PSNR = 100  # dB; a flat patch is reproduced without error, and its infinity would swallow the mean
 
 
-def predict(model: SRCNN, crops: Tensor) -> Tensor:
-    """Runs the network over training inputs, by its border rule: (B, C, crop, crop) → (B, C, patch, patch)."""
-    return model.run_layers(crops)
-
-
 @torch.inference_mode()
 def validate(
     model: SRCNN, patches: Patches, group: ProcessGroup | None = None, batch_size: int = 64
@@ -43,15 +38,14 @@ def validate(
         part = slice(start, min(start + batch_size, last))
         rgb_input, rgb_target = (image[part].to(device) for image in patches.rgb)
         y_input, y_target = (image[part].to(device) for image in patches.y)
-        margin = (y_input.shape[-1] - y_target.shape[-1]) // 2
-        bicubic_rgb = remove_border(rgb_input, margin)
-        bicubic_y = remove_border(y_input, margin)
+        bicubic_rgb = remove_border(rgb_input, model.margin)
+        bicubic_y = remove_border(y_input, model.margin)
         if model.channels == 1:
-            output_y = predict(model, y_input)
+            output_y = model.run_layers(y_input)
             output_rgb = from_network_channels(output_y, bicubic_rgb)
             squared_error = metrics.mse(output_y, y_target)
         else:
-            output_rgb = predict(model, rgb_input)
+            output_rgb = model.run_layers(rgb_input)
             output_y = luminance(output_rgb.clamp(0, 1))
             y_target = luminance(rgb_target)
             bicubic_y = luminance(bicubic_rgb)

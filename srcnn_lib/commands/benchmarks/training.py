@@ -223,12 +223,9 @@ def step_multiply_adds(model: SRCNN, crops: int, patch: int) -> float:
     padded with zeros compute `patch` rows in every layer; valid convolutions also those that later layers take away.
     """
     total = 0.0
-    for number, layer in enumerate(model.layers()):
-        border = 0
-        if model.padding_mode == "replicate":
-            border = sum(size - 1 for size in model.filters[number + 1 :])
-        products = (patch + border) ** 2 * layer.weight.numel()
-        total += crops * products * (2 if number == 0 else 3)
+    for layer, surplus in zip(model.layers(), model.surplus, strict=True):
+        products = (patch + 2 * surplus) ** 2 * layer.weight.numel()
+        total += crops * products * (2 if layer is model.layer_1 else 3)
     return total
 
 
