@@ -1,4 +1,4 @@
-"""What else happens in a training step, beside predict, loss, backward and the optimizer's step.
+"""What else happens in a training step, beside the forward pass, loss, backward and the optimizer's step.
 
 Each hook is one technique. `make_hooks` lists those that a training uses, in the order in which they run.
 """

@@ -1,7 +1,6 @@
 """Measuring a network on fixed patches."""
 
 import torch
-from torch import Tensor
 
 from .. import metrics
 from ..data.augmentation import remove_border
