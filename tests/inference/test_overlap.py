@@ -175,9 +175,7 @@ def test_it_equals_every_patch_run_alone_where_the_exact_method_does_not_apply(s
 
 def test_at_a_larger_stride_it_is_the_mean_of_fewer_patches():
     model, image = network(widths=(3, 2), channels=1), picture(1, 29, 17)
-    parts = [
-        (top, model(image[None, :, top : top + 17])[0].detach()) for top in (0, 8, 12)
-    ]  # the last moved inside
+    parts = [(top, model(image[None, :, top : top + 17])[0].detach()) for top in (0, 8, 12)]  # the last moved inside
     total, count = torch.zeros_like(image), torch.zeros_like(image)
     for top, part in parts:
         total[:, top : top + 17] += part
