@@ -167,8 +167,8 @@ def _smaller_encoders(encode: Encoder, frames: np.ndarray) -> list[tuple[str, En
 
 
 # GIF. One palette for all frames: a palette for each flickers, and so does error diffusion. Measured against ffmpeg's
-# palettegen and paletteuse: maps are exact here and lose there (52 to 56 dB); photographs differ by 1 dB, and their files
-# by up to a quarter of the size.
+# palettegen and paletteuse: maps are exact here and lose there (52 to 56 dB); photographs differ by 1 dB, and by up to
+# a quarter of the file's size.
 
 
 def _write_gif(

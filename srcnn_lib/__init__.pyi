@@ -1,0 +1,15 @@
+from .config import TrainingConfig as TrainingConfig
+from .data.degradation import degrade as degrade
+from .data.images import read_image as read_image
+from .data.images import write_image as write_image
+from .data.sources import load_photographs as load_photographs
+from .errors import InputError as InputError
+from .evaluation.quality import evaluate as evaluate
+from .inference.upscaling import upscale as upscale
+from .metrics import psnr as psnr
+from .metrics import ssim as ssim
+from .model import SRCNN as SRCNN
+from .run import Run as Run
+from .training.trainer import fit as fit
+from .weights import load as load
+from .weights import save as save

@@ -1,0 +1,10 @@
+from .jobs import Job as Job
+from .jobs import plan as plan
+from .options import ARITHMETICS as ARITHMETICS
+from .options import MODES as MODES
+from .options import InferenceOptions as InferenceOptions
+from .upscale_files import Upscaled as Upscaled
+from .upscale_files import upscale_file as upscale_file
+from .upscaling import reconstruct as reconstruct
+from .upscaling import upscale as upscale
+from .upscaling import upscale_picture as upscale_picture

@@ -1,0 +1,12 @@
+from .colab import is_colab as is_colab
+from .colab import mount_drive as mount_drive
+from .drive.backup import DriveBackup as DriveBackup
+from .drive.restore import restore_run as restore_run
+from .explorer import Explorer as Explorer
+from .quickstart import open_or_train_run as open_or_train_run
+from .summary import print_environment as print_environment
+from .summary import print_scores as print_scores
+from .summary import print_weights_digest as print_weights_digest
+from .summary import probe_strip as probe_strip
+from .training_panel import TrainingPanel as TrainingPanel
+from .training_panel import open_run as open_run
