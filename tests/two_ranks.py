@@ -156,7 +156,7 @@ def validate_both_ways(config: TrainingConfig) -> tuple[dict, dict]:
 def end_on_one_rank(config: TrainingConfig, path: Path, rank: int, end) -> list[int]:
     """Trains until `end` ends one of the ranks; returns the steps of this one."""
     group, steps = distributed.process_group(), []
-    run = group.run_on_main(lambda: launch.open_run(path, config, "here"))
+    run = group.run_on_main(lambda: Run(path) if path.exists() else Run.create(path, config))
     for record in trainer.fit(config, run):
         steps.append(record.step)
         if record.step == 9 and group.rank == rank and end():

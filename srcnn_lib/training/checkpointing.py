@@ -1,4 +1,4 @@
-"""Writing a training into its run, and resuming it from there."""
+"""Writes a training into its run, and resumes it from there."""
 
 import contextlib
 import time
@@ -13,16 +13,16 @@ from ..runtime.devices import describe_device, package_versions
 from .state import TrainingState
 from .tensorboard import TensorBoardWriter
 
-CHECKPOINT_SECONDS = 60  # between two checkpoints in a long epoch: the most that a killed process loses
+CHECKPOINT_SECONDS = 60  # between two checkpoints in a long epoch; a killed process loses no more than that
 
 
 class Checkpointer:
     """Writes snapshots, history, TensorBoard events and checkpoints into a run, and resumes a training from it.
 
-    `restore` comes first, then `start`, then `save_due` after each step, and `close` at the end.
+    Call `restore` first, then `start`, then `save_due` after each step, and `close` at the end.
 
     Args:
-        run: where to write; nothing is written without one, as in all processes but the main one.
+        run: where to write; None writes nothing, as in all processes but the main one.
         state: the training.
     """
 
@@ -94,7 +94,7 @@ class Checkpointer:
             )
 
     def start(self) -> None:
-        """Prepares the run for the next step: removes what a killed process had written beyond the checkpoint."""
+        """Prepares the run for the next step: removes what a killed process wrote after its last checkpoint."""
         self.state.group.run_on_all(self._prepare_run)
         self._between_steps = True
 
@@ -114,14 +114,14 @@ class Checkpointer:
         self.run.update_metadata(resolved=self._resolved(), data=state.data.description)
         try:
             self.run.probe()
-        except InputError:  # missing or damaged; it follows from the settings and the photographs
+        except InputError:  # missing or damaged; the same settings and photographs give the same probe
             self.run.write_probe(*state.data.probe)
         if not self.run.checkpoints():  # a new run
             self._save_snapshot()
         self.save_checkpoint()
 
     def _resolved(self) -> dict[str, Any]:
-        """Returns what the settings came to on this machine, for config.json."""
+        """Returns what was chosen from the settings and this machine, for config.json."""
         state = self.state
         return {
             "steps": state.steps,
@@ -194,7 +194,7 @@ class Checkpointer:
         if not self.run or self._saved_step == state.step:
             return
         if not all(bool(parameter.isfinite().all()) for parameter in state.model.parameters()):
-            return  # the checkpoint before is worth more
+            return  # an earlier checkpoint is better
         measured = [record for record in state.history if record["validation_psnr_y"] is not None]
         best = max(measured, key=lambda record: record["validation_psnr_y"])["step"] if measured else None
         self.run.write_checkpoint(state.state_dict(), state.step, best, state.config.keep_checkpoints)
@@ -202,7 +202,7 @@ class Checkpointer:
         self._saved_step = state.step
 
     def close(self) -> None:
-        """Saves where the training stands, however it ended."""
+        """Writes a last checkpoint, however the training ended."""
         if self._between_steps:
             self.save_checkpoint()
         if self.events:

@@ -13,16 +13,16 @@ from ..run import Run
 from ..runtime import distributed
 
 COMMANDS = ("pause", "resume", "epoch", "halve", "snapshot", "stop")
-POLL_SECONDS = 0.25  # between two looks at the run's control file
-SAME_PRESS_SECONDS = 5  # in which a launcher passes on a Ctrl-C
+POLL_SECONDS = 0.25  # between two reads of the run's control file
+SAME_PRESS_SECONDS = 5  # within which a second Ctrl-C may be the launcher's copy of the first
 
 
 class TrainingControl:
     """Takes commands from any thread. `fit` collects and applies them between two steps.
 
-    The commands are pause, resume, stop, epoch (train one more than was asked for), halve (the learning rate) and
-    snapshot (write one now). Another process can write them into the run's `control` file, which is removed once it
-    has been read: `echo pause > runs/NAME/control`.
+    The commands are pause, resume, stop, epoch (train one more than planned), halve (the learning rate) and
+    snapshot (write one now). Another process can write them into the run's file `control`, which is removed after it
+    is read: `echo pause > runs/NAME/control`.
 
     Attributes:
         paused: whether the training pauses.
@@ -46,7 +46,7 @@ class TrainingControl:
         self._queue.append(command)
 
     def take_commands(self, run: Run | None = None) -> list[str]:
-        """Updates `paused` and `stopped`, and returns the other commands sent since the last call, in their order."""
+        """Updates `paused` and `stopped`, and returns the other commands sent since the last call, in order."""
         if run and time.monotonic() - self._polled > POLL_SECONDS:
             self._polled = time.monotonic()
             self._read(run.path / "control")
@@ -84,7 +84,7 @@ def interruptible() -> Iterator[Callable[[], bool]]:
 
     def press(_number: int, _frame: object) -> None:
         now = time.monotonic()
-        # The terminal sends Ctrl-C to all processes, and a launcher passes it on to its own once more.
+        # The terminal sends Ctrl-C to all processes, and a launcher sends it to those that it started once more.
         if presses and now - presses[0] > (SAME_PRESS_SECONDS if distributed.is_launched() else 0):
             raise KeyboardInterrupt
         presses.append(now)

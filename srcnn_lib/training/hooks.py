@@ -1,4 +1,4 @@
-"""What else happens in a training step, beside the forward pass, loss, backward and the optimizer's step.
+"""What a training step does beside the forward pass, the loss, the backward pass and the optimizer's step.
 
 Each hook is one technique. `make_hooks` lists those that a training uses, in the order in which they run.
 """
@@ -17,7 +17,7 @@ from ..runtime.distributed import ProcessGroup
 if TYPE_CHECKING:
     from .state import TrainingState
 
-REINIT_UNTIL = 0.6  # of the steps; a channel that begins anew later has no time to learn
+REINIT_UNTIL = 0.6  # of the steps; a channel that is reinitialized later has no time to learn
 PROBED_PATCHES = 32  # a channel that is active in none of them is dead
 
 
@@ -49,9 +49,9 @@ def make_hooks(config: TrainingConfig, group: ProcessGroup) -> list[StepHook]:
 class GradientSum(StepHook):
     """Adds up the gradients and the loss of all processes, which gives those of the whole batch.
 
-    One message carries all of them. DistributedDataParallel hides the sending of millions of gradients behind the
-    computing; here there are some 60 000, and its mean over the processes would be wrong where their parts of the
-    batch differ in size.
+    All are sent in one message. DistributedDataParallel would send them while others are still being computed, which
+    does not pay for some 60 000 gradients. It also averages over the processes, which would be wrong where their parts
+    of the batch differ in size.
     """
 
     def before_update(self, state: "TrainingState", loss: Tensor) -> None:
@@ -63,26 +63,24 @@ class GradientSum(StepHook):
 class InputCentering(StepHook):
     """Updates the first layer as if its input were x − center.
 
-    The same network, written as w · (x − center) + b′ with b′ = b + center · Σw, is what the optimizer sees. A change
-    of Σw then raises bright areas and lowers dark ones. Written as w · x + b it lowers all of them at once, until
-    ReLU lets nothing through.
+    The optimizer updates the same layer written as w · (x − center) + b′ with b′ = b + center · Σw. A change of Σw
+    then raises the response to bright areas and lowers that to dark ones. Written as w · x + b, it lowers all responses
+    at once, until none is above zero and ReLU passes nothing.
     """
 
     kernel_sums: Tensor  # (C₁,), before the update
 
     def before_update(self, state: "TrainingState", loss: Tensor) -> None:
-        layer = state.model.layer_1
-        assert layer.bias is not None
-        assert layer.weight.grad is not None
-        assert layer.bias.grad is not None
-        layer.weight.grad -= state.config.input_center * layer.bias.grad[:, None, None, None]
-        self.kernel_sums = layer.weight.detach().sum((1, 2, 3))
+        weight, bias = state.model.layer_1.parameters()
+        assert weight.grad is not None
+        assert bias.grad is not None
+        weight.grad -= state.config.input_center * bias.grad[:, None, None, None]
+        self.kernel_sums = weight.detach().sum((1, 2, 3))
 
     def after_update(self, state: "TrainingState") -> None:
-        layer = state.model.layer_1
-        assert layer.bias is not None
-        change = layer.weight.detach().sum((1, 2, 3)) - self.kernel_sums  # (C₁,)
-        layer.bias.detach().sub_(state.config.input_center * change)
+        weight, bias = state.model.layer_1.parameters()
+        change = weight.detach().sum((1, 2, 3)) - self.kernel_sums  # (C₁,)
+        bias.detach().sub_(state.config.input_center * change)
 
 
 class DeadChannelReinitialization(StepHook):
@@ -104,7 +102,8 @@ class DeadChannelReinitialization(StepHook):
         maps = inputs[:PROBED_PATCHES].to(state.device)  # (n, C, crop, crop)
         generator = torch.Generator().manual_seed(config.seed + state.step)
         for number, layer in enumerate(state.model.layers()[:2]):
-            # A new channel has no weight in the next layer, so the maps that the next layer sees are still the old.
+            # These maps have the old channels. The next layer's do not depend on that: the map of a dead channel is
+            # zero, and so are the weights on a new one.
             maps = F.relu(layer(maps))
             dead = (maps.amax((0, 2, 3)) == 0).nonzero().flatten()
             kernels = torch.empty(len(dead), *layer.weight.shape[1:]).uniform_(-1, 1, generator=generator)
@@ -112,10 +111,10 @@ class DeadChannelReinitialization(StepHook):
             if layer.kernel_size != (1, 1):  # a 1×1 kernel without its mean would be zero
                 kernels -= kernels.mean((2, 3), keepdim=True)
             for model in (state.model, state.averaged):
-                renewed, following = model.layers()[number : number + 2]
-                assert renewed.bias is not None
-                renewed.weight[dead] = kernels.to(state.device)
-                renewed.bias[dead] = 0.0
+                reinitialized, following = model.layers()[number : number + 2]
+                weight, bias = reinitialized.parameters()
+                weight[dead] = kernels.to(state.device)
+                bias[dead] = 0.0
                 following.weight[:, dead] = 0.0
 
 
@@ -138,9 +137,7 @@ class WeightAveraging(StepHook):
     @torch.no_grad()
     def after_update(self, state: "TrainingState") -> None:
         decay = min(state.config.ema, (1 + state.step) / (10 + state.step))
-        averaged: list[Tensor] = list(state.averaged.parameters())
-        current: list[Tensor] = list(state.model.parameters())
-        torch._foreach_lerp_(averaged, current, 1 - decay)
+        torch._foreach_lerp_(tuple(state.averaged.parameters()), tuple(state.model.parameters()), 1 - decay)
 
 
 def pack(tensors: Sequence[Tensor]) -> Tensor:

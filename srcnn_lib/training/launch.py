@@ -1,4 +1,4 @@
-"""A whole training in the terminal, in one process or in each of those that a launcher starts."""
+"""Trains in the terminal, in one process or in each of those that a launcher starts."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from .trainer import fit, load_data
 
 
 def train(config: TrainingConfig, path: str | Path, quiet: bool = False) -> Run | None:
-    """Trains to the end, in a new run or in the one that is at `path`, and prints how it goes.
+    """Trains to the end, in a new run or in the one at `path`, and prints the progress.
 
     On several GPUs, from a notebook that has not used one yet:
 
@@ -21,20 +21,26 @@ def train(config: TrainingConfig, path: str | Path, quiet: bool = False) -> Run 
     Args:
         config: what to train; `config.batch_size` is divided among the processes.
         path: the run's folder, on the main process's disk.
-        quiet: no progress bars.
+        quiet: whether to show no progress bars.
 
     Returns:
         The run, in the main process, which alone writes and prints; None in the others.
 
     Raises:
-        InputError: as `fit`, and where `path` holds anything but a run; in every process alike.
+        InputError: as `fit`, and where `path` holds anything but a run; in all processes.
     """
     path = Path(path)
     group = distributed.process_group()
     device = group.run_on_all(lambda: resolve_device(config.device))
     with ProgressBar("photographs", quiet=quiet or not group.is_main) as progress:
         data = load_data(config, group, progress)
-    run = group.run_on_main(lambda: open_run(path, config, describe_device(device)))
+
+    def open_or_create() -> Run:
+        if (path / "config.json").exists():
+            return Run(path)
+        return Run.create(path, config, machine=describe_device(device))
+
+    run = group.run_on_main(open_or_create)
     records = fit(config, run, data)
     if not group.is_main:
         for _ in records:
@@ -53,16 +59,3 @@ def train(config: TrainingConfig, path: str | Path, quiet: bool = False) -> Run 
     print(f"\n{run.path}: the run")
     print(f"{weights}\n  SHA-256 {sha256}")
     return run
-
-
-def open_run(path: Path, config: TrainingConfig, machine: str) -> Run:
-    """Returns the run at `path`, created with these settings if there is none.
-
-    Args:
-        path: the run's folder.
-        config: what to train.
-        machine: description of the device, for a new run's config.json.
-    """
-    if (path / "config.json").exists():
-        return Run(path)
-    return Run.create(path, config, machine=machine)

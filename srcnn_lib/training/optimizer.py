@@ -8,7 +8,9 @@ import torch
 from ..config import TrainingConfig
 from ..model import SRCNN
 
-FIRST_BIAS_SHARE = 0.1  # of the learning rate: at the full one, a step of the bias is as large as many an edge
+FIRST_BIAS_SHARE = (
+    0.1  # of the learning rate; with all of it, a step of the bias is as large as the contrast of an edge
+)
 LARGEST_BASIS = 128  # rows of a matrix that SOAP diagonalizes
 
 
@@ -27,7 +29,7 @@ def make_optimizer(config: TrainingConfig, model: SRCNN) -> torch.optim.Optimize
             groups.append({"params": [parameter], "lr": config.learning_rate, "share": share})
     if config.optimizer == "adam":
         return torch.optim.Adam(groups)
-    from pytorch_optimizer import SOAP  # takes a second to import, and only a training needs it
+    from pytorch_optimizer import SOAP  # takes a second to import, and only this optimizer needs it
 
     # A filter's rows and columns are merged into one dimension: (out, in, 25) has three small bases. A tensor that
     # would become a single dimension can't be merged.

@@ -1,26 +1,24 @@
-"""A training shown in a terminal: a progress bar, and a line of figures for each epoch."""
+"""Shows a training in the terminal: a progress bar, and a line of measurements per epoch."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ..run import Run
-    from .trainer import Record
+from tqdm import tqdm
+
+from ..run import Run
+from .trainer import Record
 
 
-def train_with_progress(records: "Iterable[Record]", run: "Run", quiet: bool = False) -> "Record | None":
+def train_with_progress(records: Iterable[Record], run: Run, quiet: bool = False) -> Record | None:
     """Runs a training to its end, with a progress bar and one line per epoch.
 
     Args:
         records: what `fit` yields.
         run: the run that is trained; its settings say which PSNR is printed.
-        quiet: no progress bar.
+        quiet: whether to show no progress bar.
 
     Returns:
         The last record; None where the training had ended already.
     """
-    from tqdm import tqdm
-
     channel = "y" if run.config.channels == 1 else "rgb"
     columns = (
         "train_loss",

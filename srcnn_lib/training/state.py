@@ -19,7 +19,7 @@ from .optimizer import make_optimizer, scheduled_learning_rate
 from .validation import validate
 
 SMALLEST_ERROR = 1e-6  # added to a crop's mean squared error (60 dB) before its root, whose slope at zero is infinite
-CROPS_IN_CACHE = 32  # per pass on a CPU, so that their maps stay in its caches: up to a quarter faster for 1 280 a step
+CROPS_IN_CACHE = 32  # per pass on a CPU, so that their maps fit into its caches: 1 280 crops are up to a quarter faster
 
 
 class TrainingState:
@@ -36,8 +36,10 @@ class TrainingState:
     Attributes:
         model: the network that learns.
         averaged: the same network with the moving average of its weights, which is measured and kept.
-        step: steps taken; `steps`: steps in all, 0 while minutes have not become a number of steps yet.
-        epoch: whole epochs taken; `steps_per_epoch`: steps in each.
+        step: steps taken.
+        steps: steps in all; 0 until the minutes of a new training are converted to steps.
+        epoch: whole epochs taken.
+        steps_per_epoch: steps in each.
         history: a record per epoch.
     """
 
@@ -99,7 +101,7 @@ class TrainingState:
             original: (B, C, patch, patch), the targets.
 
         Returns:
-            (): the mean squared error of the whole batch, detached. The device is not synchronized for it.
+            (): the mean squared error of the whole batch, detached. Returning it does not synchronize the device.
         """
         batch_size = len(upsampled)
         if self.group.size > 1:
@@ -135,7 +137,7 @@ class TrainingState:
         return loss
 
     def _split(self, upsampled: Tensor, original: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields a batch on the device: in parts that fit into a CPU's caches, as a whole elsewhere."""
+        """Yields a batch on the device: in parts that fit into a CPU's caches, or as a whole on a GPU."""
         upsampled = upsampled.to(self.device, memory_format=torch.channels_last, non_blocking=True)
         original = original.to(self.device, non_blocking=True)
         size = CROPS_IN_CACHE if self.device.type == "cpu" else max(len(original), 1)
@@ -178,7 +180,7 @@ class TrainingState:
         return record
 
     def state_dict(self) -> dict[str, Any]:
-        """Returns all that a checkpoint holds."""
+        """Returns everything that a checkpoint holds."""
         return {
             "model": self.model.state_dict(),
             "averaged": self.averaged.state_dict(),
@@ -198,7 +200,7 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Takes over the state of a checkpoint; the inverse of `state_dict`."""
+        """Restores the state of a checkpoint; the inverse of `state_dict`."""
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])

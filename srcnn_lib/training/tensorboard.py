@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run."""
+"""Writes what TensorBoard shows of a run."""
 
 import time
 from pathlib import Path
@@ -18,16 +18,16 @@ class TensorBoardWriter:
 
     Args:
         folder: the run.
-        channels: the network's, 1 or 3, which decide on what PSNR is measured.
-        step: where the training stands. TensorBoard hides what earlier event files hold of later steps.
+        channels: of the network; PSNR is written on Y for 1, on RGB for 3.
+        step: steps taken so far. TensorBoard hides later steps in earlier event files.
     """
 
     def __init__(self, folder: Path, channels: int, step: int):
         from torch.utils.tensorboard import SummaryWriter
 
         if not step:
-            # Left by a training that was killed before its first checkpoint. `purge_step` would hide their curves,
-            # but TensorBoard's reader hides no tensors, and the layout is one: it would be there twice.
+            # A training that was killed before its first checkpoint left these files. `purge_step` would hide their
+            # curves, but not their tensors. The layout is a tensor and would be there twice.
             for old in folder.glob("events.out.tfevents.*"):
                 old.unlink()
         # TensorBoard reads event files in the order of their names, which begin with the second of their creation. A
@@ -41,7 +41,7 @@ class TensorBoardWriter:
             self.writer.flush()  # a training that is resumed does not write the layout again
 
     def _layout(self) -> dict:
-        """Returns the charts of the page "Custom scalars"."""
+        """Returns the charts of TensorBoard's page "Custom scalars"."""
         charts = {
             f"PSNR on {self.channel.upper()} (dB)": ["psnr/train", "psnr/validation", "psnr/bicubic_validation"],
             f"MSE on {self.channel.upper()}": ["mse/train", "mse/validation"],
@@ -50,7 +50,7 @@ class TensorBoardWriter:
         return {"train and validation": multiline}
 
     def write(self, record: dict, model: SRCNN, probe: tuple[Tensor, Tensor]) -> None:
-        """Writes the measurements of an epoch, and the network as it is then.
+        """Writes the measurements of an epoch, and pictures and histograms of the network after it.
 
         Args:
             record: a line of the run's history.
@@ -93,10 +93,10 @@ def probe_rows(model: SRCNN, upsampled: Tensor, original: Tensor) -> Tensor:
 
 
 def channel_sheets(model: SRCNN, upsampled: Tensor) -> dict[str, Tensor]:
-    """Draws the first feature maps of both hidden layers side by side: black at 0, white at the sheet's largest.
+    """Draws the first feature maps of both hidden layers side by side: 0 is black, the largest value is white.
 
-    Grey is the square root of the value: one channel carries the whole picture, beside which the others would
-    otherwise be black.
+    The brightness is the square root of the value, because one channel carries the whole picture: beside it, the others
+    would be black.
 
     Args:
         model: the network.

@@ -22,7 +22,7 @@ from .checkpointing import Checkpointer
 from .control import TrainingControl, interruptible
 from .state import TrainingState
 
-DEFAULT_MINUTES = 10  # of a training whose settings name no end
+DEFAULT_MINUTES = 10  # of a training whose settings set no end
 PAUSE_SECONDS = 0.05  # between two records while the training pauses
 NEWEST_STEP_WEIGHT = 0.05  # in the moving average of a step's duration
 
@@ -67,17 +67,17 @@ def fit(
 ) -> Iterator[Record]:
     """Trains a network, one step each time the next record is asked for: `for record in fit(config, run): …`.
 
-    A run that was begun is resumed. Ctrl-C (or the notebook's interrupt button) ends the training after the step;
-    so does leaving the loop. In either case everything is saved.
+    A run that was trained before is resumed. Ctrl-C (or the notebook's interrupt button) ends the training after the
+    step; so does leaving the loop. In either case everything is saved.
 
     Where a launcher started several processes, each calls this and gets the same records. They divide each batch;
     the main process alone writes and takes commands. The training ends for all when it ends for any of them.
 
     Args:
         config: what to train; `run.config` for a run that exists.
-        run: where snapshots, history and checkpoints are written; nothing is written without one. Only the main
-            process's counts.
-        data: the photographs, loaded as `config` says by default.
+        run: where snapshots, history and checkpoints are written; None writes nothing. All processes but the main
+            one ignore it.
+        data: the photographs; loaded as `config` says if None.
         control: commands from another thread or a file, applied between two steps.
 
     Yields:
@@ -138,7 +138,7 @@ def load_data(
     Raises:
         InputError: as `load_training_data` in any of the processes, or where they found different photographs.
     """
-    if group.size > 1:  # one process on each machine finds them first, and downloads what is missing
+    if group.size > 1:  # one process on each machine lists them first, and downloads what is missing
         group.run_on_all(
             lambda: (
                 group.local_rank or sources.split_photographs(config.data, config.validation, config.seed, config.limit)
@@ -152,7 +152,7 @@ def load_data(
 
 @contextlib.contextmanager
 def _stop_all_processes_on_exit(group: ProcessGroup) -> Iterator[None]:
-    """Stops all processes when one of them leaves the loop; they would wait for its next step for ever."""
+    """Stops all processes when one of them leaves the loop; they would wait for its next step forever."""
     try:
         yield
     except GeneratorExit:
@@ -167,7 +167,7 @@ class Clock:
     def __init__(self, state: TrainingState):
         self.state = state
         self.last = time.monotonic()
-        self.seconds_per_step = math.inf  # until there was a step
+        self.seconds_per_step = math.inf  # before the first step
 
     def record(
         self,

@@ -1,4 +1,4 @@
-"""Measuring a network on fixed patches."""
+"""Measures a network on fixed patches."""
 
 import torch
 
@@ -9,7 +9,7 @@ from ..data.training_data import Patches
 from ..model import SRCNN
 from ..runtime.distributed import ProcessGroup
 
-HIGHEST_PSNR = 100  # dB; a flat patch is reproduced without error, and its infinity would swallow the mean
+HIGHEST_PSNR = 100  # dB; a flat patch is reproduced without error, and the mean would be infinite
 
 
 @torch.inference_mode()
@@ -21,7 +21,7 @@ def validate(
     Args:
         model: the network, on any device.
         patches: inputs and targets, in RGB and in Y.
-        group: processes that share the work; each patch is measured once.
+        group: the processes that share the work; each patch is measured by one of them.
         batch_size: patches per forward pass.
 
     Returns:
