@@ -1,4 +1,4 @@
-"""What only Colab has: finding out whether this is Colab, and Google Drive. Importing it needs nothing of Colab."""
+"""Detects Colab, and mounts Google Drive there. This module can be imported anywhere."""
 
 import contextlib
 import errno

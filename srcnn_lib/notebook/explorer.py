@@ -1,10 +1,10 @@
-"""The explorer: menus and sliders over an Inspector. Uses core ipywidgets only and works with versions 7.7 and 8."""
+"""Menus and sliders that control an Inspector. Needs nothing but ipywidgets, and works with versions 7.7 and 8."""
 
 import html
 import json
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import ipywidgets
@@ -32,17 +32,17 @@ FIGURES = {  # what can be saved, and the Inspector's method for it
 
 
 class Explorer(ipywidgets.VBox):
-    """Shows a channel large, and all channels beside it, of any network, picture, layer and snapshot.
+    """Shows one channel enlarged, and all channels of its layer beside it, for any network, picture and snapshot.
 
-    Later cells of a notebook can use what is selected: `inspector`, `layer`, `address` (a ChannelAddress) and `step`.
+    Other cells of a notebook can use what is selected: `inspector`, `layer`, `address` (a ChannelAddress) and `step`.
 
     Args:
-        source: a run, its folder or a weights file, to begin with; None for the newest run in `runs`, or else a
-            released network.
-        picture: to begin with, as in `visualization.open_picture`.
-        layer: to begin with.
-        channel: to begin with; None for the one that follows edges best.
-        runs: a folder of runs, which the menu lists.
+        source: the network to open: a run, its folder or a weights file; None for the newest run in `runs`, or else
+            a released network.
+        picture: the picture to open, as in `visualization.open_picture`.
+        layer: the layer to show.
+        channel: the channel to show; None for the one that follows edges best.
+        runs: the folder whose runs the menu lists.
         out: the folder that figures are saved in.
 
     Raises:
@@ -74,7 +74,7 @@ class Explorer(ipywidgets.VBox):
             **{f"samples:{name}": f"samples:{name}" for name in SAMPLES},
         }
         self._lock = threading.RLock()  # in JupyterLab callbacks may run in another thread
-        self._silent = False  # while controls are set by the program
+        self._silent = False  # whether changes of the controls are ignored, while the program sets them
         super().__init__(layout={"max_width": "1200px"})
         self._create_controls(list(dict.fromkeys(networks)), layer, channel or 0)
         self._open()
@@ -183,7 +183,7 @@ class Explorer(ipywidgets.VBox):
         self.inspector = inspector
         self._drawings = ExplorerPictures(inspector)
         self._shown_picture = name
-        # The tiles of the probe are those of this run.
+        # Only a run has the tiles of a probe.
         self._pictures = {name: source for name, source in self._pictures.items() if not name.startswith("probe:")}
         if inspector.run:
             self._pictures |= {f"probe:{tile}": f"probe:{tile}" for tile in range(4)}
@@ -265,8 +265,8 @@ class FigureCall:
     """A call of one of an Inspector's methods that return a figure."""
 
     method: str
-    arguments: list[str] = field(default_factory=list)
-    keywords: dict[str, int | bool] = field(default_factory=dict)
+    arguments: list[str]
+    keywords: dict[str, int | bool]
 
     def figure(self, inspector: Inspector) -> Figure:
         return getattr(inspector, self.method)(*self.arguments, **self.keywords)

@@ -1,4 +1,4 @@
-"""Draws what the explorer shows, within some hundredths of a second: pixels (H, W, 3) uint8."""
+"""Draws the explorer's pictures as pixels, (H, W, 3) uint8, in a few hundredths of a second."""
 
 import functools
 import io
@@ -31,10 +31,10 @@ GRID_LINE = 3  # pixels between two tiles
 
 
 class ExplorerPictures:
-    """Draws channels as an Inspector sees them. What was drawn recently is kept.
+    """Draws the channels of an Inspector's networks. It keeps the latest pictures instead of drawing them again.
 
     Args:
-        inspector: for the photograph and the networks.
+        inspector: gives the photograph, the networks and the feature maps.
     """
 
     def __init__(self, inspector: Inspector):
@@ -44,7 +44,7 @@ class ExplorerPictures:
         self._srcnn = functools.lru_cache(maxsize=64)(self._draw_srcnn)
 
     def channel(self, address: ChannelAddress, step: int | None = None, before_relu: bool = False) -> np.ndarray:
-        """Draws one channel large; below it the bicubic picture, the network's output and the channel's kernel."""
+        """Draws one channel enlarged; below it the bicubic picture, the network's output and the channel's kernel."""
         inspector = self.inspector
         model = inspector.model(step)
 

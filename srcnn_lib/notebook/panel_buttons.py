@@ -15,7 +15,7 @@ LABELS = {  # command: label, icon
     "snapshot": ("Snapshot", "camera"),
     "stop": ("Stop", "stop"),
 }
-ANSWER_SECONDS = 3  # that Colab's page has to answer
+ANSWER_SECONDS = 3  # after which an answer of Colab's page is no longer awaited
 
 
 def notebook_kernel() -> Any:
@@ -53,7 +53,7 @@ class LabButtons:
         display(self.box)
 
     def poll(self) -> bool:
-        """Returns True at once: presses arrive by themselves."""
+        """Returns True, as if a page had answered: presses arrive without being asked for."""
         return True
 
     def close(self) -> None:
@@ -97,7 +97,7 @@ class ColabButtons:
         self._display = display(HTML(f'<div class="srcnn-buttons">{buttons}</div>'), display_id=True)
 
     def poll(self) -> bool:
-        """Passes on the presses since the last poll; returns whether the page answered."""
+        """Calls `press` for each press since the last poll; returns whether the page answered."""
         from google.colab import output
 
         script = f"(window.{self._list} ?? []).slice({self._received})"

@@ -17,7 +17,7 @@ THIN_SPACE = "\u2009"  # between thousands
 
 
 class PanelView:
-    """The state of a training as a panel: progress, the figures that matter, curves, and the probe's pictures.
+    """The state of a training: progress, the most important figures, learning curves and the probe's pictures.
 
     `TrainingPanel` feeds it and decides when it is drawn.
 
@@ -27,8 +27,8 @@ class PanelView:
     Attributes:
         state: one word or a sentence, such as "Training".
         record: the last one; None before the first step.
-        notes: lines that stay below the panel.
-        status: a line that changes, such as that of the backup on Drive.
+        notes: lines below the curves, which stay.
+        status: a last line, which changes, such as the status of the backup on Drive.
         losses: the curve of the training loss.
         probe: the probe's pictures.
     """
@@ -43,7 +43,7 @@ class PanelView:
         self.probe = ProbePictures(run)
 
     def add(self, record: Record) -> None:
-        """Takes note of a step."""
+        """Adds a step."""
         self.record = record
         self.notes += record.notes
         if not record.paused:
@@ -61,7 +61,7 @@ class PanelView:
             self.state = "Stopped; run the cell again to resume"
 
     def _last_record(self) -> Record | None:
-        """Returns the record at which a run ended that has no step left to take."""
+        """Returns the last record of a run that had finished before; None if it has no history."""
         history = self.run.history()
         steps = (self.run.metadata.get("resolved") or {}).get("steps")
         if not history or not steps:
@@ -84,7 +84,7 @@ class PanelView:
             share=record.step / record.steps if record else 0,
             figures=self._figures(history),
             chart=svg_chart(history, self.losses.points, channel=self._channel) if record else "",
-            probe=self.probe.columns() if record else [],
+            probe=self.probe.columns if record else [],
             notes=[str(self.run.path), *self.notes, self.status],
         )
 
@@ -138,12 +138,12 @@ class LossCurve:
         self._step = 0
 
     def add(self, record: Record) -> None:
-        """Takes note of a step's loss; does not wait for the device."""
+        """Adds a step's loss; does not wait for the device."""
         self._since.append(record.loss)
         self._step = record.step
 
     def update(self) -> None:
-        """Makes a point of the losses since the last one; halves the number of points if there are too many."""
+        """Adds a point, the mean of the losses since the last one; halves the number of points if it is too large."""
         if len(self._since) >= self.FEWEST_STEPS:
             self.points.append((self._step, torch.stack(self._since).mean().item()))
             self._since.clear()
@@ -154,15 +154,19 @@ class LossCurve:
 
 
 class ProbePictures:
-    """The probe's tiles in three columns: bicubic, the reconstruction by the newest snapshot, original."""
+    """The probe's tiles in three columns: bicubic, the reconstruction by the newest snapshot, original.
+
+    Attributes:
+        columns: (title, addresses of PNG images) of each column.
+    """
 
     SHARE = 0.01  # of the training's time that reconstructing may take
 
     def __init__(self, run: Run):
         self.run = run
+        self.columns: list[tuple[str, list[str]]] = []  # empty before the first snapshot
         self._throttle = Throttle(self.SHARE)
         self._snapshot: Snapshot | None = None
-        self._columns: dict[str, list[str]] = {}  # addresses of PNG images
 
     def update(self, force: bool = False) -> None:
         """Reconstructs the probe if there is a newer snapshot and enough time has passed, or if `force`."""
@@ -172,19 +176,9 @@ class ProbePictures:
         if not snapshots or snapshots[-1] == self._snapshot:
             return
         began = time.monotonic()
-        upsampled, original = self.run.probe()
-        if not self._columns:
-            self._columns = {"Bicubic": _encode(upsampled), "SRCNN": [], "Original": _encode(original)}
         self._snapshot = snapshots[-1]
-        self._columns["SRCNN"] = _encode(reconstruct_probe(self._snapshot.load(), upsampled))
+        upsampled, original = self.run.probe()
+        reconstruction = reconstruct_probe(self._snapshot.load(), upsampled)
+        columns = {"Bicubic": upsampled, f"SRCNN, step {self._snapshot.step}": reconstruction, "Original": original}
+        self.columns = [(title, [panel_html.png_address(tile) for tile in tiles]) for title, tiles in columns.items()]
         self._throttle.done(time.monotonic() - began)
-
-    def columns(self) -> list[tuple[str, list[str]]]:
-        """Returns (title, addresses of PNG images) of each column; none before the first snapshot."""
-        step = f", step {self._snapshot.step}" if self._snapshot else ""
-        return [(title + step if title == "SRCNN" else title, images) for title, images in self._columns.items()]
-
-
-def _encode(tiles: torch.Tensor) -> list[str]:
-    """Returns the address of a PNG image for each of the tiles (N, 3, H, W)."""
-    return [panel_html.png_address(tile) for tile in tiles]

@@ -1,4 +1,4 @@
-"""What the notebooks print and show of the machine and of a run."""
+"""Prints and draws summaries of the machine and of a run for the notebooks."""
 
 import torch
 from PIL import Image
@@ -30,8 +30,8 @@ def print_scores(run: Run, photographs: int = 20) -> None:
     """Prints PSNR and SSIM of bicubic and of a run's newest network on its validation photographs.
 
     Args:
-        run: with a snapshot or more.
-        photographs: at most so many are measured.
+        run: a run with snapshots.
+        photographs: how many are measured at most.
 
     Raises:
         InputError: a run without snapshots, or photographs that can't be read any more.
@@ -46,8 +46,8 @@ def probe_strip(run: Run, snapshots: int = 6) -> Image.Image:
     """Draws the probe's four tiles as the network reconstructed them during the training.
 
     Args:
-        run: with a snapshot or more.
-        snapshots: at most so many, evenly spaced, from left to right; the originals are on the right.
+        run: a run with snapshots.
+        snapshots: how many are shown at most, evenly spaced, from left to right; the originals are on the right.
 
     Raises:
         InputError: a run whose probe can't be read.

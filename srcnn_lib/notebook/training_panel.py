@@ -16,10 +16,11 @@ from .panel_buttons import ColabButtons, LabButtons, notebook_kernel, show_butto
 from .panel_view import PanelView
 from .throttle import Throttle
 
-DRAWING_SHARE = 0.01  # of the training's time; the probe's pictures take as much again
+DRAWING_SHARE = 0.01  # of the training's time; the probe's pictures take as much in addition
 POLLING_SHARE = 0.02
 SHORTEST = 0.5  # seconds between two drawings or two polls
-LONGEST_POLL, LONGEST_SILENCE = 60.0, 120.0  # seconds until the next poll: if the page answered, and if it did not
+LONGEST_POLL = 60.0  # seconds until the next poll at most, if the page answered
+LONGEST_SILENCE = 120.0  # if it did not
 
 
 def open_run(path: str | Path, config: TrainingConfig) -> Run:
@@ -37,7 +38,7 @@ def open_run(path: str | Path, config: TrainingConfig) -> Run:
             f"{path} was created with another configuration: {'; '.join(differences)}; give the run another name"
         )
     if config.minutes and config.minutes != run.config.minutes and run.checkpoints():
-        print("The end of this run stays as it is: set epochs to change it, or give a new run another name.")
+        print("The end of this run stays as it was: set epochs to change it, or use another name for a new run.")
     return run
 
 
@@ -82,14 +83,14 @@ class TrainingPanel:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        """Draws for the last time: how the training ended, and that it can be resumed."""
+        """Draws for the last time: how the training ended, and how to resume it."""
         if self._buttons:
             self._buttons.close()
         self.view.show_end(failed=error is not None)
         self._draw(last=True)
 
     def show(self, record: Record) -> None:
-        """Takes note of a step, and draws the panel if it is time."""
+        """Adds a step, and draws the panel if it is due."""
         self.view.add(record)
         if self._display is None:
             self._print(record)
@@ -97,7 +98,7 @@ class TrainingPanel:
         self._poll(record.paused)
         pause_changed = record.paused != self._paused
         self._paused = record.paused
-        # Half a second after a press its effect can be seen.
+        # Half a second after a press, the training has carried out the command.
         press_took_effect = self._pressed_at is not None and time.monotonic() > self._pressed_at + SHORTEST
         if pause_changed or press_took_effect or (self._drawing.is_due() and not record.paused):
             self._pressed_at = None
@@ -112,9 +113,9 @@ class TrainingPanel:
             print(self.view)
 
     def _poll(self, paused: bool) -> None:
-        """Asks which buttons were pressed. On Colab an answer takes a while, so the longer it takes, the rarer it asks.
+        """Asks which buttons were pressed. Colab's page needs time to answer: the longer, the more rarely it is asked.
 
-        It asks more often in a pause, when there is no training to delay, and after a press, as another may follow.
+        It is asked more often in a pause, when there is no training to delay, and after a press, as another may follow.
         """
         if not self._buttons or not self._polling.is_due():
             return
@@ -126,7 +127,7 @@ class TrainingPanel:
         self._polling.done(time.monotonic() - began, longest)
 
     def _press(self, command: str) -> None:
-        """Passes on a button's command, in whichever thread it arrives; the panel is drawn soon after."""
+        """Sends a button's command, from any thread; the panel is drawn soon after."""
         self.control.send(command)
         self._pressed_at = time.monotonic()
 

@@ -146,13 +146,13 @@ def test_the_probe_is_reconstructed_only_for_a_newer_snapshot_and_after_a_while(
     assert len(reconstructed) == 1
     run.write_snapshot(new_network(run), 40, 4)
     probe.update()  # the first one took a second, so the next is due after a hundred
-    assert [title for title, _ in probe.columns()] == ["Bicubic", "SRCNN, step 30", "Original"]
+    assert [title for title, _ in probe.columns] == ["Bicubic", "SRCNN, step 30", "Original"]
     clock.now += 101
     probe.update()
-    assert [title for title, _ in probe.columns()] == ["Bicubic", "SRCNN, step 40", "Original"]
+    assert [title for title, _ in probe.columns] == ["Bicubic", "SRCNN, step 40", "Original"]
     run.write_snapshot(new_network(run), 50, 5)
     probe.update(force=True)
-    assert [title for title, _ in probe.columns()] == ["Bicubic", "SRCNN, step 50", "Original"]
+    assert [title for title, _ in probe.columns] == ["Bicubic", "SRCNN, step 50", "Original"]
 
 
 def test_the_loss_curve_stays_short_and_reaches_the_last_step(monkeypatch):
@@ -342,6 +342,6 @@ def test_a_run_is_created_once_and_resumed_afterwards(tmp_path, capsys):
     assert open_run(tmp_path / "run", TrainingConfig.of(epochs=5)).config == config
     Run(tmp_path / "run").write_checkpoint({}, 0, None, 3)  # it has begun: its end is fixed
     assert open_run(tmp_path / "run", TrainingConfig.of(minutes=3.0)).config == config
-    assert "The end of this run stays as it is" in capsys.readouterr().out
+    assert "The end of this run stays as it was" in capsys.readouterr().out
     with pytest.raises(InputError, match=r"widths was \[128, 64\], now \[64, 32\]; give the run another name"):
         open_run(tmp_path / "run", TrainingConfig.of(epochs=2, widths=(64, 32)))

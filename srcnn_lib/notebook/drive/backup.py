@@ -3,14 +3,13 @@
 import errno
 import json
 import os
-import re
 import secrets
 import threading
 import time
 from pathlib import Path
 from types import TracebackType
 
-from ...errors import InputError
+from ...run import Run
 from ...runtime.files import printable, write_atomically
 from .pieces import IDENTITY_FILE, MOUNT_ERRORS, DamagedError
 from .storage import DriveStorage
@@ -18,6 +17,8 @@ from .storage import DriveStorage
 FIRST_RETRY, LONGEST_RETRY = 5.0, 120.0  # seconds until a failed copy is tried again
 CHECK_SECONDS = 30.0  # after which the run is checked for new files without a push: an epoch may last an hour
 STALL_SECONDS = 20.0  # without an answer, after which Drive is reported as not answering
+
+Signature = tuple[int, int, int]  # of a file: inode, size and time of the last change
 
 
 class DriveBackup:
@@ -32,19 +33,20 @@ class DriveBackup:
 
     Args:
         run_path: the run's folder.
-        drive_folder: as `mount_drive` returns it. It is never created here: if the mount is gone, that would fill the
-            local disk. With None nothing is copied.
+        drive_folder: as `mount_drive` returns it; None copies nothing. The folder is never created here: without a
+            mount it would lie on the local disk and fill it.
         interval: seconds between the end of a copy and the next, so that short epochs are copied together.
 
     Raises:
-        InputError: there is no run at `run_path`.
+        InputError: there is no run at `run_path`, or its config.json can't be read.
     """
 
     def __init__(self, run_path: str | Path, drive_folder: str | Path | None, interval: float = 10.0):
-        self.run = Path(run_path)
+        self.run = Run(run_path)
         self.drive = Path(drive_folder) if drive_folder else None
         self.interval = interval
-        self._pushed, self._closing = threading.Event(), threading.Event()
+        self._pushed = threading.Event()
+        self._closing = threading.Event()
         self._deadline = 0.0
         # Written by the thread, read by `status`.
         self._files_behind = 0
@@ -54,8 +56,8 @@ class DriveBackup:
         self._last_answer = time.monotonic()
         self._thread: threading.Thread | None = None
         if self.drive:
-            self._storage = DriveStorage(self.drive, self.run.resolve().name, run_identity(self.run), self._heartbeat)
-            self._signatures: dict[str, tuple[int, int, int]] = {}  # of the files that are on Drive
+            self._storage = DriveStorage(self.drive, self.run.name, run_identity(self.run), self._heartbeat)
+            self._signatures: dict[str, Signature] = {}  # of the files that are on Drive
             self._thread = threading.Thread(target=self._work, name="drive-backup", daemon=True)
             self._thread.start()
 
@@ -127,7 +129,7 @@ class DriveBackup:
                 self._problem = ""
             except Exception as error:  # not even a bug in here may end the thread silently
                 failures += 1
-                self._problem = describe_problem(error, self.drive)
+                self._problem = describe_problem(error, self._storage.drive)
                 self._files_behind = max(self._files_behind, 1)  # the listing, if nothing else
                 self._storage.connected = False  # files may have been lost with the mount: look again
             self._storage.remove_unlisted()
@@ -145,7 +147,7 @@ class DriveBackup:
     def _copy(self) -> None:
         """Copies new and changed files, then the listing."""
         paths = backup_paths(self.run)
-        changed = [path for path in paths if self._signatures.get(path) != signature(self.run / path)]
+        changed = [path for path in paths if self._signatures.get(path) != signature(self.run.path / path)]
         self._files_behind = len(changed)
         if not paths:
             return
@@ -157,7 +159,7 @@ class DriveBackup:
                 files[path] = self._storage.stored[path]
                 continue
             try:
-                content, file_signature = read_with_signature(self.run / path)
+                content, file_signature = read_with_signature(self.run.path / path)
             except FileNotFoundError:  # training has removed it in the meantime
                 self._pushed.set()
             else:
@@ -171,35 +173,31 @@ class DriveBackup:
         self._step = max(steps)
 
 
-def backup_paths(run: Path) -> list[str]:
+def backup_paths(run: Run) -> list[str]:
     """Returns the paths in a run that are backed up, in the order of importance; none before its first checkpoint.
 
-    Snapshots newer than the newest checkpoint are left out: a training that resumes from it writes them again.
+    Snapshots after the newest checkpoint are left out: a training that resumes from it writes them again.
     """
-    checkpoints = sorted((run / "checkpoints").glob("step-*.pt"), reverse=True)
+    checkpoints = run.checkpoints()
     if not checkpoints:
         return []
     newest = step_of(checkpoints[0])
-    snapshots = sorted((run / "snapshots").glob("step-*.safetensors"))
-    single_files = [run / name for name in ("config.json", "probe.safetensors", "history.jsonl")]
+    single_files = [run.path / name for name in ("config.json", "probe.safetensors", "history.jsonl")]
     files = [
         *checkpoints,
         *(path for path in single_files if path.is_file()),
-        *(path for path in snapshots if step_of(path) <= newest),
-        *sorted(run.glob("events.out.*")),
+        *(snapshot.path for snapshot in run.snapshots() if snapshot.step <= newest),
+        *sorted(run.path.glob("events.out.*")),
     ]
-    return [path.relative_to(run).as_posix() for path in files]
+    return [path.relative_to(run.path).as_posix() for path in files]
 
 
-def step_of(path: str | Path) -> int:
-    """Returns the step in the name of a snapshot or a checkpoint."""
-    name = Path(path).name
-    match = re.match(r"step-(\d+)", name)
-    assert match, name
-    return int(match[1])
+def step_of(checkpoint: str | Path) -> int:
+    """Returns the step in the name of a checkpoint."""
+    return int(Path(checkpoint).stem.removeprefix("step-"))
 
 
-def read_with_signature(path: Path) -> tuple[bytes, tuple[int, int, int]]:
+def read_with_signature(path: Path) -> tuple[bytes, Signature]:
     """Reads a file and its signature together: the path may name a newer file a moment later.
 
     The whole file is read at once, so that it is open for a moment only, however slow Drive is.
@@ -209,7 +207,7 @@ def read_with_signature(path: Path) -> tuple[bytes, tuple[int, int, int]]:
         return file.read(status.st_size), _signature(status)
 
 
-def signature(path: Path) -> tuple[int, int, int] | None:
+def signature(path: Path) -> Signature | None:
     """Returns values that change when a file is replaced or appended to; None if there is no file."""
     try:
         return _signature(os.stat(path))
@@ -217,39 +215,33 @@ def signature(path: Path) -> tuple[int, int, int] | None:
         return None
 
 
-def _signature(status: os.stat_result) -> tuple[int, int, int]:
+def _signature(status: os.stat_result) -> Signature:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def run_identity(run: Path) -> str:
-    """Returns the identifier that tells a run from others of its name; creates it if there is none yet.
-
-    Raises:
-        InputError: there is no run.
-    """
-    if not (run / "config.json").is_file():
-        raise InputError(f"{printable(run)} is no run: it has no config.json; `srcnn train` makes one")
+def run_identity(run: Run) -> str:
+    """Returns the identifier that tells a run from others of its name; creates it if there is none yet."""
     try:
-        return str(json.loads((run / IDENTITY_FILE).read_text("utf-8"))["run"])
+        return str(json.loads((run.path / IDENTITY_FILE).read_text("utf-8"))["run"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         identity = secrets.token_hex(8)
-        write_identity(run, identity)
+        write_identity(run.path, identity)
         return identity
 
 
-def write_identity(run: Path, identity: str) -> None:
+def write_identity(folder: Path, identity: str) -> None:
     """Writes the identifier of a run into its folder, so that it is restored with the run."""
-    with write_atomically(run / IDENTITY_FILE) as temporary:
+    with write_atomically(folder / IDENTITY_FILE) as temporary:
         temporary.write_text(json.dumps({"run": identity}), "utf-8")
 
 
-def describe_problem(error: Exception, drive: Path | None) -> str:
+def describe_problem(error: Exception, drive: Path) -> str:
     """Returns in a few words why Drive could not be written."""
     if isinstance(error, DamagedError):
         return "what was written there does not read back"
     if not isinstance(error, OSError):
         return f"{type(error).__name__} ({printable(error)})"
-    if error.errno in MOUNT_ERRORS or (error.errno == errno.ENOENT and drive and not os.path.isdir(drive)):
+    if error.errno in MOUNT_ERRORS or (error.errno == errno.ENOENT and not os.path.isdir(drive)):
         return "the mount is gone"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return "it is full"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ...errors import InputError
 from ...runtime.files import printable
-from .backup import write_identity
+from .backup import step_of, write_identity
 from .pieces import MOUNT_ERRORS, DamagedError, Listing, Piece, listing_names, read_piece, readable_listings
 
 REQUIRED = "config.json"  # and a checkpoint: training can't resume without them
@@ -21,15 +21,15 @@ class DriveUnavailableError(Exception):
 def restore_run(
     drive_folder: str | Path | None, name: str, local_folder: str | Path, report: Callable[[str], object] = print
 ) -> Path | None:
-    """Returns the run of this name on the local disk; if it is only on Drive, fetches it, ready for `fit` to resume.
+    """Returns the run of this name on the local disk; if it is only on Drive, restores it from there first.
 
-    Takes the newest listing whose pieces all have the right SHA-256. If no listing is complete, takes the newest one
-    that a training can resume from, without the damaged files. The run is restored as a whole or not at all.
+    It restores the newest listing whose pieces all have the right SHA-256. If no listing is complete, it restores the
+    newest one that a training can resume from, without the damaged files. If it fails, nothing is left behind.
 
     Args:
         drive_folder: as `mount_drive` returns it; None looks on the local disk only.
         name: of the run.
-        local_folder: that holds the runs.
+        local_folder: the local folder of all runs.
         report: called with a line about what was done.
 
     Returns:
@@ -120,7 +120,7 @@ def _read(folder: Path, piece: Piece) -> bytes:
 
 def _summary(listing: Listing, target: Path, is_newest: bool) -> str:
     missing = [printable(path) for path in listing.files if not (target / path).is_file()]
-    step = max(int(path.stem.removeprefix("step-")) for path in (target / "checkpoints").glob("step-*.pt"))
+    step = max(step_of(path) for path in (target / "checkpoints").glob("step-*.pt"))
     return (
         f"Drive: {printable(target)} was restored at step {step}"
         + ("" if is_newest else "; the newer copy there is damaged")
