@@ -1,14 +1,15 @@
-"""Clips of a run: what its snapshots make of a photograph, step by step, as frames (T, H, W, 3) uint8.
+"""Clips of a run: reconstructions, feature maps and kernels of its snapshots as frames (T, H, W, 3) uint8.
 
 `write_clip` of video.py writes them as GIF, MP4 or WebP. Photographs are (C, H, W) in [0, 1], RGB or grey; they are
-reduced by the network's scale and brought back by bicubic interpolation, as in training. The range of values that the
-colors stand for is the same in all frames of a clip, and the caption says it.
+downscaled by the network's scale and upscaled again with bicubic interpolation, as in training. The range of values
+that the colors stand for is the same in all frames of a clip, and the caption states it.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -61,13 +62,13 @@ def reconstruction_clip(
     theme: str = "dark",
     progress: Progress | None = None,
 ) -> np.ndarray:
-    """Shows what each snapshot makes of photographs, with its step, its PSNR on Y, and the gain over bicubic.
+    """Shows photographs as each snapshot restores them, with the step, the PSNR on Y and its gain over bicubic.
 
     Args:
         snapshots: of one run, in order.
         photographs: (C, H, W), or several, which are shown side by side.
         frames: how many, evenly spaced over the snapshots; the first and the last snapshot are among them.
-        theme: "dark" or "light", the ground of the captions.
+        theme: "dark" or "light", the background of the captions.
         progress: called as progress(done, total), in frames.
 
     Returns:
@@ -112,14 +113,14 @@ def channel_clip(
         snapshots, photographs, frames, theme, progress: as in `reconstruction_clip`.
         addresses: such as ["layer_2:16", "layer_2:0"]; channels count from 0.
         before_relu: show the signed values of the convolutions.
-        limits: {layer: the largest value that is distinguished}; without, 99.9 % of the layer's values in all frames do
-            not exceed it.
+        limits: {layer: the value at the end of the color range}; for other layers, a value that 99.9 % of the layer's
+            values in all frames do not exceed.
 
     Returns:
         (T, H, W, 3) uint8 with step and range in the caption.
 
     Raises:
-        InputError: as `reconstruction_clip`, or for no channel or an unknown one; the valid ones are listed.
+        InputError: as in `reconstruction_clip`, or for no channel or an unknown one; the valid ones are listed.
     """
     chosen = choose_snapshots(snapshots, frames)
     first = chosen[0].load()
@@ -131,30 +132,33 @@ def channel_clip(
     layers = [layer for layer in LAYERS if layer in used]
     columns = _channel_columns(len(channels))
 
-    # 1. The maps of all frames: the range is known only then. A strip for each channel of each photograph.
+    # 1. The maps of all frames, from which the range follows: a strip for each channel of each photograph.
     maps: list[list[Tensor]] = [[] for _ in range(len(samples) * len(channels))]
     for model in _load_each(chosen, progress):
         found = [feature_maps(model, sample.network_input, layers, before_relu) for sample in samples]
         frame = [of_sample[layer][0, channel] for of_sample in found for layer, channel in channels]  # (H, W) each
-        for strip, values in zip(maps, frame, strict=True):
-            strip.append(_reduce_width(values, MAX_CHANNELS_WIDTH // columns))
+        for strip, each in zip(maps, frame, strict=True):
+            strip.append(_reduce_width(each, MAX_CHANNELS_WIDTH // columns))
     strips = [torch.stack(strip) for strip in maps]  # (T, H, W) each
     layer_of_strip = [address.layer for address in channels] * len(samples)
 
     # 2. The range of each layer, then the colors.
-    limits = {layer: _layer_limit(strips, layer_of_strip, layer) for layer in layers} | (limits or {})
+    values: dict[str, list[Tensor]] = {layer: [] for layer in layers}
+    for channel_maps, layer in zip(strips, layer_of_strip, strict=True):
+        values[layer].append(channel_maps.flatten())
+    limits = {layer: limit_of(torch.cat(values[layer])) for layer in layers} | (limits or {})
     signed = {layer: before_relu or layer == LAYERS[-1] for layer in layers}
     ranges = {layer: f"±{limits[layer]:.2g}" if signed[layer] else f"0 to {limits[layer]:.2g}" for layer in layers}
     pictures = [
-        map_pixels(strip, limits[layer], signed=signed[layer], root=len(strips) > 1)
-        for strip, layer in zip(strips, layer_of_strip, strict=True)
+        map_pixels(channel_maps, limits[layer], signed=signed[layer], root=len(strips) > 1)
+        for channel_maps, layer in zip(strips, layer_of_strip, strict=True)
     ]
 
     # 3. Captions and layout.
     if len(pictures) == 1:
         return caption(enlarge(pictures[0]), _step_labels(chosen), f"{channels[0]}, {ranges[layers[0]]}", theme)
     labels = [str(address.channel) if len(layers) == 1 else str(address) for address in channels] * len(samples)
-    note = "; ".join(f"{layer}: {values}" for layer, values in ranges.items()) + ", square root"
+    note = "; ".join(f"{layer}: {text}" for layer, text in ranges.items()) + ", square root"
     return _lay_out(pictures, labels, _step_labels(chosen), theme, note, columns)
 
 
@@ -164,11 +168,6 @@ def _channel_columns(channels: int) -> int:
     if channels <= 16:
         return 4
     return 8 if channels <= 64 else 16
-
-
-def _layer_limit(strips: list[Tensor], layer_of_strip: list[str], layer: str) -> float:
-    strips = [strip.flatten() for strip, its_layer in zip(strips, layer_of_strip, strict=True) if its_layer == layer]
-    return limit_of(torch.cat(strips))
 
 
 def kernel_clip(
@@ -191,11 +190,10 @@ def kernel_clip(
         channels: those whose kernels are shown; None for all.
 
     Returns:
-        (T, H, W, 3) uint8; the caption says the largest weight that is distinguished, which 99.5 % of the weights in
-        all frames do not exceed.
+        (T, H, W, 3) uint8; the caption states the range, which 99.5 % of the weights in all frames do not exceed.
 
     Raises:
-        InputError: as `reconstruction_clip`, or for an unknown layer.
+        InputError: as in `reconstruction_clip`, or for an unknown layer.
     """
     chosen = choose_snapshots(snapshots, frames)
     rgb = has_rgb_kernels(chosen[0].load(), layer)
@@ -232,17 +230,17 @@ def scan_clip(
     Args:
         model: the network.
         photograph: (C, H, W); the clip begins with its bicubic picture.
-        mode: "non-overlapping": a patch overwrites what it covers; "overlapping": a pixel is the mean of the values it
-            got so far.
+        mode: "non-overlapping": a patch overwrites what it covers; "overlapping": a pixel is the mean of all outputs
+            for it so far.
         patch: side of a patch in pixels.
-        stride: pixels from one patch to the next, for "overlapping"; the cost grows with its inverse square: at 11 a
-            pixel inside lies in nine patches, at 1 in more than a thousand.
-        frames: how many, evenly spaced over the patches; the first has no patch, the last all of them.
+        stride: pixels from one patch to the next, for "overlapping". The cost grows with its inverse square: at 11 most
+            pixels lie in nine patches, at 1 in more than a thousand.
+        frames: how many, evenly spaced over the patches; the first shows no patch, the last all of them.
         theme: as in `reconstruction_clip`.
         progress: called as progress(done, total), in patches.
 
     Returns:
-        (T, H, W, 3) uint8; the caption says the number of patches, and PSNR as in `reconstruction_clip`.
+        (T, H, W, 3) uint8; the caption states the number of patches, and PSNR as in `reconstruction_clip`.
 
     Raises:
         InputError: for another mode, a stride below 1 or above the patch, fewer than one frame, or a photograph or
@@ -268,14 +266,13 @@ def scan_clip(
     for frame, done in zip(clip, shown, strict=True):
         if done < len(places):
             rows, columns = places[done]
-            outline(
-                frame, factor * rows.start, factor * columns.start, factor * rows.stop, factor * columns.stop, theme
-            )
+            top, left, bottom, right = (factor * at for at in (rows.start, columns.start, rows.stop, columns.stop))
+            outline(frame, top, left, bottom, right, theme)
     return caption(clip, [f"patch {done} of {len(places)}" for done in shown], labels, theme)
 
 
 def _scan_stride(mode: str, patch: int, stride: int) -> int:
-    """Checks how a scan goes over the picture, and returns the pixels from one patch to the next."""
+    """Checks mode, patch and stride of a scan, and returns the pixels from one patch to the next."""
     if mode not in MODES[1:]:
         raise InputError(f"mode is {mode!r}, expected {' or '.join(MODES[1:])}")
     stride = stride if mode == "overlapping" else patch
@@ -285,7 +282,7 @@ def _scan_stride(mode: str, patch: int, stride: int) -> int:
 
 
 def _scan(upsampled: Tensor, model: SRCNN, places: list[tuple[slice, slice]], mean: bool) -> Iterator[Tensor]:
-    """Yields the picture (C, H, W) before the first patch, and after each; always the same tensor, updated."""
+    """Yields the picture (C, H, W) before the first patch and after each one: the same tensor, updated in place."""
     result = upsampled.clone()
     total = torch.zeros(upsampled.shape, dtype=torch.float64)
     count = torch.zeros(upsampled.shape)
@@ -299,7 +296,7 @@ def _scan(upsampled: Tensor, model: SRCNN, places: list[tuple[slice, slice]], me
         yield result
 
 
-# The command line
+# From a run to a file, as `srcnn animate` does it
 
 
 @dataclass(frozen=True)
@@ -312,8 +309,8 @@ class ClipOptions:
             "informative": up to eight that vary much and differ from each other. None for channel 0, or all kernels.
         before_relu: show channels before ReLU, with sign.
         mode, patch, stride: of a scan, as in `scan_clip`.
-        crop: side in pixels of the square that is taken of each photograph, where bicubic's error is largest; None for
-            the whole photograph.
+        crop: side in pixels of the square that is cut out of each photograph, where bicubic's error is largest; None
+            for the whole photograph.
         frames: how many; None for 20, or 60 in a scan.
         fps: frames a second; None for 5 (20 frames take 4 s), or in a scan for as many as take 4 s.
         hold: seconds that the last frame is shown longer.
@@ -360,23 +357,23 @@ def animate(
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Path, list[str]]:
-    """Makes a clip of a run and writes it: `srcnn animate`.
+    """Makes a clip of a run and writes it to a file.
 
     Args:
         run: a run, or its folder.
-        what: "reconstruction", "channel" or "kernels" over the training, or "scan": the newest network at work.
-        photographs: whatever `open_picture` knows, such as files, addresses or "samples:chelsea". Without: the tiles
-            of the run's probe, all of them for a reconstruction, the first one otherwise.
+        what: "reconstruction", "channel" or "kernels" over the training, or "scan": the newest network, patch by patch.
+        photographs: as in `open_picture`: files, addresses or names such as "samples:chelsea". Without any, the tiles
+            of the run's probe: all of them for a reconstruction, the first one otherwise.
         options: what is shown, and how the clip plays.
         out: the file; its extension selects the format. None for reconstruction.gif and so on, in the current folder.
         progress: called as progress(done, total).
 
     Returns:
-        the file, and notes, a line each: what a picture lost in reading, what was done to keep to `max_mb`.
+        the file, and notes of one line each: transparency that was removed, and what was reduced for `max_mb`.
 
     Raises:
-        InputError: for no run, no snapshots, or a photograph, channel, number or extension that can't be used; the
-            valid ones are named.
+        InputError: for no run, no snapshots, or an invalid photograph, channel, number or extension; the message names
+            the valid ones.
     """
     if what not in KINDS:
         raise InputError(f"what is {what!r}, expected one of {', '.join(KINDS)}")
@@ -392,31 +389,20 @@ def animate(
     if what != "scan" and (count := len(snapshots)) < frames:
         notes.append(f"{run.path} has {count} snapshot{'s' * (count > 1)}: that many frames")
 
-    theme = options.theme
+    shared: dict[str, Any] = {"frames": frames, "theme": options.theme, "progress": progress}
     if what == "kernels":
         channels = _kernel_channels(options, newest)
-        clip = kernel_clip(
-            snapshots, options.layer_name, channels=channels, frames=frames, theme=theme, progress=progress
-        )
+        clip = kernel_clip(snapshots, options.layer_name, channels=channels, **shared)
     else:
         samples = _open_samples(run, newest, what, photographs, options.crop, notes)
         if what == "reconstruction":
-            clip = reconstruction_clip(snapshots, samples, frames=frames, theme=theme, progress=progress)
+            clip = reconstruction_clip(snapshots, samples, **shared)
         elif what == "channel":
             addresses = _channel_addresses(options, newest, samples)
-            before_relu = options.before_relu
-            clip = channel_clip(
-                snapshots, samples, addresses, before_relu=before_relu, frames=frames, theme=theme, progress=progress
-            )
+            clip = channel_clip(snapshots, samples, addresses, before_relu=options.before_relu, **shared)
         else:
-            mode, patch, stride = options.mode, options.patch, options.stride
-            clips = [
-                scan_clip(
-                    newest, sample, mode, patch=patch, stride=stride, frames=frames, theme=theme, progress=progress
-                )
-                for sample in samples
-            ]
-            clip = join(clips, theme=theme)
+            scan = {"patch": options.patch, "stride": options.stride, **shared}
+            clip = join([scan_clip(newest, sample, options.mode, **scan) for sample in samples], theme=options.theme)
     fps = options.fps
     if fps is None:
         fps = len(clip) / 4 if what == "scan" else 5
@@ -431,7 +417,7 @@ def _open_samples(
     crop: int | None,
     notes: list[str],
 ) -> list[Sample]:
-    """Opens and degrades the photographs of a clip; what was lost in reading them is added to `notes`."""
+    """Opens, crops and degrades the photographs of a clip, and adds their notes to `notes`."""
     if not photographs:
         tiles = list(run.probe()[1])
         return _to_samples(tiles if what == "reconstruction" else tiles[:1], model)
@@ -446,7 +432,7 @@ def _open_samples(
 
 
 def _channel_addresses(options: ClipOptions, model: SRCNN, samples: Sequence[Sample]) -> list[ChannelAddress]:
-    """Returns the channels that `options.channel` stands for: a number or several, "all" or "informative"."""
+    """Returns the channels that `options.channel` selects: a number or several, "all" or "informative"."""
     layer = options.layer_name
     if options.channel == "all":
         return [ChannelAddress(layer, number) for number in range(len(layer_kernels(model, layer)))]
@@ -458,7 +444,7 @@ def _channel_addresses(options: ClipOptions, model: SRCNN, samples: Sequence[Sam
 
 
 def _kernel_channels(options: ClipOptions, model: SRCNN) -> list[int] | None:
-    """Returns the channels whose kernels are shown; None for all, as in layer 3, which is shown by its inputs."""
+    """Returns the channels whose kernels are shown; None for all, always so in layer 3, whose inputs are shown."""
     if options.channel in (None, "all", "informative") or options.layer_name == LAYERS[-1]:
         return None
     return [address.channel for address in _channel_addresses(options, model, [])]
@@ -481,7 +467,7 @@ def choose_snapshots(snapshots: Sequence[Snapshot], frames: int) -> list[Snapsho
 
 
 def _to_samples(photographs: Photographs, model: SRCNN) -> list[Sample]:
-    """Degrades photographs for the networks of a run; a Sample is degraded already."""
+    """Degrades photographs by the network's scale; a Sample is degraded already."""
     several = [photographs] if isinstance(photographs, Tensor | Sample) else list(photographs)
     if not several:
         raise InputError("there is no picture to animate, expected one or more")
@@ -489,7 +475,7 @@ def _to_samples(photographs: Photographs, model: SRCNN) -> list[Sample]:
 
 
 def _load_each(snapshots: Sequence[Snapshot], progress: Progress | None) -> Iterator[SRCNN]:
-    """Yields the network of each snapshot, and reports each when the next one is asked for."""
+    """Yields the network of each snapshot; reports progress when the next one is requested."""
     for done, snapshot in enumerate(snapshots, start=1):
         yield snapshot.load()
         if progress:
@@ -517,13 +503,13 @@ def _lay_out(
     note: str = "",
     columns: int = 1,
 ) -> np.ndarray:
-    """Enlarges strips (T, H, W, 3) and adds captions.
+    """Enlarges strips (T, H, W, 3), lays them out in rows and adds captions.
 
-    One strip gets its step and label. Several get a label each; step and note stand once below all.
+    A single strip gets steps and label in one caption. Several get a label each; steps and note stand once below all.
     """
     if len(strips) == 1:
         return caption(enlarge(strips[0]), steps, labels[0], theme)
-    # Pictures of different sizes keep their proportions to each other, and their captions stand on one line.
+    # Pictures of different sizes are enlarged by one factor, and their captions stand on one line.
     widest = max(strip.shape[2] for strip in strips)
     factor = math.ceil(min(MIN_WIDTH, 3 * MIN_WIDTH // columns) / widest)
     strips = [enlarge(strip, factor * strip.shape[2]) for strip in strips]

@@ -1,6 +1,6 @@
-"""What the channels of a network do: measured on photographs, and read from their kernels.
+"""What the channels of a network respond to: measured on photographs, and computed from their kernels.
 
-Orientations are those of an edge's line in the picture, in degrees counter-clockwise: a horizontal line has 0, a line
+An orientation is that of the edge's line in the picture, in degrees counter-clockwise: a horizontal line has 0, a line
 that rises to the right 45, a vertical one 90. All results are detached and on the CPU.
 """
 
@@ -17,7 +17,7 @@ from ..data.color import luminance
 from ..errors import InputError
 from ..model import SRCNN
 
-# Where the labels of a ChannelReport begin.
+# Thresholds of the labels of a ChannelReport.
 EDGE = 0.5  # correlation with edges
 SUBJECT = 0.8  # separation of the subject
 COPY = 0.98  # correlation with another channel
@@ -26,8 +26,8 @@ FLAT = 0.05  # standard deviation as a share of the mean
 RARE = 0.01  # share of active pixels
 
 DIRECTIONS = range(0, 360, 15)  # of edges, degrees: from dark to light, counter-clockwise from the right
-NEARLY_EQUAL = 0.02  # correlations this close to the best do not distinguish orientations
-MAGNITUDE_LEAD = 0.01  # by which edges of all orientations must correlate better than those of the best one
+NEARLY_EQUAL = 0.02  # orientations whose correlations are this close to the best count as equal
+MAGNITUDE_LEAD = 0.01  # by how much edges of all orientations must correlate better than those of the best one
 # The orientation of each of `_edge_maps`: an edge lies at a right angle to the direction in which it gets lighter.
 EDGE_ORIENTATIONS: list[float | None] = [(direction + 90.0) % 180 for direction in DIRECTIONS]
 EDGE_ORIENTATIONS += [*EDGE_ORIENTATIONS[: len(DIRECTIONS) // 2], None]
@@ -35,7 +35,7 @@ EDGE_ORIENTATIONS += [*EDGE_ORIENTATIONS[: len(DIRECTIONS) // 2], None]
 
 @dataclass(frozen=True)
 class ChannelReport:
-    """What a channel does on a set of pictures, and the measurements behind the label.
+    """Measurements of a channel on a set of pictures, and a label that sums them up.
 
     label: the first that holds of "dead", "flat", "copy of 12" (or "negative of 12"), "edge 45°" (or "edges": in every
         direction), "brightness" (or "darkness"), "subject" (or "background"), "rare" (active on less than a hundredth
@@ -69,7 +69,7 @@ def describe_channels(
         model: the network.
         images: bicubic pictures (C, H, W) in [0, 1], of any sizes, with the network's number of channels.
         layer: "layer_1", "layer_2" or "layer_3".
-        masks: (H, W) bool for each picture, true on the subject; without, `subject_mask` of each picture.
+        masks: (H, W) bool for each picture, true on the subject; None for the `subject_mask` of each picture.
 
     Raises:
         InputError: for no picture, another number of masks, or a mask of another size than its picture.
@@ -139,13 +139,13 @@ def _label(report: ChannelReport, values: Tensor) -> str:
 
 
 def most_informative_channels(model: SRCNN, images: Sequence[Tensor], layer: str, count: int = 8) -> list[int]:
-    """Returns the channels of a layer to look at first: they vary much over the pictures, and differ from each other.
+    """Returns the channels of a layer to look at first: with much variation, and different from each other.
 
     Args:
         model: the network.
         images: bicubic pictures (C, H, W) in [0, 1], of any sizes.
         layer: "layer_1", "layer_2" or "layer_3".
-        count: at most this many; fewer where the others are dead or flat.
+        count: at most this many channels; fewer if the others are dead or flat.
 
     Returns:
         channels in ascending order, at least one.
@@ -177,11 +177,11 @@ class EdgeFollowing(NamedTuple):
 
 
 def edge_following(maps: Sequence[Tensor], images: Sequence[Tensor]) -> list[EdgeFollowing]:
-    """Compares each channel with the edges of the pictures in every direction, and returns what it follows best.
+    """Compares each channel with the edges of the pictures in every direction, and returns the best match.
 
-    Each map is correlated (Pearson, over the pixels of all pictures) with the edge maps of `_edge_maps`. Maps and edges
-    are blurred (σ = 1.5) before, so that a kernel a pixel or two off its center still counts; ten pixels at each border
-    are left out where the picture is large enough.
+    Each map is correlated (Pearson, over the pixels of all pictures) with the edge maps of `_edge_maps`. Both are
+    blurred before (σ = 1.5), so that a map that is shifted by a pixel or two still matches. Ten pixels at each border
+    are left out if the picture is large enough.
 
     Args:
         maps: (channels, H, W) for each picture.
@@ -198,13 +198,13 @@ def edge_following(maps: Sequence[Tensor], images: Sequence[Tensor]) -> list[Edg
     edges = torch.cat(edge_rows, 1)  # (edge maps, P)
     correlations = _correlation(torch.cat(channel_rows, 1), edges)  # (channels, edge maps)
 
-    # 1. Of the directions that correlate nearly equally, the one with the largest covariance. Where a picture's edges
-    # have few directions, the edge maps are nearly proportional: the orientation with most edges is meant.
+    # 1. Of the directions that correlate nearly equally, the one with the largest covariance: where a picture's edges
+    # have few directions, the edge maps are nearly proportional, and the orientation with most edges is wanted.
     nearly_best = correlations >= correlations.amax(1, keepdim=True) - NEARLY_EQUAL
     covariances = torch.where(nearly_best, correlations * edges.std(1, correction=0), -torch.inf)
     best = covariances[:, :-1].argmax(1)  # (channels,)
 
-    # 2. The edges of all orientations, the last of the edge maps, only where they are clearly better.
+    # 2. The edges of all orientations, the last of the edge maps, only where these correlate clearly better.
     is_magnitude = correlations[:, -1] > correlations[:, :-1].amax(1) + MAGNITUDE_LEAD
     best = torch.where(is_magnitude, len(edges) - 1, best)
 
@@ -218,8 +218,8 @@ def edge_following(maps: Sequence[Tensor], images: Sequence[Tensor]) -> list[Edg
 def _edge_maps(image: Tensor) -> Tensor:
     """Returns the edges of a picture, (C, H, W) → (edge maps, H, W), from derivatives of its luminance (Gaussian, σ=1).
 
-    The derivative is steered in steps of 15°. First come its positive parts in each direction (edges from dark to
-    light), then its absolute values in each orientation, and last the magnitude of the gradient.
+    The derivative is taken in directions 15° apart. The first maps are its positive parts in each direction (edges from
+    dark to light), then follow its absolute values in each orientation, and last the magnitude of the gradient.
 
     Reference: Freeman and Adelson, The Design and Use of Steerable Filters, PAMI 13 (1991), equation 3.
     """
@@ -236,11 +236,11 @@ def _edge_maps(image: Tensor) -> Tensor:
 
 
 class KernelOrientation(NamedTuple):
-    """What kernels respond to, (outputs,) each.
+    """The edges or lines that kernels respond to, (outputs,) each.
 
-    orientation: of the edges or lines that they respond to, in degrees [0, 180).
+    orientation: of the edges or lines, in degrees [0, 180).
     coherence: from 0, where no orientation dominates, to 1, where there is only one.
-    frequency: the mean of the response in cycles per pixel, [0, 0.71]; low is smooth.
+    frequency: the mean frequency of the response in cycles per pixel, [0, 0.71]; low is smooth.
     """
 
     orientation: Tensor
@@ -253,7 +253,7 @@ def kernel_orientation(weight: Tensor, rgb: bool | None = None) -> KernelOrienta
 
     Args:
         weight: (outputs, inputs, size, size).
-        rgb: whether three inputs are the colors of one picture, which are added up; without, any three are.
+        rgb: whether three inputs are the colors of one picture, which are summed; None: where there are three.
 
     Reference: the inertia tensor of Bigün and Granlund, Optimal Orientation Detection of Linear Symmetry, ICCV 1987;
         Field, Relations between the statistics of natural images …, JOSA A 4 (1987), for the spectrum.
@@ -304,10 +304,9 @@ def subject_separation(values: Tensor, mask: Tensor) -> float:
 
 
 def subject_mask(image: Tensor) -> Tensor:
-    """Guesses where the subject of a picture is, (C, H, W) → (H, W) bool.
+    """Estimates where the subject of a picture is, (C, H, W) → (H, W) bool.
 
-    It is the part of the blurred luminance above or below Otsu's threshold, whichever touches the picture's border
-    less.
+    It is the part of the blurred luminance above or below Otsu's threshold: the one that is rarer at the border.
 
     Reference: Otsu, A Threshold Selection Method from Gray-Level Histograms, 1979, equation 18.
     """
@@ -327,13 +326,13 @@ def subject_mask(image: Tensor) -> Tensor:
 def _correlation(a: Tensor, b: Tensor) -> Tensor:
     """Computes Pearson's correlation of each row with each: (A, P), (B, P) → (A, B); 0 where a row is constant."""
     a, b = (rows - rows.mean(1, keepdim=True) for rows in (a, b))
-    # A constant row leaves rounding errors, which must not be scaled up to a direction.
+    # A constant row leaves rounding errors, which must not be scaled up to length 1.
     a, b = (rows / rows.norm(dim=1, keepdim=True).clamp_min(1e-6 * rows.shape[1] ** 0.5) for rows in (a, b))
-    return (a @ b.T).clamp(-1, 1)  # rounding goes a little beyond
+    return (a @ b.T).clamp(-1, 1)  # rounding errors exceed the bounds a little
 
 
 def _blur(images: Tensor, sigma: float) -> Tensor:
-    """Applies a Gaussian blur to (N, C, H, W), whose border is replicated."""
+    """Blurs (N, C, H, W) with a Gaussian; the border is replicated."""
     reach = int(3 * sigma + 0.5)
     taps = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * sigma**2))
     taps = (taps / taps.sum()).expand(images.shape[1], 1, 1, -1)  # (C, 1, 1, 2·reach + 1)

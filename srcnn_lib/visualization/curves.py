@@ -18,10 +18,11 @@ Points = list[tuple[float, float]]  # (step, value), in order
 
 SETS = {"train": "orange", "validation": "blue"}  # the two sets of a run and their colors in a theme
 LOSS_TITLE = "Mean squared error"  # what a history's losses are, whichever loss was optimized
-FAR_BELOW = 10  # dB below bicubic from which on a start is cut off
-CUT = 6  # dB below bicubic at which it is cut
+FAR_BELOW = 10  # dB below bicubic: a curve that begins lower is cut off
+CUT = 6  # dB below bicubic: where it is cut off
 DASHES = (5, 3)  # of bicubic's lines
-LOSS_MARGIN, PSNR_MARGIN = 0.1, 0.4  # least height of the SVG's axes, in powers of ten and in dB
+MIN_LOSS_RANGE = 0.1  # smallest range of the SVG's loss axis, in powers of ten
+MIN_PSNR_RANGE = 0.4  # smallest range of the SVG's PSNR axis, in dB
 WIDTH, HEIGHT = 640, 500  # of the SVG, in its own units
 LEFT, RIGHT, TOP, BOTTOM = 44, 582, 30, 470  # the axes inside it
 
@@ -32,7 +33,7 @@ class Series:
 
     label: the set's name, "train" or "validation".
     points: (step, value) of the records that hold a finite value.
-    bicubic: what bicubic reaches on the same set, in dB; None where it is unknown or not defined.
+    bicubic: bicubic's PSNR on the same set, in dB; None where it is unknown or not defined.
     """
 
     label: str
@@ -73,9 +74,9 @@ def loss_series(history: Sequence[dict]) -> list[Series]:
 
 
 def psnr_floor(series: Sequence[Series]) -> float | None:
-    """Returns the dB at which a chart of PSNR begins where a run starts far below bicubic, else None.
+    """Returns the dB at which a chart of PSNR is cut off if a run starts far below bicubic, else None.
 
-    From torch's initialization the first steps would compress everything that matters into a line.
+    After torch's initialization, the low values of the first steps would compress all later ones into a line.
     """
     bicubic = [each.bicubic for each in series if each.bicubic is not None]
     values = [value for each in series for value in each.values]
@@ -85,7 +86,7 @@ def psnr_floor(series: Sequence[Series]) -> float | None:
 
 
 def loss_ticks(values: Sequence[float]) -> Locator:
-    """Returns the ticks of a logarithmic axis for these losses: even steps where they span little."""
+    """Returns the ticks of a logarithmic axis for these losses; evenly spaced if the losses are close together."""
     if values and max(values) > 20 * min(values):
         return LogLocator(subs=(1, 2, 5))
     return MaxNLocator(6)
@@ -105,7 +106,7 @@ def _points(history: Sequence[dict], key: str) -> Points:
 def learning_curves_figure(
     history: Sequence[dict], *, channel: str = "y", title: str = "", theme: str = "light"
 ) -> Figure:
-    """Returns a figure of a run's learning: PSNR beside bicubic's on the left, the loss on the right.
+    """Returns a figure of a run's learning curves: PSNR beside bicubic's on the left, the loss on the right.
 
     Args:
         history: records of a run, in order; values may be None.
@@ -127,7 +128,8 @@ def learning_curves_figure(
 
 def draw_psnr(history: Sequence[dict], ax: Axes, *, channel: str = "y", theme: str = "light") -> None:
     """Draws PSNR over the steps on `ax`, with bicubic's on the same set as a dashed line."""
-    series = train, validation = psnr_series(history, channel)
+    series = psnr_series(history, channel)
+    train, validation = series
     best = f"validation, best {max(validation.values):.2f} dB" if validation.points else ""
     _draw_series(series, ax, theme, [train.label, best])
     title = f"PSNR ({'Y' if channel == 'y' else 'RGB'}), dB"
@@ -150,7 +152,7 @@ def draw_loss(history: Sequence[dict], ax: Axes, *, theme: str = "light") -> Non
 
 
 def _draw_series(series: Sequence[Series], ax: Axes, theme: str, labels: Sequence[str]) -> None:
-    """Draws each series as a line of that label, then bicubic's dashed lines."""
+    """Draws each series as a line with its label, then bicubic's dashed lines."""
     look = get_theme(theme)
     for each, label in zip(series, labels, strict=True):
         if each.points:
@@ -170,7 +172,7 @@ def quality_over_time_figure(
     Args:
         curves: (minutes, dB) in order, by name; up to three.
         references: known values in dB, by name, which are drawn as dashed lines.
-        title: text above the chart; "PSNR on Y, dB" without.
+        title: text above the chart; if empty, "PSNR on Y, dB".
         theme: "light" or "dark".
     """
     look = get_theme(theme)
@@ -204,21 +206,21 @@ def quality_over_time_figure(
     return figure
 
 
-# As SVG in a page, whose text color and ground it takes on
+# As SVG in a page, with the page's text color and background
 
 
 @dataclass(frozen=True)
 class _Axis:
-    """Maps values to the vertical places of the SVG's axes."""
+    """Maps values to vertical positions in the SVG."""
 
     low: float
     high: float
 
     @classmethod
-    def around(cls, values: Sequence[float], least: float) -> "_Axis":
-        """Returns an axis from a little below the smallest value to a little above the largest, `least` high."""
+    def around(cls, values: Sequence[float], min_range: float) -> "_Axis":
+        """Returns an axis that covers the values with a margin, and a range of at least `min_range`."""
         low, high = min(values), max(values)
-        margin = max(0.06 * (high - low), (least - (high - low)) / 2)
+        margin = max(0.06 * (high - low), (min_range - (high - low)) / 2)
         return cls(low - margin, high + margin)
 
     def y(self, value: float) -> float:
@@ -228,30 +230,31 @@ class _Axis:
 def svg_chart(history: Sequence[dict], losses: Sequence[tuple[float, float]] = (), *, channel: str = "y") -> str:
     """Returns the learning curves of a run that is being trained as markup: a legend in HTML and a chart in SVG.
 
-    PSNR of both sets and bicubic's has the left axis; the training loss has the right one, which is logarithmic.
+    The left axis belongs to PSNR, of both sets and bicubic; the right one, logarithmic, to the training loss.
 
     Args:
         history: records of a run, in order; values may be None.
-        losses: (step, training loss), closer together than the records; before the first of them the records' are
+        losses: (step, training loss), more closely spaced than the records; for earlier steps, the records' losses are
             drawn.
         channel: "y" or "rgb", what PSNR is measured on.
     """
     psnr = psnr_series(history, channel)
-    train_loss = loss_series(history)[0].points
     first = losses[0][0] if losses else math.inf
-    losses = [(step, loss) for step, loss in [*(p for p in train_loss if p[0] < first), *losses] if loss > 0]
-    last = max([step for points in (*(each.points for each in psnr), losses) for step, _ in points], default=0) or 1
+    earlier = [(step, loss) for step, loss in loss_series(history)[0].points if step < first]
+    losses = [(step, loss) for step, loss in (*earlier, *losses) if loss > 0]
+    drawn = [*(each.points for each in psnr), losses]
+    last = max((step for points in drawn for step, _ in points), default=0) or 1
 
     parts = [_step_axis(last)]
     if losses:
-        axis = _Axis.around([math.log10(loss) for _, loss in losses], LOSS_MARGIN)
-        parts.append(_loss_axis(axis))
         curve = [(step, math.log10(loss)) for step, loss in losses]
+        axis = _Axis.around([value for _, value in curve], MIN_LOSS_RANGE)
+        parts.append(_loss_axis(axis))
         parts.append(_svg_curve(curve, last, axis, PAGE_THEME.ink, 'opacity=".5"'))
     floor = psnr_floor(psnr)
     decibels = [value if floor is None else max(value, floor) for each in psnr for value in each.values]
     if decibels:
-        axis = _Axis.around(decibels + [each.bicubic for each in psnr if each.bicubic is not None], PSNR_MARGIN)
+        axis = _Axis.around(decibels + [each.bicubic for each in psnr if each.bicubic is not None], MIN_PSNR_RANGE)
         parts.append(_psnr_axis(axis))
         dashes = f'stroke-width="1.5" stroke-dasharray="{" ".join(map(str, DASHES))}"'
         for each in psnr:
@@ -267,7 +270,7 @@ def svg_chart(history: Sequence[dict], losses: Sequence[tuple[float, float]] = (
 
 
 def _svg_legend(psnr: Sequence[Series], loss: float | None) -> str:
-    """Returns the names and newest values of what the chart shows; its classes are styled by the panel."""
+    """Returns the names of the curves and their newest values; the panel styles the classes."""
     keys = []
     for each in psnr:
         if each.points:
@@ -320,7 +323,7 @@ def _loss_axis(axis: _Axis) -> str:
 
 
 def _tick_label(value: float) -> str:
-    """Returns a tick's value with as many digits as it has: 5e−4 or 2.5e−4."""
+    """Returns a tick's value with as few digits as it needs: 5e−4 or 2.5e−4."""
     digits = next((digits for digits in range(4) if math.isclose(float(f"{value:.{digits}e}"), value)), 4)
     return scientific(value, digits)
 

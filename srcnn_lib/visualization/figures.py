@@ -1,8 +1,8 @@
-"""Figures that a paper could print, on a light or a dark ground; the colors are those of `style`.
+"""Figures of pictures, channels and kernels, good enough to print, in a light or a dark theme.
 
-A function that is named `…_figure` returns a whole figure, one that is named `draw_…` draws on given axes. Pictures are
-(C, H, W), RGB or grey, and clamped to [0, 1] where they are drawn. A range of values is an explicit argument: a range
-of its own for each picture would make equal values look different.
+A function named `…_figure` returns a whole figure; one named `draw_…` draws on given axes. Pictures are (C, H, W), RGB
+or grey, and clamped to [0, 1] where they are drawn. The range of values is an argument: if each picture had a range of
+its own, equal values would look different.
 """
 
 import math
@@ -61,7 +61,7 @@ def draw_map(
         signed: whether values below zero are drawn.
         root: whether colors run over the (signed) square root, which spreads the small values.
         theme: "light" or "dark".
-        options: further arguments of `ax.imshow`.
+        options: passed on to `ax.imshow`.
     """
     low = -limit if signed else 0
     norm = FuncNorm((_signed_root, _signed_square), low, limit) if root else Normalize(low, limit)
@@ -87,10 +87,10 @@ def draw_kernel(
     Args:
         kernel: (inputs, size, size). One input is drawn in the signed colors; of several, all are drawn in rows.
         ax: the axes.
-        limit: the largest weight that is distinguished.
-        rgb: whether three inputs are the colors of one picture, in which grey is zero; without, any three are.
+        limit: the weight at the end of the color range.
+        rgb: whether three inputs are the colors of one picture, in which grey is zero; None: where there are three.
         theme: "light" or "dark".
-        options: further arguments of `ax.imshow`.
+        options: passed on to `ax.imshow`.
     """
     inputs, size = kernel.shape[:2]
     is_rgb = inputs == 3 and rgb is not False
@@ -100,7 +100,7 @@ def draw_kernel(
         columns = math.ceil(math.sqrt(inputs))
         rows = math.ceil(inputs / columns)
         blank = kernel.new_full((rows * columns - inputs, size, size), math.nan)
-        tiles = F.pad(torch.cat([kernel, blank]), [0, inputs > 1] * 2, value=math.nan)  # a gap between neighbours
+        tiles = F.pad(torch.cat([kernel, blank]), [0, inputs > 1] * 2, value=math.nan)  # a gap between neighbors
         tiles = tiles.unflatten(0, (rows, columns))  # (rows, columns, size + 1, size + 1)
         pixels = tiles.transpose(1, 2).flatten(2).flatten(0, 1)
         pixels = pixels[:-1, :-1] if inputs > 1 else pixels
@@ -112,9 +112,9 @@ def draw_kernel(
 
 @dataclass(frozen=True)
 class _ColorBar:
-    """What a color bar says: what its colors stand for, and from where to where they run.
+    """The label and the range of a color bar.
 
-    is_exceeded: whether values lie beyond the limit; the bar is then pointed.
+    is_exceeded: whether values lie beyond the limit; the bar then has pointed ends.
     """
 
     label: str
@@ -124,12 +124,10 @@ class _ColorBar:
     root: bool = False
 
 
-def _draw_color_bar(image: AxesImage, ax: Axes, bar: _ColorBar, theme: str) -> None:
+def _draw_color_bar(figure: Figure, image: AxesImage, ax: Axes, bar: _ColorBar, theme: str) -> None:
     """Draws the color bar of an image on `ax`, with the limits as ticks."""
     look = get_theme(theme)
     extend = ("both" if bar.signed else "max") if bar.is_exceeded else "neither"
-    figure = ax.get_figure(root=True)
-    assert figure is not None
     color_bar = figure.colorbar(image, cax=ax, extend=extend, extendfrac=0.02)
     color_bar.set_label(bar.label, color=look.muted, size=SMALL)
     color_bar.ax.tick_params(colors=look.muted, labelsize=SMALL)
@@ -168,7 +166,7 @@ def comparison_figure(
     Args:
         original, bicubic, srcnn: (C, H, W) of one size, RGB or grey.
         box: top, left, height, width of the zoom in pixels; without, the box in which bicubic's error is largest.
-        scores: of "bicubic" and "srcnn"; PSNR and SSIM on Y are shown. SSIM is left out where it is nan.
+        scores: of "bicubic" and "srcnn"; PSNR and SSIM on Y are shown, SSIM only if it is not nan.
         theme: "light" or "dark".
 
     Raises:
@@ -239,9 +237,9 @@ def channel_figure(
         values: (H, W), the channel's map; signed where it has values below zero.
         kernel: (inputs, size, size), as `layer_kernels(model, layer)[channel]`.
         rgb: whether three inputs of the kernel are colors, as in `draw_kernel`.
-        limit: the largest value that is distinguished; `limit_of(values)` without.
+        limit: the value at the end of the color range; None for `limit_of(values)`.
         title: text above the map.
-        report: its measurements are written below the map.
+        report: measurements of the channel, to be written below the map.
         theme: "light" or "dark".
     """
     look = get_theme(theme)
@@ -264,7 +262,7 @@ def channel_figure(
     drawn = draw_map(values, axes["map"], limit=limit, signed=signed, theme=theme)
     style_picture(axes["map"], title, theme)
     bar = _ColorBar("value" if signed else "activation", limit, signed, is_exceeded=bool(values.abs().max() > limit))
-    _draw_color_bar(drawn, axes["map"].inset_axes((1.015, 0, 0.02, 1)), bar, theme)
+    _draw_color_bar(figure, drawn, axes["map"].inset_axes((1.015, 0, 0.02, 1)), bar, theme)
     if report:
         active = f"{report.active:.0%}" if report.active >= 0.01 else f"{100 * report.active:.2g}%"
         measured = (
@@ -286,8 +284,8 @@ def channels_figure(
     """Returns a figure of all channels of a layer, each below its number, in one range and on a square-root scale.
 
     Args:
-        maps: (channels, H, W); values below zero make the figure signed, with zero in the middle of its colors.
-        limit: the largest value that is distinguished, for all channels alike; `limit_of(maps)` without.
+        maps: (channels, H, W); with values below zero, the colors are signed and have zero in the middle.
+        limit: the value at the end of the color range of all channels; None for `limit_of(maps)`.
         labels: text beside each number, such as the label of its ChannelReport.
         title: text above the channels.
         theme: "light" or "dark".
@@ -314,7 +312,7 @@ def _sheet_figure(
 ) -> Figure:
     """Returns a figure of tiles in rows, with a name above each and one color bar for all.
 
-    All tiles are drawn on one axes, in inches: an axes for each of 128 tiles would take seconds.
+    All tiles are drawn on the same axes, in inches: separate axes for 128 tiles would take seconds.
 
     Args:
         draw: draws the tile of a number on the axes.
@@ -352,7 +350,7 @@ def _sheet_figure(
     # 3. The color bar.
     high = max(tall - 0.24, 1.3)
     place = ((wide + 0.2) / total_x, 1 - (heading + 0.24 + high) / total_y, 0.16 / total_x, high / total_y)
-    _draw_color_bar(image, figure.add_axes(place), bar, theme)
+    _draw_color_bar(figure, image, figure.add_axes(place), bar, theme)
     return figure
 
 
@@ -367,15 +365,15 @@ def kernels_figure(
     limit: float | None = None,
     theme: str = "light",
 ) -> Figure:
-    """Returns a figure of all kernels of a layer in one range, sorted by what they do; the title names the order.
+    """Returns a figure of all kernels of a layer in one range, in an order that the title names.
 
-    Layer 3 is drawn the other way round: what each channel of layer 2 adds to the picture.
+    Layer 3 is transposed: its tiles show what each channel of layer 2 adds to the picture.
 
     Args:
         model: the network.
         layer: "layer_1", "layer_2" or "layer_3".
         sort: "orientation", "frequency" (mean spatial frequency), "energy" (sum of squares) or "channel".
-        limit: the largest weight that is distinguished; without, one that 99.5 % of the weights do not exceed.
+        limit: the weight at the end of the color range; None for one that 99.5 % of the weights do not exceed.
         theme: "light" or "dark".
 
     Raises:
@@ -415,19 +413,19 @@ def kernels_figure(
 def receptive_field_figure(
     image: Tensor, model: SRCNN, *, at: tuple[int, int] | None = None, theme: str = "light"
 ) -> Figure:
-    """Returns a figure of how much of a picture one value of each layer depends on.
+    """Returns a figure of the receptive fields: the part of a picture that one value of each layer depends on.
 
-    These are nested boxes, 9, 13 and 17 pixels wide for 9-5-5.
+    They are nested boxes, 9, 13 and 17 pixels wide for a 9-5-5 network.
 
     Args:
         image: (C, H, W).
         model: the network.
-        at: row and column of the pixel; without, the picture's center. Near a border it is moved inside.
+        at: row and column of the pixel; None for the picture's center. Near a border it is moved inside.
         theme: "light" or "dark".
     """
     look = get_theme(theme)
     sizes = {layer: receptive_field(model, layer) for layer in LAYERS}
-    # 1. The part that is zoomed: twice as wide as the largest box, and inside the picture.
+    # 1. The part to zoom into: twice as wide as the largest box, and inside the picture.
     height, width = image.shape[-2:]
     side = min(2 * sizes[LAYERS[-1]] + 1, height, width)
     at = at or (height // 2, width // 2)

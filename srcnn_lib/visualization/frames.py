@@ -1,6 +1,6 @@
-"""Maps, kernels and captions as pixels: arrays (…, H, W, 3) uint8, for clips and for everything drawn at once.
+"""Maps, kernels and captions as pixels: arrays (…, H, W, 3) uint8, from which clips are composed.
 
-The one place where a map or a kernel becomes pixels to look at. Figures draw theirs on axes, with the same colors.
+Figures draw maps and kernels on matplotlib's axes instead, with the same colors.
 """
 
 import functools
@@ -38,7 +38,7 @@ class FrameColors:
 
 @functools.lru_cache
 def frame_colors(theme: str = "dark") -> FrameColors:
-    """Returns the colors of a theme as pixels. Maps do not depend on it: their zero is dark in every theme.
+    """Returns the colors of a theme as pixels. Maps do not depend on it: zero is dark in every theme.
 
     Raises:
         InputError: for an unknown theme; the message lists the valid ones.
@@ -52,8 +52,7 @@ def frame_colors(theme: str = "dark") -> FrameColors:
 
 
 def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
-    """Returns at most `count` items, evenly spaced by their position, the first and the last among them (one: the
-    last)."""
+    """Returns at most `count` items, evenly spaced by position and with both ends; of one, the last."""
     count = min(count, len(items))
     if count == 1:
         return [items[-1]]
@@ -64,13 +63,13 @@ def evenly_spaced(items: Sequence[Item], count: int) -> list[Item]:
 
 
 def limit_of(values: Tensor, share: float = 0.999) -> float:
-    """Returns the limit of the range to draw values in: most absolute values do not exceed it.
+    """Returns the limit of the range in which values are drawn: most absolute values do not exceed it.
 
-    Compute it once over all frames of a clip: a limit for each frame would show motion where there is none.
+    Compute it once over all frames of a clip: with a limit for each frame, equal values would change their color.
 
     Args:
         values: (…), of any shape.
-        share: of the absolute values that do not exceed the limit; a sample of a million decides.
+        share: of the absolute values that do not exceed the limit; it is computed on about a million of them.
 
     Returns:
         the limit, rounded up to two digits; 1 where all values are 0.
@@ -89,9 +88,9 @@ def map_pixels(values: Tensor, limit: float, *, signed: bool, root: bool = False
 
     Args:
         values: (…), of any shape.
-        limit: the largest value that is distinguished (see `limit_of`).
+        limit: the value at the end of the color range (see `limit_of`).
         signed: whether negative values have colors of their own; otherwise they are drawn as 0.
-        root: spread small values: the colors run over the (signed) square root.
+        root: whether the colors run over the (signed) square root, which spreads small values.
 
     Returns:
         (…, 3) uint8, in at most MAP_SHADES colors.
@@ -110,7 +109,7 @@ def kernel_pixels(weights: Tensor, limit: float, *, rgb: bool, theme: str = "dar
 
     Args:
         weights: (…, inputs, size, size).
-        limit: the largest weight that is distinguished, for all kernels and frames alike.
+        limit: the weight at the end of the color range, for all kernels and frames alike.
         rgb: whether three inputs are the colors of one picture (see `layers.has_rgb_kernels`): they are drawn as such,
             with zero as grey. Otherwise each input is a signed map, and several are a square mosaic.
         theme: of the lines of the mosaic.
@@ -157,10 +156,10 @@ def join(clips: Sequence[np.ndarray], columns: int | None = None, theme: str = "
     """Lays clips out in rows, so that they play at the same time.
 
     Args:
-        clips: (T, H, W, 3) each, of any lengths and sizes: a shorter clip keeps its last frame, a smaller one stands at
-            the top left of its place.
+        clips: (T, H, W, 3) each, of any lengths and sizes: a shorter clip keeps showing its last frame, a smaller one
+            stands at the top left of its place.
         columns: clips in a row; None for all in one row.
-        theme: of the ground.
+        theme: of the background.
 
     Returns:
         (T, rows · (H + GAP) − GAP, columns · (W + GAP) − GAP, 3), with T, H and W of the largest clip.
@@ -180,7 +179,7 @@ def join(clips: Sequence[np.ndarray], columns: int | None = None, theme: str = "
 
 
 def pad(frames: np.ndarray, height: int, width: int, theme: str = "dark") -> np.ndarray:
-    """Adds ground below and to the right: (…, H, W, 3) → (…, height, width, 3)."""
+    """Adds background below and to the right: (…, H, W, 3) → (…, height, width, 3)."""
     padded = np.empty((*frames.shape[:-3], height, width, 3), np.uint8)
     padded[:] = frame_colors(theme).ground
     padded[..., : frames.shape[-3], : frames.shape[-2], :] = frames
@@ -203,7 +202,7 @@ def enlarge(frames: np.ndarray, min_width: int = MIN_WIDTH) -> np.ndarray:
 def caption(
     frames: np.ndarray, left: str | Sequence[str] = "", right: str | Sequence[str] = "", theme: str = "dark"
 ) -> np.ndarray:
-    """Adds a slim band with text below the frames; it covers none of their pixels.
+    """Adds a narrow band with text below the frames; it covers none of their pixels.
 
     Args:
         frames: (T, H, W, 3).
@@ -223,7 +222,7 @@ def caption(
 
 @functools.lru_cache(maxsize=256)
 def _text_mask(width: int, left: str, right: str) -> np.ndarray:
-    """Returns (height, width), 1 where there is ink; the letters grow a little with the width."""
+    """Returns (height, width) in [0, 1], 1 where there is ink; the font size grows slowly with the width."""
     size = min(18, 9 + width // 60)
     height, margin = size * 7 // 4, min(6, width // 40)
     while size > 8 and sum(_font(size).getlength(text) for text in (left, right)) > width - 4 * margin:
@@ -237,7 +236,7 @@ def _text_mask(width: int, left: str, right: str) -> np.ndarray:
 
 @functools.lru_cache(maxsize=32)
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Returns a font that comes with matplotlib; its digits are equally wide, so that numbers do not jump."""
+    """Returns a font that comes with matplotlib; its digits have equal widths, so that numbers do not jump."""
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)
 
 
@@ -246,13 +245,8 @@ def outline(frame: np.ndarray, top: int, left: int, bottom: int, right: int, the
     colors = frame_colors(theme)
     image = Image.fromarray(frame)
     draw = ImageDraw.Draw(image)
-    for offset, color in (
-        (2, colors.ground),
-        (1, colors.mark),
-        (0, colors.mark),
-        (-1, colors.mark),
-        (-2, colors.ground),
-    ):
+    rings = (colors.ground, colors.mark, colors.mark, colors.mark, colors.ground)
+    for offset, color in zip((2, 1, 0, -1, -2), rings, strict=True):
         corners = (left - offset, top - offset, right - 1 + offset, bottom - 1 + offset)
         draw.rectangle(corners, outline=tuple(color.tolist()))
     frame[:] = np.asarray(image)

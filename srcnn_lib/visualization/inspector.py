@@ -1,4 +1,4 @@
-"""A photograph looked at through the networks of a run: feature maps, ranges and figures by layer and snapshot."""
+"""The inspector: feature maps, ranges and figures of a photograph, by layer and snapshot of a run."""
 
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -21,11 +21,11 @@ from .pictures import crop_to_largest_error, open_picture
 from .style import Figure
 
 CACHE_BYTES = 512 * 2**20  # of feature maps that are kept
-WEAKEST = 0.02  # of the layer's range: a channel that stays below is drawn as weak as it is, not as noise
+WEAKEST = 0.02  # least limit of a channel, as a share of its layer's: weaker channels are not enlarged to noise
 
 
 class Inspector:
-    """Looks at a photograph through the networks of a run, or through the one in a weights file.
+    """Computes and draws what the networks of a run, or the one in a weights file, make of a photograph.
 
         Inspector("runs/first", "samples:astronaut").channel_figure("layer_1:12", step=256)
 
@@ -35,7 +35,7 @@ class Inspector:
     Args:
         source: a run, its folder, or a weights file, whose only step is 0.
         picture: as in `open_picture`.
-        crop: side in pixels of the square that is taken of a larger photograph: where bicubic's error is largest.
+        crop: side in pixels of the square that is cut out of a larger photograph, where bicubic's error is largest.
 
     Raises:
         InputError: for a source without snapshots or weights, or a picture that can't be read.
@@ -51,6 +51,7 @@ class Inspector:
             raise InputError(f"{self.source} has no snapshots yet; train it first")
         self._snapshots = {snapshot.step: snapshot for snapshot in snapshots}
         self.steps = list(self._snapshots)
+        self._first_and_last = {self.steps[0], self.steps[-1]}
         self._maps: OrderedDict[int, dict[str, Tensor]] = OrderedDict()  # the least recently used step first
         self._models: dict[int, SRCNN] = {}
         self._limits: dict[tuple[str | ChannelAddress, bool], float] = {}
@@ -99,26 +100,24 @@ class Inspector:
         return self._maps[step][layer]
 
     def layer_limit(self, layer: str, before_relu: bool = False) -> float:
-        """Returns the largest value that is distinguished in the maps of a layer."""
+        """Returns the limit of the range in which the maps of a layer are drawn."""
         key = (layer, before_relu)
         if key not in self._limits:
-            ends = {self.steps[0], self.steps[-1]}
-            self._limits[key] = _limit([self.feature_maps(layer, step, before_relu) for step in ends])
+            self._limits[key] = _limit([self.feature_maps(layer, step, before_relu) for step in self._first_and_last])
         return self._limits[key]
 
     def channel_limit(self, address: str | ChannelAddress, before_relu: bool = False) -> float:
-        """Returns the largest value that is distinguished in the map of a channel: its layer's at most."""
+        """Returns the limit of the range in which the map of a channel is drawn; at most its layer's."""
         address = ChannelAddress.parse(address, self.model())
         key = (address, before_relu)
         if key not in self._limits:
-            ends = {self.steps[0], self.steps[-1]}
-            limit = _limit([self.feature_map(address, step, before_relu) for step in ends])
+            limit = _limit([self.feature_map(address, step, before_relu) for step in self._first_and_last])
             of_layer = self.layer_limit(address.layer, before_relu)
             self._limits[key] = min(max(limit, WEAKEST * of_layer), of_layer)
         return self._limits[key]
 
     def channel_reports(self, layer: str, step: int | None = None) -> list[ChannelReport]:
-        """Returns what each channel of a layer does, measured on this picture."""
+        """Returns a report on each channel of a layer, measured on this picture."""
         return channel_analysis.describe_channels(self.model(step), [self.sample.network_input], layer)
 
     # Figures, which a notebook displays and `save_figure` writes
@@ -126,7 +125,7 @@ class Inspector:
     def channel_figure(
         self, address: str | ChannelAddress, step: int | None = None, before_relu: bool = False
     ) -> Figure:
-        """Returns a figure of one channel: its map, the network's input, its kernel, and below what it does."""
+        """Returns a figure of one channel: its map, the network's input, its kernel and its measurements."""
         model = self.model(step)
         address = ChannelAddress.parse(address, model)
         return figures.channel_figure(
@@ -142,13 +141,13 @@ class Inspector:
     def channels_figure(
         self, layer: str, step: int | None = None, before_relu: bool = False, *, labels: Sequence[str] | None = None
     ) -> Figure:
-        """Returns a figure of all channels of a layer, each with its number and its label."""
+        """Returns a figure of all channels of a layer, each with its number and, if given, its label."""
         maps = self.feature_maps(layer, step, before_relu)
         title = f"{LAYER_NAMES[layer]}: {len(maps)} channels of {layer}, {self._step_name(step)}"
         return figures.channels_figure(maps, limit=self.layer_limit(layer, before_relu), labels=labels, title=title)
 
     def kernels_figure(self, layer: str = LAYERS[0], step: int | None = None, *, sort: str = "orientation") -> Figure:
-        """Returns a figure of all kernels of a layer, sorted by what they do."""
+        """Returns a figure of all kernels of a layer, sorted as `figures.kernels_figure` describes."""
         return figures.kernels_figure(self.model(step), layer, sort=sort)
 
     def receptive_field_figure(self, at: tuple[int, int] | None = None) -> Figure:
@@ -168,7 +167,7 @@ class Inspector:
 
 
 def _limit(maps: Sequence[Tensor]) -> float:
-    """Returns the range of maps of one size, from every second row and column: these tell as much."""
+    """Returns the limit for maps of equal size, computed on every second row and column, which is enough."""
     values = torch.stack([each[..., ::2, ::2] for each in maps])
-    # For a channel that is hardly ever active, the few values above zero are all that there is to show.
+    # A channel that is hardly ever active is drawn up to its peak.
     return limit_of(values, 0.999 if values.count_nonzero() > 0.001 * values.numel() else 1)

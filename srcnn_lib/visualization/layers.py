@@ -23,11 +23,11 @@ class ChannelAddress(NamedTuple):
 
     @classmethod
     def parse(cls, address: "str | ChannelAddress", model: SRCNN) -> "ChannelAddress":
-        """Returns the address that a text such as "layer_2:5" stands for; an address is only checked.
+        """Parses a text such as "layer_2:5", and checks that the network has this channel.
 
         Args:
-            address: as a person writes it, or parsed already.
-            model: the network, whose layers and channels are the valid ones.
+            address: a text, or an address, which is only checked.
+            model: the network.
 
         Raises:
             InputError: for a layer or channel that the network does not have; the message lists the valid ones.
@@ -48,8 +48,8 @@ def layer_kernels(model: SRCNN, layer: str) -> Tensor:
 def has_rgb_kernels(model: SRCNN, layer: str) -> bool:
     """Returns whether a layer's kernels are small RGB pictures.
 
-    The first layer of an RGB network reads colors and the last one writes them. Three inputs alone say nothing: the
-    layer before may be three channels wide.
+    These are the first layer of an RGB network, which reads colors, and the last one, which writes them. Having three
+    inputs is not enough: the layer before may be three channels wide.
     """
     return model.channels == 3 and layer != LAYERS[1]
 

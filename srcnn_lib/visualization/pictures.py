@@ -1,4 +1,4 @@
-"""Pictures to look at: opened by name, address or file, and cropped to the part where bicubic is worst."""
+"""Pictures to show: opened by name, address or file, and cropped to where bicubic's error is largest."""
 
 import dataclasses
 import glob
@@ -15,13 +15,12 @@ from ..run import Run
 
 
 def open_picture(source: Picture | str | Path, run: Run | None = None) -> Picture:
-    """Returns the photograph that is named, without transparency, as a network would get it.
+    """Opens a photograph and removes its transparency, which a network does not take.
 
     Args:
-        source: a picture (returned as it is, but for transparency), an address, a file, anything that
-            `load_photographs` knows, such as "samples:astronaut" (its first photograph), or "probe:0" to "probe:3",
-            a tile of the run's probe.
-        run: the run whose probe is meant.
+        source: a picture, an address, a file, the first photograph of a source of `load_photographs` such as
+            "samples:astronaut", or "probe:0" to "probe:3" for a tile of the run's probe.
+        run: the run that "probe:0" refers to.
 
     Returns:
         the picture; its `notes` say where transparency was removed.
@@ -37,7 +36,7 @@ def open_picture(source: Picture | str | Path, run: Run | None = None) -> Pictur
             raise InputError(f"{name} is no picture: only runs have a probe, with the tiles probe:0 to probe:3")
         return Picture(run.probe()[1][int(name[6:])], name=name)
     path = Path(name)
-    # A name with an extension means a file: if it does not exist, the message must not be about unknown sets.
+    # A name with an extension is a file: if it does not exist, the message must not be about unknown sets.
     is_file = path.is_file() or (path.suffix and not path.is_dir() and not glob.has_magic(name))
     return _without_alpha(images.read_image(name) if is_url(name) or is_file else load_photographs(name)[0])
 

@@ -1,7 +1,7 @@
-"""The look of everything that is drawn: colors, sizes of text, empty figures and how they are written.
+"""The look of everything that is drawn: colors, sizes of text, empty figures, and how figures are written.
 
-One palette says the same thing everywhere. In maps and kernels zero is dark, orange is positive and blue negative; in
-curves orange is the training set and blue the validation set. Nothing here touches pyplot, so threads may draw too.
+Colors have the same meaning everywhere. In maps and kernels zero is dark, orange is positive and blue negative; in
+curves orange is the training set and blue the validation set. Nothing here uses pyplot, so threads may draw as well.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from ..runtime.files import write_atomically
 
 @dataclass(frozen=True)
 class Theme:
-    """Colors of a figure's ground, text and lines, as CSS writes them."""
+    """Colors of a figure's background (ground), text (ink, muted) and lines, as CSS writes them."""
 
     ground: str
     ink: str
@@ -39,10 +39,10 @@ THEMES = {
     "light": Theme("#ffffff", "#1b1f24", "#5f6873", "#e3e6ea", "#d9650b", "#1f6fc4", "#1a8f5a"),
     "dark": Theme("#15191f", "#eceff3", "#97a1ad", "#272d36", "#ff9d4d", "#6cb2ff", "#4fd18b"),
 }
-# For markup inside a page whose ground is not known: text takes the page's own color, the others show on any ground.
+# For markup inside a page whose background is unknown: text takes the page's color; the others are visible on any.
 PAGE_THEME = Theme("none", "currentColor", "currentColor", "currentColor", "#e0701a", "#2f86dd", "#1f9d63")
 
-# Zero is dark on both grounds: a map then looks like a photograph and not like its negative.
+# Zero is dark in both themes: a map then looks like a photograph and not like its negative.
 COLORS = ("#e2f1ff", "#6cb2ff", "#1d4f86", "#06080b", "#8a3f0c", "#ff9d4d", "#fff0dc")
 SIGNED = LinearSegmentedColormap.from_list("signed", COLORS).with_extremes(bad="#3a424d")
 POSITIVE = LinearSegmentedColormap.from_list("positive", COLORS[3:])  # the upper half of SIGNED
@@ -69,7 +69,7 @@ class Figure(MatplotlibFigure):
 
 
 def new_figure(width: float, height: float, theme: str) -> Figure:
-    """Returns an empty figure of that size in inches, on the theme's ground."""
+    """Returns an empty figure of that size in inches, with the theme's background."""
     layout = ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.08, wspace=0.02, hspace=0.02)
     return Figure(figsize=(width, height), layout=layout, facecolor=get_theme(theme).ground)
 
@@ -120,14 +120,13 @@ def style_picture(ax: Axes, title: str, theme: str) -> Axes:
     ax.set(xticks=[], yticks=[], facecolor=look.ground)
     for spine in ax.spines.values():
         spine.set_visible(False)
-    # A file's name may hold a dollar sign, which matplotlib would take for a formula.
+    # matplotlib would read a dollar sign in a file's name as the beginning of a formula.
     ax.set_title(title, color=look.ink, size=HEADING, parse_math=False)
     return ax
 
 
 def style_chart(ax: Axes, title: str, theme: str, *, x_label: str = "step") -> None:
-    """Gives the axes of a chart a light grid, no box, a title that says what is drawn, and a legend if lines are
-    labelled."""
+    """Gives the axes of a chart a light grid, no box, a title, and a legend if lines have labels."""
     look = get_theme(theme)
     ax.set_facecolor(look.ground)
     ax.set_title(title, color=look.ink, size=HEADING, loc="left")
@@ -138,5 +137,5 @@ def style_chart(ax: Axes, title: str, theme: str, *, x_label: str = "step") -> N
     for spine in ax.spines.values():
         spine.set_visible(False)
     if ax.get_legend_handles_labels()[0]:
-        # On a ground of its own: where every corner has a line, the text stays legible on it.
+        # With a background, the text stays legible where lines run through every corner.
         ax.legend(facecolor=look.ground, edgecolor="none", framealpha=0.85, labelcolor=look.ink, fontsize=TEXT)

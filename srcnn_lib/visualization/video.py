@@ -16,10 +16,10 @@ from .frames import evenly_spaced
 
 MAX_GIF_FPS = 50  # browsers show a GIF's frames of less than 2/100 s for 10/100 s
 MAX_FPS = 120
-MAX_SECONDS = 600  # of a clip; of a GIF's frame, which may stand for many equal ones, the format allows 655
-MIN_FRAMES = 12  # that a budget keeps as long as it can
-MIN_SIDE = 96  # pixels of the shorter side, that a budget keeps as long as it can
-MAX_FITTED_COLORS = 2**16  # that a palette is fitted to; of a clip with more, the lowest bits are dropped
+MAX_SECONDS = 600  # of a clip; a single frame of a GIF, which may replace many equal ones, can last 655
+MIN_FRAMES = 12  # fewer are written only if a picture of MIN_SIDE does not meet `max_mb`
+MIN_SIDE = 96  # pixels of the shorter side; no picture is reduced further
+MAX_FITTED_COLORS = 2**16  # that a palette is fitted to; if a clip has more, the lowest bits are dropped
 FREQUENT_COLORS = 24  # of a palette, kept as they are instead of fitted
 KMEANS_ROUNDS = 4
 MAX_DITHER_DISTANCE = 32  # levels between two colors that may be mixed: beyond it the pattern would show as dots
@@ -46,13 +46,13 @@ def write_clip(
         max_mb: megabytes (10⁶ bytes) that the file may have. First a GIF of a photograph is no longer dithered, and one
             of maps gets fewer shades. Then frames are left out, down to 12, then the picture is reduced, then more
             frames are left out; the duration stays.
-        loop: how often a GIF or WebP plays; 0 for ever. An MP4 leaves that to its player.
+        loop: how often a GIF or WebP plays; 0 for ever. An MP4 does not store it.
 
     Returns:
-        notes: one line that says what was done for `max_mb`, or none.
+        notes: one line that says what was reduced for `max_mb`, or none.
 
     Raises:
-        InputError: for another extension, no frames, a value out of range, or a budget that can't be met.
+        InputError: for another extension, no frames, a value out of range, or a `max_mb` that can't be met.
         OSError: where the file can't be written.
     """
     path = Path(path)
@@ -129,14 +129,14 @@ def _reduce(count: int, side: float, ratio: float, frames: np.ndarray) -> tuple[
 
     Args:
         count, side: of the last try.
-        ratio: by how much the file should become smaller, a little exaggerated.
-        frames: all of them, in full size.
+        ratio: the size that the file should have as a share of its size now, a little below the exact one.
+        frames: all frames, in full size.
     """
     shortest = min(frames.shape[1:3])
     if count > MIN_FRAMES:
         return max(MIN_FRAMES, int(count * ratio)), side
     if shortest * side > MIN_SIDE:
-        # A file has a part that does not shrink: half the side is as far as one guess goes.
+        # Part of a file does not shrink with the picture: the guess halves the side at most.
         return count, max(side * max(math.sqrt(ratio), 0.5), MIN_SIDE / shortest)
     if count > 2:
         return max(2, min(count - 1, int(count * ratio))), side
@@ -151,14 +151,14 @@ def _resize(frames: np.ndarray, side: float) -> np.ndarray:
 
 
 def _milliseconds(count: int, fps: float, hold: float, unit: int) -> list[int]:
-    """Returns how long each frame stays, in whole `unit`s; the ends are rounded, so that errors do not add up."""
+    """Returns how long each frame is shown, in multiples of `unit`; rounding errors do not add up."""
     ends = [round((number + 1) * 1000 / fps / unit) for number in range(count)]
     ends[-1] = round((count / fps + hold) * 1000 / unit)
     return [(end - begin) * unit for begin, end in zip([0, *ends], ends, strict=False)]
 
 
 def _smaller_encoders(encode: Encoder, frames: np.ndarray) -> list[tuple[str, Encoder]]:
-    """Returns ways to write the same frames into fewer bytes, the best-looking first, each with a note."""
+    """Returns encoders that write the same frames into fewer bytes, the best-looking first, each with a note."""
     if encode is not _write_gif:
         return []
     if len(np.unique(_packed(frames[-1]))) > 256:  # a photograph
@@ -166,9 +166,9 @@ def _smaller_encoders(encode: Encoder, frames: np.ndarray) -> list[tuple[str, En
     return [(f"{count} colors", functools.partial(_write_gif, dither=False, max_colors=count)) for count in (96, 64)]
 
 
-# GIF. One palette for all frames: a palette for each flickers, and so does error diffusion. Measured against ffmpeg's
-# palettegen and paletteuse: maps are exact here and lose there (52 to 56 dB); photographs differ by 1 dB, and by up to
-# a quarter of the file's size.
+# GIF. All frames share a palette: with a palette for each, clips flicker, and so they do with error diffusion. Compared
+# with ffmpeg's palettegen and paletteuse: maps are exact here and have 52 to 56 dB there; photographs differ by 1 dB,
+# and by up to a quarter of the file's size.
 
 
 def _write_gif(
@@ -178,7 +178,7 @@ def _write_gif(
     # Pillow writes a palette for each frame unless it is given the common one.
     options: dict[str, Any] = {"palette": palette.tobytes(), "optimize": False}
     if len(palette) < 256:
-        # A free entry means "as before": pixels that do not change then cost next to nothing.
+        # A free entry is transparent: pixels that do not change get it, which costs next to nothing.
         unused = next(grey for grey in range(256) if not (palette == grey).all(1).any())
         palette = np.concatenate([palette, np.full((1, 3), unused, np.uint8)])
         options = {"palette": palette.tobytes(), "optimize": True, "transparency": len(palette) - 1, "disposal": 1}
@@ -197,9 +197,8 @@ def quantize(frames: np.ndarray, dither: bool = True, max_colors: int = 256) -> 
 
     Args:
         frames: (T, H, W, 3) uint8.
-        dither: mix neighboring palette colors in a fixed pattern, so that what does not change in the clip does not
-            flicker. It removes steps from smooth surfaces, and costs a fifth more bytes, twice as many where pixels are
-            enlarged.
+        dither: mix neighboring palette colors in a fixed pattern, which does not flicker. It removes steps from smooth
+            surfaces, and costs a fifth more bytes, or twice as many bytes where pixels are enlarged.
         max_colors: from 64 to 256.
 
     Returns:
@@ -215,7 +214,7 @@ def quantize(frames: np.ndarray, dither: bool = True, max_colors: int = 256) -> 
     levels = np.stack([packed >> 16, packed >> 8 & 255, packed & 255], axis=1) >> dropped
     colors = (levels * 255 / (255 >> dropped)).round().astype(np.uint8)  # (colors, 3)
 
-    # 2. The palette, and for each color its nearest entry, another one to mix it with, and that one's share.
+    # 2. The palette, and for each color the nearest entry, a second one to mix it with, and the second one's share.
     palette = colors if len(colors) <= max_colors else _fit_palette(colors, counts, max_colors)
     nearest, other, share = _mixtures(colors, palette)
 
@@ -223,7 +222,7 @@ def quantize(frames: np.ndarray, dither: bool = True, max_colors: int = 256) -> 
     table = np.zeros(2**24, np.uint16)  # packed color → its number: there are no more than MAX_FITTED_COLORS
     table[packed] = np.arange(len(packed))
     threshold = _dither_pattern(*frames.shape[1:3])
-    # Maps have few colors: mixing their shades would cost more than it improves.
+    # Maps have few colors: dithering would cost more bytes than it improves them.
     dither = dither and len(colors) > 256
     indices = []
     for frame in frames:
@@ -256,7 +255,7 @@ def _fit_palette(colors: np.ndarray, counts: np.ndarray, max_colors: int) -> np.
 
 
 def _mixtures(colors: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns for each color the nearest entry, one on its other side, and that one's share in a mixture, [0, 0.5]."""
+    """Returns for each color the nearest entry, one on its other side, and the second one's share, [0, 0.5]."""
     nearest = _nearest(colors, palette)
     targets = colors.astype(np.float32)
     entries = palette.astype(np.float32)
@@ -271,13 +270,13 @@ def _mixtures(colors: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.n
 def _nearest(colors: np.ndarray, palette: np.ndarray) -> np.ndarray:
     """Returns the index of the nearest entry for each color."""
     entries = palette.astype(np.float32)
-    # The squared distance without the color's own square, which is the same for all entries.
+    # The squared distance without the square of the color, which is the same for all entries.
     distances = (entries**2).sum(1) - 2 * colors.astype(np.float32) @ entries.T
     return distances.argmin(1)
 
 
 def _dither_pattern(height: int, width: int) -> np.ndarray:
-    """Returns (height, width) thresholds in [0, 1), evenly distributed in any small neighborhood, in no visible grid.
+    """Returns (height, width) thresholds in [0, 1), evenly distributed in any small neighborhood, with no visible grid.
 
     Reference: interleaved gradient noise, J. Jimenez, Next Generation Post Processing in Call of Duty, SIGGRAPH 2014.
     """
@@ -319,7 +318,7 @@ def _write_mp4(path: Path, frames: np.ndarray, fps: float, hold: float, loop: in
     frames = np.concatenate([frames, held])
     frames = np.pad(frames, [(0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)], mode="edge")
     options = ["-crf", "17", "-movflags", "+faststart"]
-    # Without tags, players guess the colors by the picture's size: a large clip would look greener than a small one.
+    # Without tags, players guess the color space from the picture's size: a large clip would look greener.
     options += ["-vf", "scale=out_color_matrix=bt709:out_range=tv", "-color_range", "tv"]
     for tag in ("-colorspace", "-color_primaries", "-color_trc"):
         options += [tag, "bt709"]

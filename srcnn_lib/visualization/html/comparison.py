@@ -16,7 +16,7 @@ from ..pictures import open_picture
 from .page import encode_picture, render_page, to_rgb_pixels
 
 LABELS = {"bicubic": "Bicubic", "srcnn": "SRCNN", "original": "Original"}
-MAX_EXACT_PIXELS = 700_000  # up to which pictures are stored without loss; three larger ones would swell a notebook
+MAX_EXACT_PIXELS = 700_000  # of a picture that is stored without loss; three larger ones would bloat a notebook
 
 
 def render_comparison(
@@ -33,9 +33,9 @@ def render_comparison(
     `write_page(text, path)` writes it, IPython's `HTML(text)` displays it.
 
     Args:
-        original: (C, H, W) in [0, 1], RGB or grey; None where there is none, as for a photograph that was enlarged.
+        original: (C, H, W) in [0, 1], RGB or grey; None for a photograph that was enlarged, which has none.
         bicubic, srcnn: of the same size.
-        scores: {"bicubic": …, "srcnn": …}: PSNR and SSIM on Y are shown under the pictures.
+        scores: of "bicubic" and "srcnn"; PSNR and SSIM on Y are shown under the pictures.
         title, notes: shown above the pictures.
 
     Raises:
@@ -76,12 +76,12 @@ def render_model_comparison(
     scale: float | None = None,
     options: InferenceOptions = InferenceOptions(),
 ) -> str:
-    """Returns the comparison page of a photograph that is reduced, and restored by bicubic and by the network.
+    """Returns the comparison page of a photograph that is downscaled, and upscaled again by bicubic and the network.
 
     Args:
         source: as in `open_picture`.
         model: the network.
-        scale: how much the photograph is reduced; None for the network's own scale.
+        scale: by which the photograph is downscaled; None for the network's own.
         options: how the network is run.
 
     Raises:
@@ -99,7 +99,7 @@ def render_model_comparison(
 
 
 def _score_text(scores: Scores) -> str:
-    """Returns what stands under a picture: "30.12 dB, SSIM 0.912"."""
+    """Returns the text under a picture, such as "30.12 dB, SSIM 0.912"."""
     psnr = f"{scores.psnr_y:.2f} dB".replace("inf", "∞")
     return psnr if math.isnan(scores.ssim_y) else f"{psnr}, SSIM {scores.ssim_y:.3f}"
 

@@ -1,7 +1,7 @@
 """Self-contained pages: markup, style, script and data in one HTML text, for a file or a notebook's output.
 
-page.css and page.js belong to all pages; NAME.html, NAME.css and NAME.js to one of them. A page loads nothing: it works
-from disk, from Drive and in a saved notebook, and several pages can share a document.
+page.css and page.js belong to all pages; NAME.html, NAME.css and NAME.js to one of them. A page loads no other files:
+it works from disk, from Drive and in a saved notebook, and several pages can share a document.
 """
 
 import base64
@@ -25,8 +25,7 @@ from ..style import COLORS, THEMES
 def render_page(name: str, title: str, data: dict) -> str:
     """Returns the HTML of a page.
 
-    It is a whole document. It can also be put into another one as it is, since a parser ignores a second <html> and
-    <body>.
+    It is a complete document, which can also be embedded in another one: a parser ignores a second <html> and <body>.
 
     Args:
         name: of the template, "player" or "comparison".
@@ -44,12 +43,12 @@ def render_page(name: str, title: str, data: dict) -> str:
         "SCRIPT": _read("page.js") + _read(f"{name}.js"),
         "DATA": content,
     }
-    # All at once: a title that contains "{{DATA}}" is a title.
+    # All placeholders at once, so that "{{DATA}}" in a title is not replaced.
     return re.sub(r"\{\{([A-Z]+)\}\}", lambda found: parts[found[1]], _read("page.html"))
 
 
 def write_page(text: str, path: str | Path) -> Path:
-    """Writes a page and returns its path; its folder is created, and an existing file is replaced only as a whole."""
+    """Writes a page atomically and returns its path; the folder is created."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with write_atomically(path) as temporary:
@@ -58,7 +57,7 @@ def write_page(text: str, path: str | Path) -> Path:
 
 
 def to_uint8(pixels: Tensor) -> Tensor:
-    """Converts (…) in [0, 1] to uint8, clamped and rounded."""
+    """Converts (…) in [0, 1] to uint8, clamped and rounded, on the CPU."""
     return (pixels.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
 
 
@@ -86,7 +85,7 @@ def _read(name: str) -> str:
 
 
 def _theme_variables() -> str:
-    """Returns the colors of the figures as CSS variables: a color means the same on a page and in a figure."""
+    """Returns the colors of the figures as CSS variables, so that a color means the same in pages and in figures."""
     rules = [f"--positive: linear-gradient(90deg, {', '.join(COLORS[3:])});"]
     rules += [f"--signed: linear-gradient(90deg, {', '.join(COLORS)});"]
     for name, theme in THEMES.items():

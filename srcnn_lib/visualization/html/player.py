@@ -1,4 +1,4 @@
-"""The player page: a run's training in one HTML file, in which one scrubber drives every panel."""
+"""The player page: a run's training in one HTML file, in which one scrubber updates every panel."""
 
 import math
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from ...data.regions import Box, largest_error_region
 from ...errors import InputError
 from ...model import LAYERS
 from ...run import Run, Snapshot
-from ..curves import Points, loss_series, psnr_series
+from ..curves import SETS, Points, Series, loss_series, psnr_series
 from ..frames import evenly_spaced, limit_of
 from ..layers import LAYER_NAMES, has_rgb_kernels, layer_kernels
 from ..pictures import open_picture
@@ -27,23 +27,23 @@ from .page import encode_picture, render_page, to_rgb_pixels
 from .sheets import COLUMNS, add_sheets, kernel_sheet, map_sheet, tile_size
 
 SHOWN_LAYERS = LAYERS[:2]  # whose channels have a sheet
-KERNEL_LEVELS = {"layer_1": 127, "layer_2": 7}  # stored from zero to the limit: layer 2 has ten times more weights
-ROOT_LAYERS = ("layer_2",)  # stored as square roots: in few even levels, the weights of a random start would be zero
-WEAKEST = 0.02  # of the strongest channel's limit: a channel that stays below is drawn as weak as it is, not as noise
+KERNEL_LEVELS = {"layer_1": 127, "layer_2": 7}  # stored from zero to the limit; layer 2 has ten times more weights
+ROOT_LAYERS = ("layer_2",)  # stored as square roots: in seven equal levels, random initial weights would all be zero
+WEAKEST = 0.02  # least limit of a channel, as a share of the strongest one's: weak channels are not enlarged to noise
 THUMBNAIL = 480  # pixels of the whole photograph's longer side
 
 
 @dataclass(frozen=True)
 class View:
-    """The part of a photograph that the player shows, with the surround that the network sees."""
+    """The part of a photograph that the player shows, and the pixels around it that the network needs."""
 
     name: str
     notes: tuple[str, ...]
-    photograph: Tensor  # (C, H, W) the whole
+    photograph: Tensor  # (C, H, W), the whole
     box: Box  # of the part, in the photograph
     original: Tensor  # (C, h, w)
     bicubic: Tensor  # (C, h, w)
-    window: Tensor  # (C, h + up to 2 · halo, w + …), bicubic with its surround
+    window: Tensor  # (C, h + up to 2 · halo, w + …), bicubic with the pixels around it
     inside: tuple[slice, slice]  # rows and columns of the part, in the window
 
     def crop(self, window: Tensor) -> Tensor:
@@ -53,7 +53,7 @@ class View:
 
 @dataclass(frozen=True)
 class Frame:
-    """What the network of one snapshot makes of the view."""
+    """The output of one snapshot for the view, with its feature maps and kernels."""
 
     step: int
     epoch: int
@@ -80,16 +80,16 @@ def render_player(
 
     Args:
         run: with at least one snapshot.
-        photograph: as in `open_picture`, degraded by the run's scale; None for the first tile of the run's probe.
+        photograph: as in `open_picture`; it is degraded by the run's scale. None for the first tile of the run's probe.
         crop: side in pixels of the square that is shown.
         box: top and left of that square in pixels; None for where bicubic's error is largest.
         frames: the largest number of snapshots, evenly spaced; the first and the last are among them.
-        max_mb: megabytes (10⁶ bytes) that the page may have: the feature maps are compressed until it fits, and if that
-            is not enough, snapshots are left out.
+        max_mb: largest size of the page in megabytes (10⁶ bytes): the feature maps are compressed until it fits, and if
+            that is not enough, snapshots are left out.
         progress: called as progress(done, total), in snapshots.
 
     Raises:
-        InputError: for a picture that can't be read, a box outside it, no snapshots, or a size that can't be kept.
+        InputError: for a picture that can't be read, a box outside it, no snapshots, or a `max_mb` that can't be met.
     """
     for name, value, smallest in (("crop", crop, 16), ("frames", frames, 2)):
         if value < smallest:
@@ -100,7 +100,7 @@ def render_player(
     if not snapshots:
         raise InputError(f"{run.path} has no snapshots yet; train it first")
 
-    # 1. What each snapshot makes of the picture.
+    # 1. The output of each snapshot.
     view = view_of(run, photograph, crop, box)
     shown = []
     chosen = evenly_spaced(snapshots, frames)
@@ -109,13 +109,13 @@ def render_player(
         if progress:
             progress(done, len(chosen))
 
-    # 2. One range for all snapshots: a range for each would show motion where there is none.
+    # 2. One range for all snapshots: with a range for each, equal values would change their color.
     map_limits = {layer: _channel_limits([frame.maps[layer] for frame in shown]) for layer in SHOWN_LAYERS}
     kernel_limits = {
         layer: limit_of(torch.stack([frame.kernels[layer] for frame in shown]), 0.998) for layer in SHOWN_LAYERS
     }
 
-    # 3. The data of the page: what does not change, then as much of the snapshots as fits.
+    # 3. The data of the page: what is the same at every step, then as many snapshots as fit.
     psnr = _psnr(luminance(view.bicubic), view)
     data = {
         **_header(run, view),
@@ -157,7 +157,7 @@ def view_of(run: Run, photograph: Picture | str | Path | None, crop: int, box: t
         reason = "as asked for" if box else "where bicubic loses most"
         size = f"Of {full_width} × {full_height} pixels {width} × {height} are shown"
         notes = (*notes, f"{size}, at {left}, {top}: {reason}.")
-    # With the surround, the part comes out as it does in the whole picture.
+    # With the pixels around it, the part is restored as in the whole picture.
     halo = run.config.halo
     above = min(halo, top)
     before = min(halo, left)
@@ -199,7 +199,7 @@ def _psnr(y: Tensor, view: View) -> float | None:
 
 
 def _channel_limits(maps: list[Tensor]) -> Tensor:
-    """Returns the largest value of each channel that is distinguished, the same for all snapshots: (channels,).
+    """Returns the limit of each channel's range, the same for all snapshots: (channels,).
 
     Args:
         maps: (channels, h, w) of each snapshot.
@@ -214,7 +214,7 @@ def _channel_limits(maps: list[Tensor]) -> Tensor:
 
 
 def _header(run: Run, view: View) -> dict:
-    """Returns what the page says about the run and the photograph."""
+    """Returns the texts of the page about the run and the photograph."""
     model = run.model()
     channels = "luminance (Y)" if model.channels == 1 else "RGB"
     filters = "-".join(map(str, model.filters))
@@ -247,7 +247,7 @@ def _pictures(view: View, psnr: float | None) -> dict:
 
 
 def _layer(layer: str, view: View, frame: Frame, map_limits: Tensor, kernel_limit: float) -> dict:
-    """Returns how a layer is called, and how its sheets are laid out and read."""
+    """Returns the title of a layer, and how its sheets are laid out and decoded."""
     return {
         "title": f"Layer {LAYERS.index(layer) + 1}, {LAYER_NAMES[layer].lower()}",
         "columns": COLUMNS,
@@ -263,7 +263,7 @@ def _curves(history: list[dict], frames: list[Frame], bicubic: float | None) -> 
 
     Args:
         history: the run's records.
-        frames: what is shown.
+        frames: of the snapshots that are shown.
         bicubic: PSNR of the bicubic picture.
     """
 
@@ -271,51 +271,40 @@ def _curves(history: list[dict], frames: list[Frame], bicubic: float | None) -> 
         return {"label": label, "color": color, "points": points}
 
     def chart(title: str, lines: list[dict], rule: float | None = None, log: bool = False) -> dict:
-        lines = [line for line in lines if line["points"]]
-        return {"title": title, "lines": lines, "rule": rule, "log": log}
+        return {"title": title, "lines": [line for line in lines if line["points"]], "rule": rule, "log": log}
 
-    here: Points = [(frame.step, frame.psnr) for frame in frames if frame.psnr is not None]
-    colors = ("orange", "blue")
+    def lines_of(series: list[Series]) -> list[dict]:
+        return [line(each.label, SETS[each.label], each.points) for each in series]
+
+    crop: Points = [(frame.step, frame.psnr) for frame in frames if frame.psnr is not None]
     psnr = psnr_series(history)
-    loss = loss_series(history)
     charts = {
-        "crop": chart("PSNR of this crop", [line("SRCNN on this crop", "ink", here)], bicubic),
-        "run": chart(
-            "PSNR of the run",
-            [line(series.label, color, series.points) for series, color in zip(psnr, colors, strict=True)],
-            psnr[-1].bicubic,
-        ),
-        "loss": chart(
-            "Loss",
-            [line(series.label, color, series.points) for series, color in zip(loss, colors, strict=True)],
-            log=True,
-        ),
+        "crop": chart("PSNR of this crop", [line("SRCNN on this crop", "ink", crop)], bicubic),
+        "run": chart("PSNR of the run", lines_of(psnr), psnr[-1].bicubic),
+        "loss": chart("Loss", lines_of(loss_series(history)), log=True),
     }
     return {name: chart for name, chart in charts.items() if chart["lines"]}
 
 
 def _encode_frame(frame: Frame, kernel_limits: dict[str, float], rgb: bool) -> dict:
-    """Returns what is stored of a snapshot without the feature maps: numbers, the picture, the kernels.
+    """Returns the data of a snapshot except for the feature maps: numbers, the picture, the kernels.
 
     Args:
         frame: of the snapshot.
-        kernel_limits: {layer: the largest weight that is distinguished}.
+        kernel_limits: {layer: the weight at the end of the color range}.
         rgb: whether the kernels of layer 1 are RGB.
     """
-    kernels = [
-        kernel_sheet(
-            frame.kernels[layer],
-            kernel_limits[layer],
-            KERNEL_LEVELS[layer],
-            rgb=rgb and layer == LAYERS[0],
-            root=layer in ROOT_LAYERS,
-        )
-        for layer in SHOWN_LAYERS
-    ]
+    kernels = []
+    for layer in SHOWN_LAYERS:
+        is_rgb = rgb and layer == LAYERS[0]
+        is_root = layer in ROOT_LAYERS
+        levels = KERNEL_LEVELS[layer]
+        sheet = kernel_sheet(frame.kernels[layer], kernel_limits[layer], levels, rgb=is_rgb, root=is_root)
+        kernels.append(encode_picture(sheet))
     return {
         "step": frame.step,
         "epoch": frame.epoch,
         "psnr": frame.psnr,
         "picture": encode_picture(to_rgb_pixels(frame.picture)),
-        "kernels": [encode_picture(sheet) for sheet in kernels],
+        "kernels": kernels,
     }

@@ -1,7 +1,7 @@
 """Feature maps and kernels as data of a page: sheets of all channels, compressed until they fit into a size.
 
-They are not pictures to look at: the page's script cuts the channels out and colors their values itself. (What is drawn
-here rather than there is in frames.py.)
+The sheets hold values, not colors: the page's script cuts the channels out and colors them. (frames.py draws maps and
+kernels in Python.)
 """
 
 import math
@@ -17,7 +17,7 @@ from ..frames import evenly_spaced
 from .page import encode_picture, to_uint8
 
 COLUMNS = 8  # maps in a row of a sheet
-BLOCK = 16  # pixels: WebP codes such squares, so a map padded to whole ones does not bleed into its neighbors
+BLOCK = 16  # pixels: WebP codes such squares; maps padded to whole squares do not affect their neighbors
 QUALITIES = (85, 75, 65, 55, 45, 35, 25)  # of WebP, the best first
 
 
@@ -53,10 +53,10 @@ def kernel_sheet(weights: Tensor, limit: float, levels: int, *, rgb: bool, root:
 
     Args:
         weights: (outputs, inputs, k, k).
-        limit: the largest weight that is distinguished.
-        levels: from zero to the limit.
+        limit: the weight at the end of the range.
+        levels: how many are stored from zero to the limit.
         rgb: whether three inputs are the colors of one picture.
-        root: store the (signed) square root, which keeps small weights apart where levels are few.
+        root: whether the (signed) square root is stored, which distinguishes small weights even in few levels.
 
     Returns:
         uint8, (outputs · k, k, 3) for RGB; otherwise (outputs · k, inputs · k), a row of squares for each output.
@@ -80,11 +80,11 @@ def add_sheets(frames: list[dict], sheets: list[list[Tensor]], room: int) -> lis
         room: bytes that all frames may take.
 
     Returns:
-        the frames, each with its encoded sheets as "maps". Where the lowest quality does not fit, some frames are left
-        out, evenly; [] where not even two of several fit.
+        the frames, each with its encoded sheets as "maps". If the lowest quality does not fit, some frames are left
+        out, evenly; [] if not even two of several fit.
     """
     sizes = [sum(len(text) for text in (frame["picture"], *frame["kernels"])) + 200 for frame in frames]
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases Python's lock while it encodes
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # Pillow releases the GIL while it encodes
 
         def encode(numbers: list[int], quality: int) -> tuple[list[list[str]], int]:
             jobs = [[pool.submit(encode_picture, sheet, quality=quality) for sheet in sheets[n]] for n in numbers]
@@ -101,7 +101,7 @@ def add_sheets(frames: list[dict], sheets: list[list[Tensor]], room: int) -> lis
             kept = evenly_spaced(range(len(frames)), count)
             left = room - sum(sizes[number] for number in kept)
             for quality in QUALITIES:
-                # A few frames tell which quality will fit; if the others need more, the next lower one is taken.
+                # A few frames predict which quality will fit; if the others need more, the next lower one is tried.
                 if mean_size(quality) * count <= left:
                     texts, size = encode(kept, quality)
                     if size <= left:
