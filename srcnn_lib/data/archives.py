@@ -1,7 +1,7 @@
 """Reads pictures inside a zip or tar without unpacking it.
 
-An `ArchiveMember` holds the position of a picture's bytes in the archive, and each reading opens the archive anew. So
-threads and worker processes share no open file.
+An `ArchiveMember` holds the position of a picture's bytes in the archive. The archive is opened anew for each picture,
+so that threads and worker processes share no open file.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ class ArchiveMember:
 
     @property
     def file_name(self) -> str:
-        """The name without folders. Windows' rules know every separator and drive, so it can't lead out of a folder."""
+        """The name without folders or a drive, by Windows' rules: a file of this name stays in its folder."""
         return PureWindowsPath(self.name).name
 
     def read_bytes(self) -> bytes:
@@ -58,7 +58,10 @@ class ArchiveMember:
                 file.seek(name_length + extra_length, os.SEEK_CUR)
             data = file.read(self.stored_size)
         if self.deflated:
-            data = self._inflate(data)
+            try:
+                data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1)
+            except zlib.error:
+                data = b""
         if len(data) != self.size or (self.crc is not None and zlib.crc32(data) != self.crc):
             raise InputError(f"{self} is damaged; fetch the archive again")
         return data
@@ -74,12 +77,6 @@ class ArchiveMember:
     def __str__(self) -> str:
         return f"{printable(self.name)} in {printable(self.archive)}"
 
-    def _inflate(self, data: bytes) -> bytes:
-        try:
-            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, self.size + 1)
-        except zlib.error:
-            return b""
-
 
 def is_picture(name: str) -> bool:
     """Returns whether a path has a picture's extension and no part of it is hidden (".name", "__MACOSX")."""
@@ -91,7 +88,7 @@ def list_pictures(path: Path, scratch: Path) -> list[ArchiveMember]:
     """Lists the pictures of a zip or tar, sorted by name.
 
     A zip and a plain tar are read in place. A compressed tar can only be read from its start: its pictures are copied
-    once into a plain tar in the folder `scratch`, under a name made from the archive's path, size and time.
+    once into a plain tar in the folder `scratch`. Its name comes from the archive's path, size and time.
 
     Raises:
         InputError: no archive, a damaged or an encrypted one.
@@ -103,7 +100,7 @@ def list_pictures(path: Path, scratch: Path) -> list[ArchiveMember]:
     except InputError:
         raise
     except DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the archive's
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the archive
             raise
         raise InputError(
             f"{printable(path)} is no picture, zip or tar, or a damaged one; check or fetch it again"
@@ -123,7 +120,7 @@ def _zip_members(path: Path) -> list[ArchiveMember]:
                 raise InputError(f"{printable(path)} is encrypted; unpack it with its password and give the folder")
             if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
                 raise InputError(
-                    f"{printable(path)} is packed in a rare way (method {info.compress_type}); "
+                    f"{printable(path)} is compressed with method {info.compress_type}, which can't be read; "
                     "unpack it and give the folder"
                 )
             deflated = info.compress_type == zipfile.ZIP_DEFLATED
@@ -150,12 +147,12 @@ def _plain_tar_members(path: Path) -> list[ArchiveMember]:
 
 
 def _uncompress(path: Path, scratch: Path) -> Path:
-    """Returns a plain tar with the pictures of a compressed one; it is written once, then found again."""
+    """Returns a plain tar with the pictures of a compressed one; an existing one is used again."""
     state = path.stat()
     identity = hashlib.sha256(f"{path}\n{state.st_size}\n{state.st_mtime_ns}".encode()).hexdigest()[:12]
     plain = scratch / f"{path.name.split('.')[0]}-{identity}.tar"
     if not plain.exists():
-        with tarfile.open(path, "r|*") as packed:  # "|": strictly forward, since going back would start over
+        with tarfile.open(path, "r|*") as packed:  # "|": only forward, since going back would start over
             scratch.mkdir(parents=True, exist_ok=True)
             with write_atomically(plain) as temporary, tarfile.open(temporary, "w:") as copy:
                 for info in packed:

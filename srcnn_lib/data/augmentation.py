@@ -44,14 +44,14 @@ def _tile_offsets(length: int, side: int) -> list[int]:
 def ten_crops(tiles: Tensor, side: int) -> Tensor:
     """Cuts torchvision's TenCrop of each tile: (N, C, H, W) → (10·N, C, side, side).
 
-    They are the four corners and the center, then the same of the mirrored tile; the ten crops of a tile lie together.
+    They are the four corners and the center, then the same of the mirrored tile; the ten crops of a tile are adjacent.
     """
     crops = torch.stack(v2.TenCrop(side)(tiles), dim=1)  # (N, 10, C, side, side)
     return crops.flatten(0, 1)  # (10·N, C, side, side)
 
 
 def remove_border(image: Tensor, border: int) -> Tensor:
-    """Crops (…, H, W) by `border` pixels on each side: from the input's place to the target of a valid convolution."""
+    """Crops `border` pixels from each side of (…, H, W): a valid network's target is smaller than its input."""
     return image[..., border : image.shape[-2] - border, border : image.shape[-1] - border]
 
 
@@ -69,16 +69,16 @@ class TenCrops:
     Args:
         tiles: pairs (2·C, 96, 96), float16 or float32.
         crop: side of an input in pixels.
-        halo: pixels by which the target is smaller than the input on each side.
+        margin: pixels by which the target is smaller than the input on each side.
         seed: decides the order.
     """
 
     WINDOW = 128
 
-    def __init__(self, tiles: list[Tensor], crop: int, halo: int, seed: int):
+    def __init__(self, tiles: list[Tensor], crop: int, margin: int, seed: int):
         self.tiles = tiles
         self.crop = crop
-        self.halo = halo
+        self.margin = margin
         self.seed = seed
         self.per_epoch = 10 * len(tiles)
         self._window: tuple[tuple[int, int] | None, Tensor] = (None, torch.empty(0))
@@ -87,11 +87,11 @@ class TenCrops:
         """Returns the samples start … stop − 1 of an epoch, as `Crops.batch`."""
         size = 10 * self.WINDOW
         parts = []
-        for window in range(start // size, (stop - 1) // size + 1):
-            first = window * size
-            parts.append(self._window_crops(epoch, window)[max(start - first, 0) : stop - first])
+        for first in range(start // size * size, stop, size):
+            crops = self._window_crops(epoch, first // size)
+            parts.append(crops[max(start - first, 0) : stop - first])
         upsampled, original = torch.cat(parts).chunk(2, dim=1)  # (B, C, crop, crop) each
-        return upsampled.contiguous(), remove_border(original, self.halo).contiguous()
+        return upsampled.contiguous(), remove_border(original, self.margin).contiguous()
 
     def _window_crops(self, epoch: int, window: int) -> Tensor:
         """Returns the shuffled crops of a window, (up to 1 280, 2·C, crop, crop); the latest window is cached."""
@@ -114,20 +114,20 @@ class RandomCrops:
     Args:
         pairs: pairs (2·C, H, W), float16 or float32, at least `crop` high and wide.
         crop: side of an input in pixels.
-        halo: pixels by which the target is smaller than the input on each side.
+        margin: pixels by which the target is smaller than the input on each side.
         seed: decides the crops.
         per_epoch: samples per epoch.
     """
 
-    def __init__(self, pairs: list[Tensor], crop: int, halo: int, seed: int, per_epoch: int):
+    def __init__(self, pairs: list[Tensor], crop: int, margin: int, seed: int, per_epoch: int):
         self.crop = crop
-        self.halo = halo
+        self.margin = margin
         self.seed = seed
         self.per_epoch = per_epoch
-        # numpy cuts thousands of small pieces ten times as fast as torch.
+        # NumPy slices thousands of small crops ten times as fast as torch.
         self._arrays = [pair.numpy() for pair in pairs]
         sizes = torch.tensor([pair.shape[-2:] for pair in pairs])  # (photographs, 2)
-        self._positions = sizes - crop + 1  # of a crop, down and across
+        self._positions = sizes - crop + 1  # number of tops and of lefts that a crop can have
         self._area = sizes.prod(1).double()
         self._drawn: tuple[int | None, Tensor] = (None, torch.empty(0))
 
@@ -138,7 +138,7 @@ class RandomCrops:
             for photograph, top, left, orientation in self._draw(epoch)[start:stop].tolist()
         ]
         upsampled, original = torch.from_numpy(np.stack(crops)).chunk(2, dim=1)  # (B, C, crop, crop) each
-        return upsampled.float().contiguous(), remove_border(original, self.halo).float().contiguous()
+        return upsampled.float().contiguous(), remove_border(original, self.margin).float().contiguous()
 
     def _draw(self, epoch: int) -> Tensor:
         """Draws the samples of an epoch: (per_epoch, 4) of photograph, top, left and orientation; cached."""

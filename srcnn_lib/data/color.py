@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-# BT.601, studio range: rows for Y, Cb and Cr, from RGB in [0, 1] to levels of 0…255.
-TO_YCBCR = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
-OFFSET = (16.0, 128.0, 128.0)
+# BT.601, studio range: rows for Y, Cb and Cr, from RGB in [0, 1] to levels of 0…255, divided by 255.
+TO_YCBCR = np.array([(65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214)]) / 255
+OFFSET = np.array([16.0, 128.0, 128.0]) / 255
 LUMA = (0.299, 0.587, 0.114)  # BT.601, full range: equal red, green and blue keep their value
 
 
@@ -15,21 +15,20 @@ def rgb_to_ycbcr(image: Tensor) -> Tensor:
 
     Reference: ITU-R BT.601; the constants of MATLAB's rgb2ycbcr.
     """
-    matrix = np.array(TO_YCBCR) / 255
-    return _transform(image, matrix, np.array(OFFSET) / 255)
+    return _transform(image, TO_YCBCR, OFFSET)
 
 
 def ycbcr_to_rgb(image: Tensor) -> Tensor:
     """Inverts `rgb_to_ycbcr`: (…, 3, H, W) → RGB, not clamped, since not every YCbCr value is a color."""
-    matrix = np.linalg.inv(np.array(TO_YCBCR) / 255)
-    return _transform(image, matrix, -matrix @ np.array(OFFSET) / 255)
+    matrix = np.linalg.inv(TO_YCBCR)
+    return _transform(image, matrix, -matrix @ OFFSET)
 
 
 def luminance(image: Tensor) -> Tensor:
     """Returns the Y of `rgb_to_ycbcr`: (…, 3, H, W) → (…, 1, H, W). A grey image (…, 1, H, W) is returned as it is."""
     if image.shape[-3] == 1:
         return image
-    return _transform(image, np.array(TO_YCBCR[:1]) / 255, np.array(OFFSET[:1]) / 255)
+    return _transform(image, TO_YCBCR[:1], OFFSET[:1])
 
 
 def to_network_channels(image: Tensor, channels: int) -> Tensor:

@@ -33,8 +33,9 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
     Returns:
         (…, C, height, width).
     """
-    if size[1] == 1 < size[0]:  # torch 2.15 repeats the first row in every row of a single column
-        return resize(image.mT, (size[1], size[0])).mT
+    height, width = size
+    if width == 1 and height > 1:  # torch 2.15 repeats the first row in every row of a single column
+        return resize(image.mT, (width, height)).mT
     batch = image.reshape(-1, *image.shape[-3:])  # (N, C, H, W)
     resized = F.interpolate(batch, size=size, mode="bicubic", align_corners=False, antialias=True)
     return resized.reshape(*image.shape[:-2], *size)
@@ -77,7 +78,7 @@ def degrade(original: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     Reference: arXiv 1501.00092, section 4; the protocol under the results in README.md.
     """
     low_resolution, original = _reduce(original, scale)
-    height, width = original.shape[-2:]
+    height, width = original.shape[-2:]  # of the cropped photograph
     return resize(low_resolution, (height, width)), original
 
 

@@ -1,6 +1,6 @@
-"""Reads and downloads http(s) addresses, with bounds on length, silence and speed.
+"""Reads and downloads http(s) addresses, with limits on the length, the waiting time and the speed.
 
-pooch is not used: it has no bound on length or on a slow server, and its errors are not one line.
+pooch is not used: it limits neither the length nor the time that a slow server takes, and its errors have many lines.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ from ..runtime.files import digest, printable, write_atomically
 TIMEOUT = 20  # seconds without a byte
 SLOW_AFTER = 60  # seconds for the connection, redirects and headers; from then on, the speed is checked as well
 MINIMUM_SPEED = 4096  # bytes per second on average: a server that sends one byte per second would never end
-PICTURE_BYTES = 512 * 2**20  # the longest answer that is read into memory
+PICTURE_BYTES = 512 * 2**20  # the longest response that is read into memory
 CHUNK = 2**20
 
 Progress = Callable[[int, int | None], object]  # (bytes done, bytes in all or None where the server doesn't say)
@@ -33,11 +33,11 @@ def is_url(source: object) -> bool:
 
 
 def read_url(url: str, limit: int = PICTURE_BYTES) -> bytes:
-    """Returns the bytes that an http(s) address answers with.
+    """Returns the content of an http(s) address.
 
     Args:
         url: the address.
-        limit: a longer answer, in bytes, is refused; no more than this is read.
+        limit: bytes; a longer content is refused, and no more than this is read.
 
     Raises:
         InputError: another scheme, no answer for 20 s, a transfer below 4 kB/s, an error status, a web page, a
@@ -54,13 +54,13 @@ def download_file(
     limit: int = 2**40,
     progress: Progress | None = None,
 ) -> Path:
-    """Stores what an http(s) address answers with, whole or not at all.
+    """Downloads an http(s) address into a file, whole or not at all.
 
     Args:
         url: the address.
-        path: the file to write; its folder is made.
+        path: the file to write; its folder is created.
         digests: that the file must have, {"md5": "…"} or {"sha256": "…"}, hexadecimal digits.
-        limit: a longer answer, in bytes, is refused.
+        limit: bytes; a longer content is refused.
         progress: called with the bytes done and the bytes in all (None where the server doesn't say).
 
     Returns:
@@ -110,7 +110,7 @@ def _request(url: str) -> urllib.request.Request:
 
 @contextlib.contextmanager
 def _open(url: str, limit: int, progress: Progress | None = None) -> Iterator[Iterator[bytes]]:
-    """Opens an address; gives the pieces of its answer."""
+    """Opens an address, and yields the chunks of its content."""
     started = time.monotonic()
     with _explain_errors(url):
         response = _connect(_request(url))
@@ -173,7 +173,7 @@ def _chunks(
 
 @contextlib.contextmanager
 def _explain_errors(url: str) -> Iterator[None]:
-    """Turns errors of the network into an InputError that names the address; other errors pass."""
+    """Turns errors of the network into an InputError that names the address."""
     name = printable(url)
     try:
         yield
@@ -194,7 +194,7 @@ def _explain_errors(url: str) -> Iterator[None]:
 
 
 def _reason(error: object) -> str:
-    """Returns the text of an error on one line, cut after 200 letters: a server may send any reason."""
+    """Returns the text of an error on one line, cut after 200 characters: a server may send any reason."""
     text = printable(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= 200 else text[:200] + "…"
 

@@ -12,9 +12,9 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from ..errors import InputError
 from ..runtime.files import printable
 
-BYTES_PER_PIXEL = 20  # of memory in reading, rounded up: Pillow's 4, NumPy's 3, and 12 as three float32
+BYTES_PER_PIXEL = 20  # of memory while reading, rounded up: Pillow's 4, NumPy's 3, and 12 as three float32
 
-# Only these of Pillow's decoders are used on a stranger's file; one of the others starts Ghostscript.
+# Only these of Pillow's decoders are used on files of unknown origin; one of the others starts Ghostscript.
 READABLE = ("PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF")
 
 # Pillow's mode → the mode that its colors are converted to. 16 bits, 32 bits and floats (I;16…, I, F) are not here:
@@ -65,7 +65,7 @@ def decode(file: BinaryIO, label: str, pixel_limit: int) -> DecodedImage:
 class _PillowsLimit:
     """Lifts Pillow's own limit on pixels, which is lower than ours, while pictures are read.
 
-    The limit is one number for the whole process. Counting the readers lets several threads read at once.
+    The limit is global. It is restored when the last of several threads has finished reading.
     """
 
     def __init__(self):
@@ -90,7 +90,7 @@ pillows_limit_lifted = _PillowsLimit()
 
 
 class ImageHeader(NamedTuple):
-    """What the header of a picture file says."""
+    """The size and the format of the pixels, from the header of a picture file."""
 
     height: int
     width: int
@@ -104,7 +104,7 @@ def read_header(file: BinaryIO) -> ImageHeader | None:
         with pillows_limit_lifted, Image.open(file, formats=READABLE) as picture:
             channels = len(picture.getbands()) if picture.mode != "P" else 3 + ("transparency" in picture.info)
             return ImageHeader(picture.height, picture.width, channels, 8 if picture.mode in MODES else 16)
-    except Exception:  # decoders raise errors of any kind on damaged files; `decode` says what is wrong
+    except Exception:  # decoders raise errors of any kind on damaged files; `decode` reports them
         return None
     finally:
         file.seek(0)
@@ -135,8 +135,10 @@ def _decode_with_pillow(file: BinaryIO, label: str, limit: int) -> DecodedImage:
         if image.mode not in MODES:
             return DecodedImage(*_decode_deep(image, label, stored), profile, notes)
         if ";16" in stored:
-            notes.append("16 bits were read as 8: they are kept of grey PNG and of TIFF, LZW-compressed color excepted")
-            _transparency_to_8_bits(image)
+            notes.append("16 bits were read as 8: grey PNG and TIFF (except LZW-compressed color) are read with 16")
+            transparent = image.info.get("transparency")
+            if isinstance(transparent, tuple):  # the one transparent color of a PNG: Pillow reduces only the pixels
+                image.info["transparency"] = tuple(value >> 8 for value in transparent)
         return DecodedImage(*_split_alpha(image, "LA" if "LA;16B" in stored else MODES[image.mode]), profile, notes)
 
 
@@ -149,13 +151,6 @@ def _split_alpha(image: Image.Image, mode: str) -> tuple[Image.Image, Image.Imag
     if mode not in ("LA", "RGBA"):
         return image, None
     return image.convert(mode[:-1]), image.getchannel("A")
-
-
-def _transparency_to_8_bits(image: Image.Image) -> None:
-    """Reduces a PNG's one transparent color to 8 bits: Pillow reduces only the pixels."""
-    transparent = image.info.get("transparency")
-    if isinstance(transparent, tuple):
-        image.info["transparency"] = tuple(value >> 8 for value in transparent)
 
 
 def _decode_deep(image: Image.Image, label: str, stored: str) -> tuple[np.ndarray, np.ndarray | None]:
@@ -237,7 +232,7 @@ def convert_to_srgb(color: Image.Image, profile: bytes | None, notes: list[str])
         elif profile:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source:
-            # Grey pictures with a profile for RGB are common, and mean its grey axis.
+            # Grey pictures with an RGB profile are common; their values are those of its grey axis.
             profile_mode = "RGB" if source.profile.xcolor_space == "RGB " else color.mode
             transform = _to_srgb(source, profile_mode)
             if not _is_identity(transform, profile_mode):

@@ -20,7 +20,7 @@ from .download import is_url, read_url
 from .image_decoding import DecodedImage, ImageHeader, convert_to_srgb, decode, read_header
 
 PIXEL_LIMIT = 500_000_000
-BAND = 256  # rows that are converted to the file's bit depth at once
+BAND = 256  # rows; so many are converted to the file's bit depth at once
 WEIGHTS_EXTENSIONS = (".safetensors", ".pth", ".pt")
 
 
@@ -36,7 +36,7 @@ class Format:
     options: dict = field(default_factory=dict)  # of Pillow's encoder
 
 
-# A JPEG's header can say 65,535; libjpeg stops at 65,500.
+# JPEG allows sides of 65,535 pixels, libjpeg 65,500.
 JPEG = Format("JPEG", side=65_500, options={"quality": 95, "subsampling": "4:4:4"})
 TIFF = Format("TIFF", alpha=True, deep=(1, 2, 3, 4))
 FORMATS = {
@@ -92,7 +92,7 @@ def read_image(
 
 @contextlib.contextmanager
 def _open(source: str | Path | bytes, name: str | None) -> Iterator[tuple[BinaryIO, str, str]]:
-    """Opens a source; gives the file, the picture's name, and what messages call it."""
+    """Opens a source, and yields the file, the picture's name, and its name in messages."""
     if not isinstance(source, (str, Path)):  # bytes, or the memoryview of an upload in a notebook
         yield io.BytesIO(source), name or "picture", printable(name or "the picture")
     elif isinstance(source, str) and is_url(source):
@@ -126,7 +126,7 @@ def _open_path(path: Path, label: str) -> BinaryIO:
 
 
 def _name_in_url(url: str) -> str:
-    """Returns the name at the end of a URL. It may become a file's name, so it must hold no path."""
+    """Returns the name at the end of a URL, without separators, since it may become the name of a file."""
     path = unquote(urlsplit(url).path)
     return printable(PurePosixPath(path.replace("\\", "/")).name) or "picture"
 
@@ -209,11 +209,10 @@ class PictureWriter:
         planes = channels + (alpha and self.format.alpha)
         deep = bits == 16 and planes in self.format.deep
         if bits == 16 and not deep:
-            which = "TIFF alone keeps" if self.format.deep else "TIFF keeps"
-            self.notes.append(f"16 bits were written as 8: of such pictures {which} 16")
+            self.notes.append("16 bits were written as 8; write .tiff to keep them")
         self._top_level = 65535 if deep else 255
         self.shape = (*size, planes)  # (height, width, channels with alpha)
-        self._array: np.ndarray | None = np.empty(self.shape, np.uint16 if deep else np.uint8)
+        self._array = np.empty(self.shape, np.uint16 if deep else np.uint8)
 
     def write_rows(self, top: int, pixels: Tensor, alpha: Tensor | None = None) -> None:
         """Stores a band of rows.
@@ -223,7 +222,6 @@ class PictureWriter:
             pixels: (channels, rows, width); clamped to [0, 1].
             alpha: (1, rows, width), for a picture with alpha.
         """
-        assert self._array is not None, "the picture is saved already"
         if self._on_white and alpha is not None:
             alpha = alpha.clamp(0, 1)
             pixels = pixels.clamp(0, 1) * alpha + (1 - alpha)
@@ -233,7 +231,7 @@ class PictureWriter:
         self._array[top : top + levels.shape[1]] = np.moveaxis(levels.numpy(), 0, -1)
 
     def save(self) -> tuple[str, ...]:
-        """Writes the file, whole or not at all, and frees the pixels.
+        """Writes the file, whole or not at all, and frees the pixels; it can be called once.
 
         Returns:
             What the format could not hold, one line each.
@@ -242,12 +240,11 @@ class PictureWriter:
             InputError: the folder doesn't exist.
             OSError: a full disk, or a folder without permission to write.
         """
-        assert self._array is not None, "the picture is saved already"
         with write_atomically(self.path) as temporary:
-            # Not straight into the file: Pillow overlooks that a full disk took only a part of what it wrote.
+            # Not straight into the file: Pillow does not notice that a full disk took only a part of the bytes.
             encoded = io.BytesIO()
             array = self._array[..., 0] if self._array.shape[-1] == 1 else self._array
-            self._array = None
+            del self._array
             if self.format is TIFF:  # Pillow writes neither 16-bit color nor more than 4 GB
                 _encode_tiff(encoded, array)
             else:

@@ -1,6 +1,7 @@
-"""Prepares the data of a training: crops to train on, patches to validate on, and the probe to look at."""
+"""Prepares the data of a training: crops to train on, patches to measure on, and the probe to look at."""
 
 import hashlib
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from ..config import TrainingConfig
 from ..errors import InputError
@@ -56,84 +58,67 @@ def load_training_data(config: TrainingConfig, progress: Callable[[int, int], ob
     """
     training, validation = split_photographs(config.data, config.validation, config.seed, config.limit)
     total = len(training) + len(validation)
+    done = itertools.count(1)
 
-    def report(done: int) -> None:
+    def report() -> None:
         if progress:
-            progress(done, total)
+            progress(next(done), total)
 
-    # 1. The validation photographs give patches and the probe.
-    measured = _prepare_validation(config, validation, report)
-    # 2. The training photographs give pairs and patches. One with the pixels of a validation photograph is left out.
-    learned = _prepare_training(config, training, set(measured.hashes), lambda done: report(len(validation) + done))
-    # 3. The pairs are cut into crops while training.
-    crops: Crops
-    if config.crops == "ten":
-        crops = TenCrops(learned.pairs, config.crop, config.margin, config.seed)
-    else:
-        crops = RandomCrops(learned.pairs, config.crop, config.margin, config.seed, per_epoch=10 * learned.tiles)
+    # A photograph with the pixels of a validation photograph is left out of the training.
+    validation_patches, probe, validation_hashes = _prepare_validation(config, validation, report)
+    train, train_patches, train_hashes, notes = _prepare_training(config, training, set(validation_hashes), report)
     description = {
-        "photographs": len(learned.hashes),
-        "crops_per_epoch": crops.per_epoch,
+        "photographs": len(train_hashes),
+        "crops_per_epoch": train.per_epoch,
         "validation_photographs": len(validation),
         "validation_names": list(validation.names),
-        "fingerprint": _sha256("".join([*learned.hashes, "|", *measured.hashes]).encode()),
+        "fingerprint": hashlib.sha256("".join([*train_hashes, "|", *validation_hashes]).encode()).hexdigest(),
     }
-    return TrainingData(crops, learned.patches, measured.patches, measured.probe, description, learned.notes)
+    return TrainingData(train, train_patches, validation_patches, probe, description, notes)
 
 
-@dataclass
-class _Validation:
-    patches: Patches
-    probe: tuple[Tensor, Tensor]
-    hashes: list[str]  # of the photographs' pixels
-
-
-def _prepare_validation(config: TrainingConfig, photographs: Photographs, report: Callable[[int], None]) -> _Validation:
-    """Cuts patches and the probe from the validation photographs."""
+def _prepare_validation(
+    config: TrainingConfig, photographs: Photographs, report: Callable[[], None]
+) -> tuple[Patches, tuple[Tensor, Tensor], list[str]]:
+    """Returns the patches, the probe, and the hashes of the photographs' pixels."""
     cutter = _PatchCutter(config, len(photographs), stream=1)
-    tiles: list[_ProbeTile] = []
+    candidates = []
     hashes = []
-    for done, (pixels, pixel_hash) in enumerate(_read_ahead(photographs), 1):
+    for pixels, pixel_hash in _read_ahead(photographs):
         upsampled, original = degrade(pixels, config.scale)
         cutter.cut(upsampled, original)
-        tiles += _probe_candidates(upsampled, original)
+        candidates.append(_probe_candidates(upsampled, original))
         hashes.append(pixel_hash)
-        report(done)
+        report()
     if not cutter.cuts:
         raise InputError(
             f"{', '.join(config.validation)}: no validation photograph is as large as a crop ({config.crop} pixels)"
         )
-    return _Validation(cutter.patches(), _choose_probe(tiles), hashes)
-
-
-@dataclass
-class _Training:
-    pairs: list[Tensor]  # (2·C, H, W) float16: tiles for TenCrop, whole photographs for random crops
-    tiles: int  # that cover the photographs; an epoch has ten crops for each
-    patches: Patches
-    hashes: list[str]  # of the pixels of the photographs that are used
-    notes: list[str]
+    return cutter.patches(), _choose_probe(candidates), hashes
 
 
 def _prepare_training(
-    config: TrainingConfig, photographs: Photographs, kept_out: set[str], report: Callable[[int], None]
-) -> _Training:
-    """Makes pairs and patches of the training photographs.
+    config: TrainingConfig, photographs: Photographs, kept_out: set[str], report: Callable[[], None]
+) -> tuple[Crops, Patches, list[str], list[str]]:
+    """Makes pairs of the photographs, which are cut into crops while training, and patches.
 
     Args:
-        config: says how they are degraded and cut.
+        config: says how the photographs are degraded and cut.
         photographs: to train on.
-        kept_out: hashes of the validation photographs' pixels; a photograph with one of them is left out.
-        report: called with the photographs done.
+        kept_out: hashes of pixels; a photograph with one of them is left out.
+        report: called after each photograph.
+
+    Returns:
+        The crops, the patches, the hashes of the pixels of the photographs that are used, and notes on those left out.
     """
     smallest = TILE if config.crops == "ten" else config.crop
     store = _PairStore()
     cutter = _PatchCutter(config, len(photographs), stream=2)
-    pairs: list[Tensor] = []
+    pairs: list[Tensor] = []  # (2·C, H, W) float16: tiles for TenCrop, whole photographs for random crops
     hashes: list[str] = []
     tiles = too_small = duplicates = 0
-    for done, (pixels, pixel_hash) in enumerate(_read_ahead(photographs), 1):
-        report(done)
+    for pixels, pixel_hash in _read_ahead(photographs):
+        report()
         if pixel_hash in kept_out:
             duplicates += 1
             continue
@@ -158,16 +143,21 @@ def _prepare_training(
         raise InputError(f"{sources}: every photograph is among the validation photographs too; name others")
     if not pairs:
         raise InputError(f"{sources}: no photograph of {smallest}×{smallest} pixels or more to train on")
-    notes = []
-    if duplicates:
-        notes.append(f"{_count(duplicates)} left out of the training: among the validation photographs too")
-    if too_small:
-        notes.append(f"{_count(too_small)} left out of the training: smaller than {smallest}×{smallest} pixels")
-    return _Training(pairs, tiles, cutter.patches(), hashes, notes)
-
-
-def _count(photographs: int) -> str:
-    return "1 photograph was" if photographs == 1 else f"{photographs} photographs were"
+    reasons = {
+        "among the validation photographs too": duplicates,
+        f"smaller than {smallest}×{smallest} pixels": too_small,
+    }
+    notes = [
+        f"{count} {'photograph was' if count == 1 else 'photographs were'} left out of the training: {reason}"
+        for reason, count in reasons.items()
+        if count
+    ]
+    crops: Crops
+    if config.crops == "ten":
+        crops = TenCrops(pairs, config.crop, config.margin, config.seed)
+    else:
+        crops = RandomCrops(pairs, config.crop, config.margin, config.seed, per_epoch=10 * tiles)
+    return crops, cutter.patches(), hashes, notes
 
 
 def _read_ahead(photographs: Photographs) -> Iterator[tuple[Tensor, str]]:
@@ -184,19 +174,13 @@ def _read_ahead(photographs: Photographs) -> Iterator[tuple[Tensor, str]]:
 
 def _read(photographs: Photographs, index: int) -> tuple[Tensor, str]:
     pixels = photographs[index].pixels.contiguous()
-    return pixels, _sha256(repr(tuple(pixels.shape)).encode(), pixels.numpy())
-
-
-def _sha256(*parts) -> str:
-    """Returns the hexadecimal digest of bytes or arrays, one after another."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(part)
-    return digest.hexdigest()
+    digest = hashlib.sha256(repr(tuple(pixels.shape)).encode())
+    digest.update(pixels.numpy().data)
+    return pixels, digest.hexdigest()
 
 
 def _rescaled(pixels: Tensor, factors: Sequence[float]) -> Iterator[Tensor]:
-    """Yields a photograph (C, H, W), and the same reduced by each factor.
+    """Yields a photograph (C, H, W), and a copy of it reduced by each factor.
 
     Reference: Dong, Loy, Tang, arXiv 1608.00367 (FSRCNN), section 4.1.
     """
@@ -207,7 +191,7 @@ def _rescaled(pixels: Tensor, factors: Sequence[float]) -> Iterator[Tensor]:
 
 
 class _PairStore:
-    """Keeps pairs as float16, whose steps (at most 1/4096 below 1) are too small for the network to tell apart.
+    """Keeps pairs as float16: its rounding, at most 1/4096 for values below 1, makes no difference to the network.
 
     Memory is reserved in blocks. Those beyond IN_MEMORY are files that the system pages in and out.
     """
@@ -234,9 +218,9 @@ class _PairStore:
 
 
 class _PatchCutter:
-    """Cuts patches at random positions, about `validation_patches` in all, from few or many photographs.
+    """Cuts patches at random positions, about `validation_patches` in all.
 
-    Of few photographs each gives several patches; of many, a random choice gives one each.
+    From few photographs it cuts several patches each; of many photographs it draws some, and cuts one patch from each.
 
     Args:
         config: sets crop, patch, seed and the number of patches.
@@ -273,47 +257,45 @@ class _PatchCutter:
         return Patches(self._in_channels(chosen, 3), self._in_channels(chosen, 1))
 
     def _in_channels(self, cuts: list[tuple[Tensor, Tensor]], channels: int) -> tuple[Tensor, Tensor]:
+        """Returns inputs (N, C, crop, crop) and targets (N, C, patch, patch)."""
         inputs = torch.stack([to_network_channels(upsampled, channels) for upsampled, _ in cuts])
         targets = torch.stack([to_network_channels(original, channels) for _, original in cuts])
-        return inputs, remove_border(
-            targets, self.config.margin
-        ).contiguous()  # (N, C, crop, crop), (N, C, patch, patch)
+        return inputs, remove_border(targets, self.config.margin).contiguous()
 
 
-@dataclass
+@dataclass(frozen=True)
 class _ProbeTile:
-    rank: int  # by bicubic's error among the tiles of its photograph; 0 has the largest
     error: float  # bicubic's mean squared error
     upsampled: Tensor  # (3, 96, 96)
     original: Tensor  # (3, 96, 96)
 
 
 def _probe_candidates(upsampled: Tensor, original: Tensor) -> list[_ProbeTile]:
-    """Returns the tiles of a photograph in which bicubic loses most."""
-    upsampled, original = (to_network_channels(_extend(image, TILE), 3) for image in (upsampled, original))
+    """Returns the tiles of a photograph in which bicubic's error is largest, the largest first."""
+    height, width = original.shape[-2:]
+    if min(height, width) < TILE:  # the last row and column are repeated
+        border = [0, max(0, TILE - width), 0, max(0, TILE - height)]
+        upsampled, original = (F.pad(image, border, mode="replicate") for image in (upsampled, original))
+    upsampled, original = (to_network_channels(image, 3) for image in (upsampled, original))
     tiles = []
     for top, left in tile_positions(*original.shape[-2:]):
         place = (slice(None), slice(top, top + TILE), slice(left, left + TILE))
         error = (upsampled[place] - original[place]).square().mean().item()
-        tiles.append(_ProbeTile(0, error, upsampled[place].clone(), original[place].clone()))
-    tiles = sorted(tiles, key=lambda tile: -tile.error)[:PROBE_TILES]
-    for rank, tile in enumerate(tiles):
-        tile.rank = rank
-    return tiles
+        tiles.append(_ProbeTile(error, upsampled[place].clone(), original[place].clone()))
+    return sorted(tiles, key=lambda tile: -tile.error)[:PROBE_TILES]
 
 
-def _extend(image: Tensor, side: int) -> Tensor:
-    """Repeats the last row and column of an image (C, H, W) that is smaller than `side` until it is as large."""
-    rows, columns = (torch.arange(max(length, side)).clamp(max=length - 1) for length in image.shape[-2:])
-    return image[:, rows][:, :, columns] if min(image.shape[-2:]) < side else image
-
-
-def _choose_probe(tiles: list[_ProbeTile]) -> tuple[Tensor, Tensor]:
+def _choose_probe(candidates: list[list[_ProbeTile]]) -> tuple[Tensor, Tensor]:
     """Chooses the four tiles with the largest error, of four photographs where there are as many.
+
+    Args:
+        candidates: the tiles of each photograph, the one with the largest error first.
 
     Returns:
         upsampled and original, (4, 3, 96, 96) each.
     """
-    best = sorted(tiles, key=lambda tile: (tile.rank, -tile.error))
+    best: list[_ProbeTile] = []
+    for tiles in itertools.zip_longest(*candidates):  # each photograph's first tile, then each one's second, …
+        best += sorted((tile for tile in tiles if tile), key=lambda tile: -tile.error)
     best = (best * PROBE_TILES)[:PROBE_TILES]
     return torch.stack([tile.upsampled for tile in best]), torch.stack([tile.original for tile in best])

@@ -184,7 +184,7 @@ class OurTraining:
             "original", steps=ENDLESS, widths=tuple(widths), batch_size=batch_size, arithmetic=arithmetic,
             device=device.type,
         )  # fmt: skip
-        crops = TenCrops([torch.cat(degrade(tile, 2)) for tile in tiles], config.crop, halo=0, seed=0)
+        crops = TenCrops([torch.cat(degrade(tile, 2)) for tile in tiles], config.crop, margin=0, seed=0)
         # A step needs the crops and nothing else of the data.
         self.state = TrainingState(config, TrainingData(crops, None, None, None, {}))  # type: ignore[arg-type]
         self.steps = steps
