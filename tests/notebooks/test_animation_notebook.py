@@ -6,9 +6,8 @@ import re
 
 import numpy as np
 import pytest
+from notebook_files import executed, outputs, picture_copy
 from PIL import Image
-from test_training_notebook import ROOT, executed, outputs
-from test_visualization_notebook import copy_with
 
 from srcnn_lib.run import Run
 from srcnn_lib.visualization.animation import choose_snapshots
@@ -19,15 +18,12 @@ FRAMES, CROP = 5, 64
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory):
+def shown(tmp_path_factory, kernel_finds_the_library):
     """The executed cells by name, and the folder they were executed in."""
     folder = tmp_path_factory.mktemp("fresh")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(ROOT))
-        patch.setenv("IPYTHONDIR", str(folder / "ipython"))
-        small = {"second_picture": str(folder / "cat.png"), "crop": CROP, "frames": FRAMES, "quickstart_steps": 8}
-        small["channels"] = "0, 1, 2, 3, 4, 5, 6, 7"  # which are informative depends on the training
-        return executed(copy_with("animation", folder, **small)), folder
+    small = {"second_picture": str(folder / "cat.png"), "crop": CROP, "frames": FRAMES, "quickstart_steps": 8}
+    small["channels"] = "0, 1, 2, 3, 4, 5, 6, 7"  # which are informative depends on the training
+    return executed(picture_copy("animation", folder, **small)), folder
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +42,7 @@ def clip(cell) -> tuple[np.ndarray, list[int]]:
     return np.stack(frames), durations
 
 
-def test_where_no_run_is_a_short_one_is_made_from_nothing(shown, run):
+def test_without_a_run_a_small_network_is_trained_from_random_weights(shown, run):
     cells, folder = shown
     assert "There is no run at" in outputs(cells["pick"], "printed")
     assert run.config.init == "torch"
@@ -85,7 +81,7 @@ def test_in_the_clip_of_channels_a_color_means_one_value_from_the_first_frame_to
     assert max(spread) < largest / 20
 
 
-def test_the_scan_goes_from_no_patch_to_all_of_them(shown):
+def test_the_scan_goes_from_the_first_patch_to_the_last(shown):
     frames, _ = clip(shown[0]["scan"])
     photograph = frames[:, :-20].astype(int)
     changed = (photograph[1:] != photograph[:-1]).any(-1)  # (T − 1, H, W)
