@@ -106,7 +106,7 @@ class TrainingConfig:
     # A network that starts as "copy the bicubic picture" beats bicubic within seconds; one from torch's default
     # needs thousands of steps to get there.
     init: str = _advanced("identity", "Initial weights: identity (copies the bicubic picture) or torch's default.")
-    # Zero padding is felt eight pixels deep in a 33x33 patch: with a loss there the network has to learn two tasks.
+    # Zero padding changes the outer eight pixels of a 33x33 patch: a loss on them makes the network learn two tasks.
     padding: str = _advanced(
         "valid", "valid: the loss is taken on valid convolutions; padded: 33x33 in and out, padded with zeros."
     )
@@ -119,13 +119,13 @@ class TrainingConfig:
     )
     schedule: str = _advanced("cosine", "Learning rate over time: cosine to zero at the end, or constant.")
     warmup: int = _advanced(200, "Steps over which the learning rate rises from zero; a tenth of all at most.")
-    # The last layer writes pixels directly: at the full rate its noise is the picture's noise (paper, section 4.1).
+    # The last layer's output is the picture: at the full rate its noise appears there (paper, section 4.1).
     last_layer_learning_rate: float = _advanced(0.1, "Learning rate of the last layer, as a fraction of the others'.")
     ema: float = _advanced(
         0.999, "Decay of the exponential moving average of the weights, which is measured and kept; 0 for none."
     )
-    # A channel of the first layer that ReLU lets through nowhere has no gradient any more. It gets there by the sum
-    # of its kernel, which is its response to flat areas: without these two, 39 of 64 were lost in 20 000 steps.
+    # A channel of the first layer whose output is negative everywhere is dead: behind ReLU it has no gradient. Most die
+    # by the sum of their kernel, the response to flat areas: without these two, 39 of 64 died in 20 000 steps.
     input_center: float = _advanced(
         0.45,
         "Subtract this value from layer 1's input when updating, its bias at a tenth of the rate; 0 disables.",
@@ -136,8 +136,8 @@ class TrainingConfig:
     arithmetic: str = _advanced(
         "auto", "auto, float32, bfloat16 or float16 (autocast except for the last layer and the loss)."
     )
-    # As the rate goes to zero, weights rounded to 16 bits stop moving while the float32 weights behind them, which
-    # are kept, drift: 80 000 steps to the end in bfloat16 lost 0.3 dB on the validation patches (×3).
+    # As the rate goes to zero, weights rounded to 16 bits stop changing, while the float32 weights, which are saved,
+    # drift: 80 000 steps to the end in bfloat16 lost 0.3 dB on the validation patches (×3).
     float32_fraction: float = _advanced(0.1, "Fraction of the steps, at the end, that are always taken in float32.")
     deterministic: bool = _advanced(False, "Bit-identical results on CUDA as well, at some cost in speed.")
     validation_patches: int = _advanced(512, "Measure at most this many target patches after each epoch.")
@@ -221,10 +221,7 @@ class TrainingConfig:
         return cls(**{**RECIPES[recipe], "recipe": recipe, **changes})
 
     def differences(self, other: "TrainingConfig") -> list[str]:
-        """Returns a text for each setting that keeps a training with these settings from going on with `other`.
-
-        The end, the device and the number of checkpoints may differ: they can change when a training is resumed.
-        """
+        """Describes each setting that differs in `other` and may not change when a training is resumed."""
         before = self.to_dict()
         now = other.to_dict()
         changed = [name for name in before if name not in FREE and before[name] != now[name]]
@@ -236,12 +233,10 @@ class TrainingConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainingConfig":
-        """Returns the settings that `to_dict` gave; the inverse of it.
+        """Returns the settings of which `to_dict` made `values`.
 
         Raises:
             InputError: for an unknown name or value.
         """
-        settings: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
-        }
-        return cls.of(**settings)
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return cls.of(**{**values, **lists})

@@ -1,4 +1,4 @@
-"""The error for input that can't be used."""
+"""The error for input that can't be used, and the line that is printed for it."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,16 @@ class InputError(ValueError):
     The message is one line, which names the thing and the way out. The command line prints it and ends with status 2.
     Every other error is a bug and keeps its traceback.
     """
+
+
+def user_message(error: InputError | OSError) -> str:
+    """Returns the line that tells the user what to correct.
+
+    Raises:
+        OSError: `error` itself, where it has no reason from the system: it is a bug.
+    """
+    if isinstance(error, InputError):
+        return str(error)
+    if error.strerror is None:
+        raise error
+    return f"{error.filename or 'file'}: {error.strerror}"

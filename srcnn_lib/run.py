@@ -27,7 +27,7 @@ from .errors import InputError
 from .model import SRCNN
 from .runtime.files import digest, write_atomically
 
-# Names of a run's files. Others, such as the copies "step-… (1)" that Drive makes, are not the run's and are ignored.
+# Names of a run's files. Other files, such as the copies "step-… (1)" that Drive makes, are ignored.
 SNAPSHOT_NAME = re.compile(r"step-(\d+)-epoch-(\d+)\.safetensors")
 CHECKPOINT_NAME = re.compile(r"step-(\d+)\.pt")
 HALF_WRITTEN_SUFFIXES = (".safetensors", ".pt", ".json", ".jsonl")
@@ -35,7 +35,7 @@ HALF_WRITTEN_SUFFIXES = (".safetensors", ".pt", ".json", ".jsonl")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The weights after `step` steps, in which `epoch` whole epochs were taken."""
+    """The weights after `step` steps, of which `epoch` epochs are complete."""
 
     step: int
     epoch: int
@@ -54,8 +54,8 @@ class Run:
 
     Attributes:
         config: the settings of the training.
-        metadata: the content of config.json: "training_config", "data", "resolved" (what the settings came to) and
-            "machine".
+        metadata: the content of config.json: "training_config", "data", "resolved" (the values that were chosen for
+            "auto" and the like) and "machine".
 
     Raises:
         InputError: where there is no run, or its config.json can't be read.
@@ -88,7 +88,7 @@ class Run:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{path} can't be made ({error.strerror}); name another folder with --out") from error
+            raise InputError(f"{path} can't be created ({error.strerror}); name another with --out") from error
         _write_json(path / "config.json", {"training_config": config.to_dict(), **metadata})
         return cls(path)
 
@@ -104,7 +104,7 @@ class Run:
 
     @staticmethod
     def is_empty(path: Path) -> bool:
-        """Returns whether a folder holds nothing but perhaps the half-written config of a process that was killed."""
+        """Returns whether a folder is empty; the half-written config of a process that was killed does not count."""
         return all(file.match(".config-????????.json") for file in path.iterdir())
 
     @property
@@ -113,7 +113,7 @@ class Run:
         return self.path.resolve().name
 
     def update_metadata(self, **changes: Any) -> None:
-        """Changes entries of config.json, such as a number of steps that is found out later."""
+        """Changes entries of config.json, such as a number of steps that is determined during the training."""
         self.metadata.update(changes)
         _write_json(self.path / "config.json", self.metadata)
 
@@ -163,7 +163,7 @@ class Run:
             which: "newest", "best" (by validation PSNR on Y), or a step.
 
         Raises:
-            InputError: where there is none; the message lists the snapshots that there are.
+            InputError: where there is none; the message lists the existing ones.
         """
         snapshots = self.snapshots()
         if not snapshots:
@@ -197,9 +197,9 @@ class Run:
 
         Args:
             state: the training's state.
-            step: steps taken.
+            step: number of steps taken.
             best_step: the step whose checkpoint is kept as the best, if any.
-            keep: how many of the newest are kept beside it.
+            keep: number of the newest checkpoints that are kept as well.
 
         Returns:
             The file's path.
@@ -227,12 +227,14 @@ class Run:
                     raise ValueError("not the state of a training")
                 return state, notes
             except Exception:  # torch raises half a dozen kinds of exception for a damaged file
-                notes.append(f"{path} is damaged; the checkpoint before it is taken")
+                notes.append(f"{path} is damaged; the checkpoint before it is used")
         return None, notes
 
     def remove_after(self, step: int) -> None:
-        """Removes what a resumed training will write again: snapshots and checkpoints beyond `step`, and half-written
-        files of a process that was killed."""
+        """Removes snapshots and checkpoints beyond `step`, which a resumed training writes again.
+
+        Half-written files of a process that was killed are removed too.
+        """
         for folder in (self.path, self.path / "snapshots", self.path / "checkpoints"):
             for half_written in folder.glob(".*-*"):
                 if half_written.suffix in HALF_WRITTEN_SUFFIXES:
@@ -244,7 +246,7 @@ class Run:
             if _step_of_checkpoint(path) > step:
                 path.unlink()
 
-    # The probe: tiles that show the progress in pictures
+    # The probe: tiles that show the progress of a training
 
     def write_probe(self, upsampled: Tensor, original: Tensor) -> None:
         """Writes the probe: (4, 3, 96, 96) each, RGB in [0, 1]."""

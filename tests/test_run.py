@@ -71,7 +71,7 @@ def test_the_best_snapshot_has_the_highest_validation_psnr(run):
     assert run.snapshot("newest").step == 30
 
 
-def test_a_missing_snapshot_is_refused_with_a_list_of_those_there_are(run):
+def test_a_missing_snapshot_is_refused_with_a_list_of_the_existing_ones(run):
     run.write_snapshot(make_model(), 10, 1)
     with pytest.raises(InputError, match="newest, best and the steps 10"):
         run.snapshot(11)
@@ -146,8 +146,8 @@ def test_a_checkpoint_with_a_changed_byte_counts_as_damaged(run):
 
 
 @pytest.mark.parametrize("name", ["step-x", "step-best", "step-00000010 (1)", "step-00000010-epoch-0001 (1)", "final"])
-def test_files_with_other_names_are_not_the_runs(run, name):
-    """Drive names a second copy "… (1)". Such files are neither read nor removed."""
+def test_files_with_other_names_are_neither_read_nor_removed(run, name):
+    """Drive names a second copy "… (1)"."""
     run.write_snapshot(make_model(), 10, 1)
     run.write_checkpoint({"step": 10}, 10, None, 3)
     others = [run.path / "snapshots" / f"{name}.safetensors", run.path / "checkpoints" / f"{name}.pt"]

@@ -1,4 +1,4 @@
-"""Sets of photographs that have a name: where each comes from, and the folder in which it is kept."""
+"""Named sets of photographs: where each is downloaded from, and the folder in which it is kept."""
 
 import contextlib
 import importlib.util
@@ -49,7 +49,7 @@ class NamedSet:
     archives: tuple[tuple[str, dict[str, str]], ...]  # addresses, each with its digests: {"md5": "…"}
     other_folders: tuple[str, ...] = ()  # other names that the folder may have
     members: tuple[str, ...] = ("*",)  # patterns of the archive's pictures that belong to the set
-    excluded_folders: tuple[str, ...] = ()  # patterns of folders inside the set's folder that do not
+    excluded_folders: tuple[str, ...] = ()  # patterns of folders inside the set's folder that do not belong to it
     size: int = 0  # bytes of all files, where the archive has no lasting digest
     validation: tuple[str, ...] = ()  # stems of the pictures in "<name>:validation"
 
@@ -118,7 +118,7 @@ def sample_files() -> dict[str, Path]:
     folder = Path(package.origin).parent / "data" if package and package.origin else Path()
     found = {name: folder / sample.file for name, sample in SAMPLES.items() if (folder / sample.file).is_file()}
     if not found:
-        raise InputError("the samples come with scikit-image, which isn't here: pip install scikit-image")
+        raise InputError("the samples come with scikit-image, which isn't installed: pip install scikit-image")
     return found
 
 
@@ -152,7 +152,7 @@ def _stl10_pixels(split: str, folder: Path, progress: Progress | None) -> np.nda
 
     archive = folder / STL10.filename
     with contextlib.redirect_stdout(sys.stderr):  # torchvision prints, and standard output may be JSON
-        with contextlib.suppress(RuntimeError):  # not there, or with other digests
+        with contextlib.suppress(RuntimeError):  # missing, or with other digests
             return STL10(folder, split).data
         # torchvision's own download waits forever on a host that stalls, and leaves half an archive where it is cut.
         if not (archive.is_file() and digest(archive, "md5") == STL10.tgz_md5):
@@ -161,35 +161,29 @@ def _stl10_pixels(split: str, folder: Path, progress: Progress | None) -> np.nda
             STL10(folder, split, download=True)  # unpacks without a check
             pixels = STL10(folder, split).data
         except (RuntimeError, ValueError) as error:
-            raise InputError(
-                f"STL-10 in {folder} is not what it should be ({error}); remove it and try again"
-            ) from error
+            raise InputError(f"STL-10 in {folder} is damaged ({error}); remove it and try again") from error
     archive.unlink()
     return pixels
 
 
 def set_folder(name: str, progress: Progress | None = None) -> Path:
-    """Returns the folder of a named set; the set is downloaded, checked and kept where there is none yet.
+    """Returns the folder of a named set, which is downloaded and checked where it does not exist yet.
 
     Args:
         name: a key of NAMED_SETS.
         progress: called with the bytes done and the bytes in all of each archive.
 
     Raises:
-        InputError: the set can't be downloaded, or isn't what it should be; nothing is left behind then.
+        InputError: the set can't be downloaded, or is incomplete; nothing is left behind then.
         OSError: a full disk, or a folder without permission to write; likewise.
     """
-    return _existing_folder(NAMED_SETS[name]) or _download_set(NAMED_SETS[name], progress)
-
-
-def _existing_folder(named: NamedSet) -> Path | None:
-    """Returns the folder under `data_folder()` that holds the set already, whatever the case of its name."""
+    named = NAMED_SETS[name]
     home = data_folder()
     folders = {path.name.lower(): path for path in sorted(home.iterdir()) if path.is_dir()} if home.is_dir() else {}
-    for name in (named.folder, *named.other_folders):
-        if name.lower() in folders:
-            return folders[name.lower()]
-    return None
+    for folder in (named.folder, *named.other_folders):  # in upper or lower case
+        if folder.lower() in folders:
+            return folders[folder.lower()]
+    return _download_set(named, progress)
 
 
 def _download_set(named: NamedSet, progress: Progress | None) -> Path:

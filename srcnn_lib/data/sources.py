@@ -6,11 +6,11 @@ import glob
 import hashlib
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import NoReturn, overload
+from typing import overload
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from .download import Progress, is_url
 from .named_sets import NAMED_SETS, STL10_SPLITS, data_folder
 
 STL10_SHAPE = (3, 96, 96)
-STL10_VALIDATION = 512  # photographs at most: measuring more would take longer than training
+STL10_VALIDATION = 512  # photographs at most: validating on more would take longer than training
 
 
 @dataclass(frozen=True)
@@ -183,14 +183,14 @@ def _draw_validation(
 
 
 def _draw(pool: Photographs, count: int, seed: int) -> Photographs:
-    """Draws `count` photographs by the hashes of their names, so that neither paths nor Python's version matter."""
+    """Draws `count` photographs by the hashes of their names: the same for any folder and any version of Python."""
     hashes = [hashlib.sha256(f"{seed}\n{name}".encode()).digest() for name in pool.names]
     by_hash = sorted(range(len(pool)), key=hashes.__getitem__)
     return pool.select(sorted(by_hash[:count]))
 
 
 def _join(parts: list[Photographs]) -> Photographs:
-    """Joins several sources, each photograph once. Where names collide, each gets its source's folder in front."""
+    """Joins several sources, each photograph once. Where names collide, each is preceded by its source's folder."""
     found: dict[Location, tuple[int, str]] = {}  # location → number of its part, name
     for number, part in enumerate(parts):
         for name, location in zip(part.names, part.locations, strict=True):
@@ -211,14 +211,12 @@ def _folder_name(part: Photographs) -> str:
     return path.parent.name if path.name in part.names else path.name
 
 
-def _find_named(source: str, progress: Progress | None) -> dict[str, Location] | None:
+def _find_named(source: str, progress: Progress | None) -> Mapping[str, Location] | None:
     """Returns the photographs of a named source, {name: location}; None where there is no such name."""
     source = source.lower()
     family, _, part = source.partition(":")
     if family == "samples":
-        samples: dict[str, Location] = {
-            name: PictureFile(path.resolve()) for name, path in named_sets.sample_files().items()
-        }
+        samples = {name: PictureFile(path.resolve()) for name, path in named_sets.sample_files().items()}
         if part and part not in samples:
             raise InputError(f"there is no sample {printable(part)}; the samples are {', '.join(samples)}")
         return {part: samples[part]} if part else samples
@@ -237,23 +235,25 @@ def _find_named(source: str, progress: Progress | None) -> dict[str, Location] |
     if part:
         found = {name: location for name, location in found.items() if Path(name).stem in stems}
         if len(found) < len(stems):
-            raise InputError(f"{family} holds {len(found)} of its {len(stems)} validation photographs; fetch it anew")
+            raise InputError(
+                f"{family} holds {len(found)} of its {len(stems)} validation photographs; download it again"
+            )
     return found
 
 
-def _find_path(source: str) -> dict[str, Location]:
+def _find_path(source: str) -> Mapping[str, Location]:
     """Returns the photographs of a path or glob, {name: location}."""
     if is_url(source):
         raise InputError(f"{printable(source)} is an address; download it and give the file or folder")
     path = Path(os.path.expanduser(source))
-    found: dict[str, Location]
     if source and path.is_dir():
         return _find_in_folder(path)
     if path.is_file() and archives.is_picture(path.name.lstrip(".")):
         return {path.name: PictureFile(path.resolve())}
     if path.is_file():
-        found = {member.name: member for member in archives.list_pictures(path, data_folder() / "archives")}
-    elif set(source) & set("*?["):
+        members = archives.list_pictures(path, data_folder() / "archives")
+        return _check_found({member.name: member for member in members}, source)
+    if set(source) & set("*?["):
         root = _before_wildcards(path)
         matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
         found = {
@@ -261,10 +261,9 @@ def _find_path(source: str) -> dict[str, Location]:
             for match in matches
             if archives.is_picture(match.name) and match.is_file()
         }
-    else:
-        names = ", ".join(["samples", "stl10", *(f"stl10:{part}" for part in STL10_SPLITS), *NAMED_SETS])
-        raise InputError(f"there is no file, folder or set '{printable(source)}'; the sets are {names}")
-    return found or _raise_empty(source)
+        return _check_found(found, source)
+    names = ", ".join(["samples", "stl10", *(f"stl10:{part}" for part in STL10_SPLITS), *NAMED_SETS])
+    raise InputError(f"there is no file, folder or set '{printable(source)}'; the sets are {names}")
 
 
 def _before_wildcards(pattern: str | Path) -> Path:
@@ -274,13 +273,13 @@ def _before_wildcards(pattern: str | Path) -> Path:
     return Path(*path.parts[: wild[0]]) if wild else path
 
 
-def _find_in_folder(folder: Path, excluded_folders: tuple[str, ...] = ()) -> dict[str, Location]:
+def _find_in_folder(folder: Path, excluded_folders: tuple[str, ...] = ()) -> Mapping[str, Location]:
     """Returns the pictures in a folder and its subfolders, {name: location}.
 
     Hidden ones, and folders that match a pattern of `excluded_folders`, are left out.
     """
-    found: dict[str, Location] = {}
-    visited: set[str] = set()
+    found = {}
+    visited = set()
     for parent, folders, names in os.walk(folder, followlinks=True):
         real_path = os.path.realpath(parent)
         if real_path in visited:  # a link to a folder above
@@ -295,8 +294,10 @@ def _find_in_folder(folder: Path, excluded_folders: tuple[str, ...] = ()) -> dic
             name = path.relative_to(folder).as_posix()
             if archives.is_picture(name) and path.is_file():
                 found[name] = PictureFile(path.resolve())
-    return found or _raise_empty(folder)
+    return _check_found(found, folder)
 
 
-def _raise_empty(source: str | Path) -> NoReturn:
-    raise InputError(f"{printable(source)} holds no picture (files ending in {', '.join(images.EXTENSIONS)})")
+def _check_found(found: Mapping[str, Location], source: str | Path) -> Mapping[str, Location]:
+    if not found:
+        raise InputError(f"{printable(source)} holds no picture (files ending in {', '.join(images.EXTENSIONS)})")
+    return found

@@ -1,4 +1,4 @@
-"""What the commands share in a terminal: errors in one line, and a progress bar."""
+"""Output of the commands in a terminal: errors on one line, and a progress bar."""
 
 import sys
 import time
@@ -6,11 +6,12 @@ import warnings
 from collections.abc import Callable
 from typing import NoReturn
 
-from ..errors import InputError
+from ..errors import InputError, user_message
 from . import distributed
 from .files import printable
 
-# Seconds that the other processes leave the main one to print its error: a launcher ends all processes with the first.
+# Seconds by which the other processes exit later, so that the main one can print its error: a launcher ends all
+# processes when the first one exits.
 ERROR_DELAY = 2
 
 
@@ -20,15 +21,11 @@ def run_command(command: Callable[[], object]) -> None:
     An InputError or an OSError ends the process with status 2, Ctrl-C with 130. Every other error is a bug and keeps
     its traceback.
     """
-    warnings.filterwarnings("ignore", module="PIL")  # the error or the notes say what matters of a damaged picture
+    warnings.filterwarnings("ignore", module="PIL")  # errors and notes report damaged pictures
     try:
         command()
-    except InputError as error:
-        _exit(str(error))
-    except OSError as error:
-        if error.strerror is None:
-            raise
-        _exit(f"{error.filename or 'file'}: {error.strerror}")
+    except (InputError, OSError) as error:
+        _exit(user_message(error))
     except KeyboardInterrupt:
         _exit("stopped", 130)
 
@@ -47,9 +44,9 @@ def error_text(error: Exception) -> str:
 
 
 class ProgressBar:
-    """A progress bar on standard error where that is a terminal, called with `(done, total)`.
+    """A progress bar, called with `(done, total)`. It is shown on standard error where that is a terminal.
 
-    It is a context manager, which removes the bar at the end.
+    As a context manager it removes the bar at the end.
 
     Args:
         label: stands before the bar.

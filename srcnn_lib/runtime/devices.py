@@ -57,7 +57,7 @@ def resolve_device(name: str) -> torch.device:
 def _cuda_available() -> bool:
     """Returns whether there is a GPU.
 
-    In a notebook the driver is not initialized: the processes that `notebook_launcher` forks could not use it then.
+    In a notebook this does not initialize the driver, since processes forked by `notebook_launcher` could not use it.
     """
     return torch.cuda.device_count() > 0 if _in_notebook() else torch.cuda.is_available()
 
@@ -78,7 +78,7 @@ def resolve_arithmetic(name: str, device: torch.device) -> str:
 
 
 def _bfloat16_is_faster() -> bool:
-    """Times a matrix product: processors without AVX-512 BF16 or AMX are ten times slower in bfloat16."""
+    """Times a matrix product: without AVX-512 BF16 or AMX a processor is ten times slower in bfloat16."""
 
     def seconds(dtype: torch.dtype) -> float:
         matrix = torch.ones(256, 256, dtype=dtype)
@@ -96,7 +96,7 @@ def describe_device(device: torch.device) -> str:
     """Returns the name of the GPU, or of the processor with its number of cores."""
     if device.type != "cuda":
         return f"{device.type}, {os.cpu_count()} cores, {processor_name()}"
-    if _in_notebook() and not torch.cuda.is_initialized():  # and must stay so, see `_cuda_available`
+    if _in_notebook() and not torch.cuda.is_initialized():  # it must not be initialized, see `_cuda_available`
         from accelerate.utils import get_gpu_info
 
         with contextlib.suppress(OSError, subprocess.SubprocessError):
@@ -114,7 +114,7 @@ def processor_name() -> str:
 
 
 def package_versions() -> dict[str, str]:
-    """Returns the versions of Python and of the packages that decide the results."""
+    """Returns the versions of Python and of the packages on which the results depend."""
     versions = {"python": platform.python_version()}
     for name in ("srcnn_lib", "torch", "torchvision", "numpy", "pillow"):
         with contextlib.suppress(PackageNotFoundError):

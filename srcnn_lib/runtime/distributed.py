@@ -1,8 +1,8 @@
-"""Communication between the processes that a launcher starts for one piece of work: a thin layer over Accelerate.
+"""Communication between the processes that a launcher starts for one training or command: a layer over Accelerate.
 
-Accelerate gathers, broadcasts and reduces. Added here are what a training needs beyond that: an error that one process
-can name is raised on all of them, and between two steps they agree on what to do next. A process without a launcher
-is a group of one; it imports nothing for that.
+Accelerate gathers, broadcasts and reduces. Two things are added that a training needs: a user error of one process is
+raised on all of them, and commands, stop and pause are synchronized between two steps. A process without a launcher is
+a group of one, for which nothing is imported.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import InputError
+from ..errors import InputError, user_message
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -47,8 +47,7 @@ class ProcessGroup:
         return self.rank == 0
 
     def share(self, start: int, stop: int) -> tuple[int, int]:
-        """Returns this process's part of start … stop − 1. The parts do not overlap and cover the whole; some may be
-        empty."""
+        """Returns this process's part of start … stop − 1, as (start, stop). Some parts may be empty."""
         length = stop - start
         return start + length * self.rank // self.size, start + length * (self.rank + 1) // self.size
 
@@ -98,10 +97,10 @@ class ProcessGroup:
 
 
 class DistributedGroup(ProcessGroup):
-    """A group of several processes, of which this is one. Each method waits for the others to call it too.
+    """A group of several processes, of which this is one. Each method waits until all of them have called it.
 
-    Errors that the user can mend are exchanged and raised on every process. A process that ends in any other way
-    closes its connections, and the others get an error from their next message.
+    User errors are raised on every process. Where a process ends in any other way, its connections close, and the next
+    call on the others raises an InputError.
     """
 
     def __init__(self, state: "PartialState"):
@@ -149,8 +148,8 @@ class DistributedGroup(ProcessGroup):
     def synchronize(self, commands: list[str], stop: bool, paused: bool) -> tuple[list[str], bool, bool]:
         import torch
 
-        # One sum of numbers, on the CPU, so that no process waits for its device: how many want to stop, and the main
-        # process's pause and counts of each command.
+        # One sum, on the CPU, so that no process waits for its device. It holds the number of processes that want to
+        # stop, and the main process's pause and count of each command.
         counts = [paused, *(commands.count(command) for command in COMMANDS)]
         if not self.is_main:
             counts = [0] * len(counts)
@@ -173,7 +172,7 @@ def process_group() -> ProcessGroup:
     """
     if not is_launched():
         group = ProcessGroup()
-        # These two variables without a size: accelerate was asked for several processes and silently started one.
+        # These two variables without a size: accelerate was told to start several processes and silently started one.
         if {"ACCELERATE_MIXED_PRECISION", "MASTER_ADDR"} <= os.environ.keys():
             group.note = (
                 "accelerate has started one process only; for several on CPUs it needs --multi_gpu, and no --cpu"
@@ -197,7 +196,7 @@ def process_group() -> ProcessGroup:
     except (RuntimeError, ValueError) as error:
         raise InputError(f"the processes of this work can't be connected ({_first_line(error)})") from error
     if type(multiprocessing.current_process()).__name__ == "ForkProcess":
-        # `notebook_launcher` forks: GNU's OpenMP would wait for ever for threads that only the notebook's process has.
+        # `notebook_launcher` forks, and GNU's OpenMP would wait forever for threads that only the parent process has.
         torch.set_num_threads(1)
     return DistributedGroup(state)
 
@@ -231,22 +230,18 @@ def _attempt(function: Callable[[], Any]) -> tuple[Any, str | None]:
     """Returns the function's result and None, or None and the message of a user error; re-raises bugs."""
     try:
         return function(), None
-    except InputError as error:
-        return None, str(error)
-    except OSError as error:
-        if error.strerror is None:
-            raise
-        return None, f"{error.filename or 'file'}: {error.strerror}"
+    except (InputError, OSError) as error:
+        return None, user_message(error)
 
 
 @contextlib.contextmanager
 def _explain_lost_connection() -> Iterator[None]:
-    """Turns the error of a connection that closed into one that points to the process that ended."""
+    """Turns the error of a closed connection into one that says that a process has ended."""
     try:
         yield
     except RuntimeError as error:
         line = _first_line(error)
-        raise InputError(f"another process of this work has ended; its own message tells why ({line})") from error
+        raise InputError(f"another process of this work has ended; its own message says why ({line})") from error
 
 
 def _first_line(error: Exception) -> str:

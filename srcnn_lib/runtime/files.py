@@ -17,9 +17,9 @@ def printable(text: object) -> str:
 
 @contextlib.contextmanager
 def write_atomically(path: str | Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`, which replaces `path` in one step when the block ends without an error.
+    """Yields a temporary file in the same folder, which replaces `path` when the block ends without an error.
 
-    The temporary file has the same extension, which some writers look at. On any error, Ctrl-C included, it is removed,
+    It has the same extension, from which some writers choose the format. On any error, Ctrl-C included, it is removed,
     and the file at `path` is unchanged. A link stays a link: the file that it points to is replaced.
 
     Raises:
@@ -46,7 +46,7 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
-        # An error of writing to an open file does not name it.
+        # An error in writing to an open file has no file name.
         if isinstance(error, OSError) and error.filename is None and error.strerror:
             raise OSError(error.errno, error.strerror, name) from error
         raise
