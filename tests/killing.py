@@ -1,7 +1,7 @@
 """Trainings that are killed and resumed, each in a process of its own: `python killing.py FOLDER PHOTOGRAPHS`.
 
-Each process is forked from this one, which has imported what they need but done nothing else: importing torch takes
-longer than such a training. Each case is a run, FOLDER/<case>; the first, FOLDER/whole, is not killed.
+Each process is forked from this one, which has imported what they need and done nothing else, because importing torch
+takes longer than such a training. Each case is a run, FOLDER/<case>; the first, FOLDER/whole, is not killed.
 """
 
 import io
@@ -29,14 +29,15 @@ STEPS = 60  # and an epoch more, after a command
 HALVED = 25  # the step after which the learning rate is halved
 LONGER = 33  # the step after which an epoch is added
 TIMES = ["early", "later", "later still", "late", "three times"]
-PLACES = {  # in the code, and how often a training gets there
-    "half a checkpoint": 15, "before a rename": 50, "after a rename": 50, "before a sum": 50, "half an event": 100,
+PLACES = {  # places in the code, and how often a training reaches each
+    "half a checkpoint": 15, "before a rename": 50, "after a rename": 50, "before a sync": 50, "half an event": 100,
     "before a removal": 15,
 }  # fmt: skip
 
 
 def config_for(photographs: str) -> TrainingConfig:
-    """Half precision, so that the gradient scaler has a state; epochs of 14 steps, the last with fewer crops."""
+    """Returns settings with float16, so that the gradient scaler has a state, and epochs of 14 steps, the last of them
+    with fewer crops."""
     return TrainingConfig.of(
         data=(photographs,), validation=("0.3",), limit=2, channels=1, filters=(5, 1, 3), widths=(4, 2), crops="ten",
         batch_size=3, steps=STEPS, warmup=4, validation_patches=5, arithmetic="float16", device="cpu",
@@ -44,7 +45,7 @@ def config_for(photographs: str) -> TrainingConfig:
 
 
 def train(path: Path, config: TrainingConfig) -> None:
-    """Trains in a new run, or resumes it, with the same two commands however often it is resumed."""
+    """Trains in a new run, or resumes it; the same two commands are sent, however often it is resumed."""
     if not (path / "config.json").exists():
         Run.create(path, config)
     run, control = Run(path), TrainingControl()
@@ -61,12 +62,13 @@ def train(path: Path, config: TrainingConfig) -> None:
 
 
 def die() -> None:
+    """Kills this process as `kill -9` does."""
     os.kill(os.getpid(), signal.SIGKILL)
     threading.Event().wait()  # in a thread, the signal arrives a moment later
 
 
 def kill_at(place: str, number: int) -> None:
-    """Has this process killed when it gets to a place in the code for the `number`-th time."""
+    """Makes this process kill itself when it reaches a place in the code for the `number`-th time."""
     left = [number]
 
     def now() -> bool:
@@ -103,7 +105,7 @@ def kill_at(place: str, number: int) -> None:
         os.replace = before(os.replace)
     elif place == "after a rename":
         os.replace = renamed
-    elif place == "before a sum":
+    elif place == "before a sync":
         os.fsync = before(os.fsync)
     elif place == "half an event":
         records.RecordWriter.write = half_written
@@ -112,7 +114,7 @@ def kill_at(place: str, number: int) -> None:
 
 
 def process(path: Path, config: TrainingConfig, seconds: float | None = None, at: tuple[str, int] | None = None) -> int:
-    """Trains in a new process that is killed after so many seconds or at a place. Returns its status: −9 if killed."""
+    """Trains in a new process that is killed after `seconds` or at a place. Returns its status: −9 if killed."""
     child = os.fork()
     if child == 0:
         status = 1

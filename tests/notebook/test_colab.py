@@ -15,7 +15,7 @@ class MessageError(Exception):
 
 @pytest.fixture
 def google(tmp_path, monkeypatch):
-    """A stub of google.colab: `google.mount` is what drive.mount does, `google.asked` how it was called."""
+    """A stand-in for google.colab: `google.mount` is called by drive.mount, `google.asked` lists the calls."""
     google = types.SimpleNamespace(asked=[], kernel=object())
     google.mount = lambda: (tmp_path / "drive" / "MyDrive").mkdir(parents=True)
 
@@ -69,14 +69,14 @@ def test_importing_the_package_imports_nothing_of_google():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_drive_that_is_not_wanted_is_not_asked_for(google):
+def test_without_use_drive_nothing_is_mounted(google):
     lines = []
     assert colab.mount_drive(False, lines.append) is None
     assert google.asked == []
     assert lines == []
 
 
-def test_a_wanted_drive_is_mounted_with_a_folder_for_runs(google, tmp_path):
+def test_drive_is_mounted_with_a_folder_for_runs(google, tmp_path):
     lines = []
     folder = colab.mount_drive(True, lines.append)
     assert folder == tmp_path / "drive" / "MyDrive" / "srcnn_runs"
@@ -85,7 +85,7 @@ def test_a_wanted_drive_is_mounted_with_a_folder_for_runs(google, tmp_path):
     assert lines == []
 
 
-def test_a_mounted_drive_is_not_asked_for_again(google):
+def test_a_mounted_drive_is_not_mounted_again(google):
     folder = colab.mount_drive(True)
     assert colab.mount_drive(True) == folder
     assert len(google.asked) == 1
@@ -135,7 +135,7 @@ def test_a_mount_without_a_folder_is_reported_as_a_refusal(google):
     assert len(lines) == 1
 
 
-def test_outside_colab_a_wanted_drive_is_reported_as_unavailable(no_google):
+def test_outside_colab_drive_is_reported_as_unavailable(no_google):
     lines = []
     assert colab.mount_drive(True, lines.append) is None
     assert lines == ["Drive is available on Colab only; the run stays on the local disk"]

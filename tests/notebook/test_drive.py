@@ -24,21 +24,21 @@ from srcnn_lib.training.trainer import fit
 
 
 class FailingDrive:
-    """A folder that stands for Drive and fails on command, below the library: in `open` and in `os`.
+    """A folder that stands for Drive and fails as a test asks: it replaces `open` and functions of `os`.
 
-    drive.fails = None       all is well
-                  "error"    every write is an OSError (Errno 5)
-                  "short"    every write keeps half, and says nothing
-                  "gone"     whatever is done is Errno 107
-                  "full"     every write keeps half and is then Errno 28
+    drive.fails = None       nothing fails
+                  "error"    every write raises an OSError (Errno 5)
+                  "short"    every write keeps half of the content and raises nothing
+                  "gone"     every access raises Errno 107
+                  "full"     every write keeps half of the content and raises Errno 28
                   "stall"    a write waits until `drive.go_on` is set
-                  "dies"     the next write keeps half and is Errno 107; from then on "vanished"
-                  "vanished" the folder itself is not there, as after an unmount
-    drive.only               the beginning of the names of the files whose writes fail; of all without
-    drive.opened             the names of the files made so far
+                  "dies"     the next write keeps half of the content and raises Errno 107; then it is "vanished"
+                  "vanished" the folder itself is missing, as after an unmount
+    drive.only               only writes of files whose names begin with this fail; "" for all files
+    drive.opened             the names of the files created so far
     drive.emptied            the names of those truncated
-    drive.violations         what nobody may do there: open a file to change it, use a name twice, rename, delete what
-                             was not truncated; empty at the end of every test
+    drive.violations         forbidden accesses, none at the end of every test: opening a file to change it, using a
+                             name twice, renaming, deleting a file that was not truncated
     """
 
     def __init__(self, path, monkeypatch):
@@ -78,7 +78,7 @@ class FailingDrive:
             raise FileNotFoundError(errno.ENOENT, "No such file or directory", str(path))
 
     def lose(self, run, *starts) -> None:
-        """Drop files that begin so, as Drive does by itself."""
+        """Removes files whose names begin with one of `starts`, as Drive may lose them."""
         fails, self.fails = self.fails, None
         names = self.names(run)
         self.fails = fails
@@ -110,12 +110,12 @@ class FailingDrive:
         return sorted(entry for entry in os.listdir(self.path / run))
 
     def listing(self, run="run") -> dict:
-        """The newest."""
+        """Returns the content of the newest listing."""
         newest = max(name for name in self.names(run) if name.startswith("latest-"))
         return json.loads((self.path / run / newest).read_bytes())
 
     def named(self, run="run") -> set[str]:
-        """The listings, and all that they name."""
+        """Returns the names of the listings and of all pieces that they name."""
         names = {name for name in self.names(run) if name.startswith("latest-")}
         for name in list(names):
             files = json.loads((self.path / run / name).read_bytes())["files"]
@@ -123,7 +123,7 @@ class FailingDrive:
         return names
 
     def holding(self, start: str, run="run") -> str:
-        """The one file whose name begins so."""
+        """Returns the name of the only file whose name begins with `start`."""
         (name,) = (name for name in self.names(run) if name.startswith(start))
         return name
 
@@ -175,7 +175,7 @@ def drive(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run(tmp_path):
-    """A run as a training leaves it, with bytes of no meaning in the place of weights, and a step in it."""
+    """A run as a training writes it, at step 0, with random bytes instead of weights."""
     run = Run.create(tmp_path / "runs" / "run", TrainingConfig.of())
     (run.path / "probe.safetensors").write_bytes(os.urandom(500))
     (run.path / "events.out.tfevents.1.host.2.0").write_bytes(b"")
@@ -185,7 +185,7 @@ def run(tmp_path):
 
 @pytest.fixture
 def backed_up(drive, run):
-    """Makes backups that are closed at the end."""
+    """backed_up(folder) → a backup of a run, which is closed at the end of the test."""
     with contextlib.ExitStack() as stack:
 
         def backed_up(folder=None):
@@ -197,7 +197,7 @@ def backed_up(drive, run):
 
 
 def advance(run, step, keep=3):
-    """What a training does at the end of an epoch of ten steps, in its order."""
+    """Writes and removes files as a training does at the end of an epoch of ten steps, in the same order."""
     for folder in ("snapshots", "checkpoints"):
         (run.path / folder).mkdir(exist_ok=True)
     put(run.path / "snapshots" / f"step-{step:08}-epoch-{step // 10:04}.safetensors", os.urandom(700))
@@ -222,13 +222,13 @@ def wait_for(condition, seconds=10.0):
 
 
 def contents_of(folder):
-    """{path: bytes} of all the files, but for the run's identity."""
+    """Returns {path: bytes} of all files except the run's identity."""
     paths = [path for path in folder.rglob("*") if path.is_file() and path.name != "drive_backup.json"]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def restored(drive, tmp_path, lines=None):
-    """What a new runtime finds."""
+    """Restores the run into an empty folder, as a new Colab machine would."""
     shutil.rmtree(tmp_path / "new", ignore_errors=True)
     return restore_run(drive.path, "run", tmp_path / "new", (lines if lines is not None else []).append)
 
@@ -248,7 +248,7 @@ def test_a_run_comes_back_from_drive_as_it_was(drive, run, backed_up, tmp_path):
 
 
 def test_every_file_on_drive_is_new_and_the_listing_is_last(drive, run, backed_up):
-    """That nothing is overwritten, appended or renamed the stand-in sees to, here and in all other tests."""
+    """FailingDrive checks in all tests that nothing is overwritten, appended or renamed."""
     backup = backed_up()
     for step in range(10, 100, 10):
         advance(run, step)
@@ -385,13 +385,22 @@ def test_an_unmounted_drive_is_not_replaced_by_a_local_folder(drive, run, backed
 
 
 def test_snapshots_after_the_newest_checkpoint_are_copied_with_the_next_one(drive, run, backed_up):
-    """A training that goes on from that checkpoint writes them again."""
+    """A training that resumes from that checkpoint writes them again."""
     put(run.path / "snapshots" / "step-00000004-epoch-0000.safetensors", b"early")
     assert backed_up().close()
     assert "snapshots/step-00000004-epoch-0000.safetensors" not in drive.listing()["files"]
     advance(run, 10)
     assert backed_up().close()
     assert "snapshots/step-00000004-epoch-0000.safetensors" in drive.listing()["files"]
+
+
+def test_files_that_are_not_the_runs_are_not_copied(drive, run, backed_up):
+    """Such as the second copies that Drive makes of a restored run's files."""
+    strangers = ("checkpoints/step-00000000 (1).pt", "checkpoints/step-best.pt", "snapshots/step-best.safetensors")
+    for path in strangers:
+        (run.path / path).write_bytes(b"")
+    assert backed_up().close()
+    assert not drive.listing()["files"].keys() & set(strangers)
 
 
 def test_failed_writes_leave_nothing_on_a_full_drive(drive, run, backed_up):
@@ -565,7 +574,7 @@ def test_pieces_that_drive_damaged_are_written_again_by_the_next_session(drive, 
 
 
 def damage(drive, start, run="run"):
-    """Change a byte of each file whose name begins so, which Drive would not show in its size."""
+    """Changes a byte of each file whose name begins with `start`; its size stays the same."""
     for name in drive.names(run):
         if name.startswith(start):
             content = bytearray((drive.path / run / name).read_bytes())
@@ -576,6 +585,7 @@ def damage(drive, start, run="run"):
 
 
 def at_steps(drive, run, backed_up, *steps):
+    """Backs up a run at step 0 and at these steps; returns its files at each of them."""
     backup = backed_up()
     wait_for(lambda: backup.status == "Drive: up to date (step 0)")
     states = [contents_of(run.path)]
@@ -649,7 +659,7 @@ def test_a_missing_drive_is_reported_when_restoring(drive, run, backed_up, tmp_p
         restored(drive, tmp_path)
 
 
-def test_a_drive_that_disappears_while_restoring_leaves_nothing_behind(drive, run, backed_up, tmp_path, monkeypatch):
+def test_a_mount_that_dies_while_restoring_leaves_nothing_behind(drive, run, backed_up, tmp_path, monkeypatch):
     backed_up().close()
     answer, asked = drive.answer, []
 
@@ -665,7 +675,7 @@ def test_a_drive_that_disappears_while_restoring_leaves_nothing_behind(drive, ru
 
 
 @pytest.mark.parametrize("path", ["../outside", "/outside", ""])
-def test_a_listing_that_leads_out_of_the_run_is_refused(drive, run, backed_up, tmp_path, path):
+def test_a_listing_with_a_path_outside_the_run_is_refused(drive, run, backed_up, tmp_path, path):
     backed_up().close()
     name = drive.holding("latest-")
     content = drive.listing()

@@ -49,7 +49,7 @@ def test_a_press_is_not_lost_when_an_answer_is(page):
     assert received == ["pause", "stop"]
 
 
-def test_a_closed_page_is_no_answer(page, monkeypatch):
+def test_a_closed_page_counts_as_no_answer(page, monkeypatch):
     monkeypatch.setattr(page, "eval_js", lambda script, timeout_sec: None)
     assert not ColabButtons(print).poll()
 

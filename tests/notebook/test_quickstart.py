@@ -1,4 +1,4 @@
-"""The run for those who have not trained one yet."""
+"""The small network that is trained for those who have no run yet."""
 
 import importlib.util
 

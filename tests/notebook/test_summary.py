@@ -1,4 +1,4 @@
-"""What the notebooks print and show of the machine and of a run."""
+"""The summaries of the machine and of a run that the notebooks print and show."""
 
 import re
 

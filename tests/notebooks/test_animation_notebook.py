@@ -32,7 +32,7 @@ def run(shown) -> Run:
 
 
 def clip(cell) -> tuple[np.ndarray, list[int]]:
-    """(T, H, W, 3) of the GIF that a cell shows, and how long each frame stays, in ms."""
+    """Returns the frames (T, H, W, 3) of the GIF that a cell shows, and the duration of each in ms."""
     image = Image.open(io.BytesIO(base64.b64decode(outputs(cell, "image/gif"))))
     frames, durations = [], []
     for number in range(image.n_frames):

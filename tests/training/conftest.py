@@ -1,4 +1,4 @@
-"""A training that takes a second."""
+"""Settings of a training that takes a second."""
 
 import pytest
 

@@ -106,8 +106,8 @@ def test_a_missing_probe_is_written_again(small, finished):
     assert all(torch.equal(a, b) for a, b in zip(before, finished.probe(), strict=True))
 
 
-def test_copies_that_drive_makes_do_not_keep_a_run_from_going_on(small, finished):
-    """Drive names a second copy "step-… (1)"; such files are not the run's, and stay."""
+def test_copies_that_drive_makes_are_ignored_and_stay(small, finished):
+    """Drive names a second copy "step-… (1)"."""
     copies = [
         finished.path / "snapshots" / "step-00000012-epoch-0000 (1).safetensors",
         finished.path / "checkpoints" / "step-00000012 (1).pt",

@@ -35,7 +35,7 @@ def runs(tmp_path_factory, photograph_folder):
 
 
 def identical(left, right) -> bool:
-    """Whether two states are equal to the bit."""
+    """Returns whether two states are bit-identical."""
     if isinstance(left, torch.Tensor):
         return left.dtype == right.dtype and torch.equal(left, right)
     if isinstance(left, dict):
@@ -72,7 +72,7 @@ def test_history_and_snapshots_have_no_gap_and_no_duplicate(runs, case):
 
 
 def read_events(run: Run) -> dict:
-    """What TensorBoard reads of a run: (step, value) by tag."""
+    """Returns what TensorBoard reads from a run: {tag: [(step, value)]}."""
     events = EventAccumulator(str(run.path), STORE_EVERYTHING_SIZE_GUIDANCE).Reload()
     tags = events.Tags()
     found = {}

@@ -68,14 +68,14 @@ def test_dead_channels_are_reinitialized_without_a_change_of_the_output(small):
     with torch.no_grad():
         state.model.layer_1.bias[3] = state.model.layer_2.bias[2] = -100.0
         state.averaged.load_state_dict(state.model.state_dict())
-        before = state.model.valid(inputs)
+        before = state.model.run_layers(inputs)
     for _ in range(6):
         state.take_step(*state.next_batch())
     for model in (state.model, state.averaged):
         with torch.no_grad():
             first = F.relu(model.layer_1(inputs))
             second = F.relu(model.layer_2(first))
-            assert torch.allclose(model.valid(inputs), before, atol=1e-6)
+            assert torch.allclose(model.run_layers(inputs), before, atol=1e-6)
         assert first[:, 3].max() > 1e-3
         assert second[:, 2].max() > 1e-3
         assert model.layer_1.weight[3].sum((1, 2)).abs().max() < 1e-5  # no response to a flat area

@@ -22,7 +22,7 @@ def read_events(folder) -> EventAccumulator:
 
 @pytest.mark.parametrize("padding_mode", ["replicate", "zeros"])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_feature_maps_come_out_in_the_pictures_own_size(tmp_path, channels, padding_mode):
+def test_feature_maps_have_the_size_of_the_picture(tmp_path, channels, padding_mode):
     model = SRCNN(channels, (9, 5, 5), (12, 10), padding_mode)
     tiles = torch.rand(4, 3, 96, 96)
     writer = TensorBoardWriter(tmp_path, channels, 0)
@@ -37,7 +37,7 @@ def test_feature_maps_come_out_in_the_pictures_own_size(tmp_path, channels, padd
 
 
 def test_a_feature_map_lies_on_the_picture_pixel_by_pixel():
-    """A channel that copies the picture shows it in its place."""
+    """The map of a channel that copies the picture shows everything at the same pixels."""
     model = start_from_identity(SRCNN(1, (9, 5, 5), (2, 2)))
     picture = torch.zeros(3, 40, 50)
     picture[:, 10:20, 30:35] = 1
@@ -48,7 +48,7 @@ def test_a_feature_map_lies_on_the_picture_pixel_by_pixel():
 
 
 @pytest.mark.parametrize(("channels", "channel", "validation", "bicubic"), [(1, "Y", 30, 28), (3, "RGB", 29, 27)])
-def test_curves_say_what_they_are_measured_on(tmp_path, channels, channel, validation, bicubic):
+def test_the_charts_name_the_channel_that_psnr_is_measured_on(tmp_path, channels, channel, validation, bicubic):
     model = SRCNN(channels, (3, 1, 3), (4, 2))
     tiles = torch.rand(4, 3, 96, 96)
     writer = TensorBoardWriter(tmp_path, channels, 0)
@@ -67,7 +67,7 @@ def test_curves_say_what_they_are_measured_on(tmp_path, channels, channel, valid
 
 
 def test_event_files_of_one_second_are_read_in_their_order(tmp_path):
-    """Their names begin with the second, and readers sort them: two of one second would be sorted by what follows."""
+    """TensorBoard sorts event files by name; names begin with the second, so no two may have the same second."""
     for step in (0, 1, 2):
         TensorBoardWriter(tmp_path, 1, step).close()
     assert len({path.name.split(".")[3] for path in tmp_path.iterdir()}) == 3

@@ -16,7 +16,7 @@ def test_scores_are_the_mean_of_the_patches_psnr(small):
     model = new_model(config)
     scores = validate(model, patches, batch_size=3)
     inputs, targets = patches.rgb
-    output = model.valid(inputs).detach()
+    output = model.run_layers(inputs).detach()
     bicubic = remove_border(inputs, config.halo)
     assert scores["psnr_rgb"] == pytest.approx(metrics.psnr(output, targets).mean().item(), abs=1e-4)
     assert scores["psnr_y"] == pytest.approx(metrics.psnr(output.clamp(0, 1), targets, "y").mean().item(), abs=1e-4)
