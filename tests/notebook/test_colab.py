@@ -62,6 +62,7 @@ def test_a_laptop_is_not_colab(no_google):
     assert not colab.is_colab()
 
 
+@pytest.mark.slow
 def test_importing_the_package_imports_nothing_of_google():
     code = (
         "import srcnn_lib.notebook.colab, srcnn_lib.notebook.drive.backup, sys; sys.exit('google.colab' in sys.modules)"

@@ -86,6 +86,7 @@ def test_ctrl_c_ends_the_training_after_the_step_with_everything_saved(small, tm
     assert run.read_checkpoint()[0]["step"] == 3
 
 
+@pytest.mark.slow
 def test_minutes_become_a_number_of_steps(small):
     records = list(fit(dataclasses.replace(small, steps=0, minutes=0.02)))
     assert records[-1].step == records[-1].steps >= 1
