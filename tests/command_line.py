@@ -1,4 +1,4 @@
-"""Runs commands of the command line, and checks what they answer to wrong input."""
+"""Runs commands of the command line, and checks their error messages."""
 
 import contextlib
 import dataclasses
@@ -20,7 +20,7 @@ class Result:
 
 
 def srcnn(*arguments, cwd=None, program=runpy.run_module):
-    """Runs `srcnn` with these arguments in this process, since a new interpreter would spend its time importing torch.
+    """Runs `srcnn` with these arguments in this process: a new interpreter would have to import torch again.
 
     With `program=runpy.run_path` it runs execute.py instead.
     """

@@ -14,21 +14,24 @@ BENCHMARKS = ("overlap", "strides", "train", "quality")
 
 def benchmark(
     what: Annotated[str, typer.Argument(help="overlap, strides, train or quality.", metavar="|".join(BENCHMARKS))],
-    size: Annotated[int, typer.Option(help="overlap: side of the picture in pixels.")] = 256,
+    size: Annotated[int, typer.Option(help="overlap: side of the test picture in pixels.")] = 256,
     channels: Annotated[int | None, typer.Option(help="1 or 3 (default: 3 for overlap, 1 for the others).")] = None,
     widths: Annotated[
         str | None, typer.Option(help="Widths of the network (default: 128,64 for overlap, 64,32 for the others).")
     ] = None,
     minutes: Annotated[float, typer.Option(help="quality: minutes that each recipe trains.")] = 12,
-    steps: Annotated[int, typer.Option(help="train: steps of 1 280 crops for each contestant.")] = 3,
-    weights: Annotated[str | None, typer.Option(help="strides: the network (default: a released one).")] = None,
-    out: Annotated[Path | None, typer.Option(help="quality: file of the plot, .svg or .png.")] = None,
+    steps: Annotated[int, typer.Option(help="train: steps of 1,280 crops for each implementation.")] = 3,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="strides: a weights file or the folder of a run (default: a released network)."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="quality: also write a plot, .svg or .png.")] = None,
     device: Device = "auto",
 ) -> None:
-    """Time contestants in turn on the same input, beside the matrix rate of the machine.
+    """Time several implementations in turn on the same input, relative to the machine's matrix multiplication rate.
 
-    overlap: overlapping patches against other ways to compute them. strides: time and quality of patches at several
-    strides. train: training against plain PyTorch. quality: PSNR over training time for both recipes.
+    overlap: overlapping patches, compared with other ways to compute them. strides: time and quality of patches at
+    several strides. train: training, compared with plain PyTorch. quality: PSNR over training time for both recipes.
     """
     check_choice("what", what, BENCHMARKS)
     channels = channels or (3 if what == "overlap" else 1)

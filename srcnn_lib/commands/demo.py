@@ -76,7 +76,7 @@ def _train(path: Path, minutes: float) -> "Run":
 
 
 def _write_pictures(out: Path, run: "Run", sample: "Sample") -> dict[Path, str]:
-    """Writes two pictures and a GIF of the photograph that was held out; returns what each file shows."""
+    """Writes two pictures and a GIF of the held-out photograph; returns a description of each file."""
     from ..data.images import write_image
     from ..data.regions import largest_error_region
     from ..inference.upscaling import upscale
@@ -109,7 +109,7 @@ def _write_pictures(out: Path, run: "Run", sample: "Sample") -> dict[Path, str]:
 
 
 def released_network_line(sample: "Sample") -> str:
-    """Returns a line on what the released network reaches on the photograph: what longer training would bring."""
+    """Returns a line with the released network's gain on the photograph, to show the effect of longer training."""
     from ..pretrained import open_weights, released_for
 
     path, _ = released_for(sample.scale)
@@ -120,7 +120,7 @@ def released_network_line(sample: "Sample") -> str:
 
 
 def unused_path(path: Path) -> Path:
-    """Returns the path, with -2, -3 … appended where it exists already: no run is ever overwritten.
+    """Returns the path, with -2, -3 … appended if it exists already, so that no run is overwritten.
 
     Raises:
         InputError: after 999 attempts.

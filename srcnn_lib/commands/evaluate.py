@@ -19,7 +19,7 @@ def evaluate(
     ] = None,
     sources: Annotated[
         list[str] | None,
-        typer.Argument(help="Photographs: named sets (set5, set14, …), folders, globs, zip or tar archives."),
+        typer.Argument(help="Photographs: named sets (set5, set14, …), files, folders, globs, zip or tar archives."),
     ] = None,
     scale: Scale = None,
     table: Annotated[
@@ -53,10 +53,10 @@ def evaluate(
         "--ensemble": ensemble,
         "--arithmetic": arithmetic != "float32",
     }
-    if given := [flag for flag, is_given in unsupported.items() if is_given]:
+    if flags := [flag for flag, is_given in unsupported.items() if is_given]:
         raise InputError(
             "--table compares plain passes in float32, each network at its own scale, on all photographs; leave out "
-            f"{' and '.join(given)}"
+            f"{' and '.join(flags)}"
         )
     _compare_with_paper(words, device, as_json, InferenceOptions(mode, patch, stride))
 
@@ -115,18 +115,17 @@ def _compare_with_paper(words: list[str], device: str, as_json: bool, options: I
     from ..pretrained import RELEASED, open_weights, saved_folder
     from ..runtime.devices import resolve_device
 
-    given = [word for word in words if names_weights(word)]
-    sources = [word for word in words if word not in given] or ["set5", "set14"]
-    released = [saved_folder() / names[0] for names in RELEASED.values()]
-    files: list = given or [file for file in released if file.exists()]
+    files: list[Path] = [Path(word) for word in words if names_weights(word)]
+    sources = [word for word in words if not names_weights(word)] or ["set5", "set14"]
+    if not files:
+        released = [saved_folder() / names[0] for names in RELEASED.values()]
+        files = [file for file in released if file.exists()]
     networks = []
     for file in files:
         model, path = open_weights(file)
         networks.append((model.to(resolve_device(device)), path))
     with ProgressBar("measuring", quiet=as_json) as progress:
-        rows = published_results.compare_with_paper(
-            networks, sources, options, lambda name, done, total: progress(done, total)
-        )
+        rows = published_results.compare_with_paper(networks, sources, options, progress)
     if as_json:
         print(json.dumps(_finite([row.to_dict() for row in rows]), indent=2))
         return
@@ -153,7 +152,7 @@ def source_labels(sources: list[str]) -> list[str]:
 
 
 def _finite(value: Any) -> Any:
-    """Returns the value with null for infinity and nan, which JSON does not know."""
+    """Replaces infinity and nan by None, since JSON has neither."""
     if isinstance(value, dict):
         return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list):

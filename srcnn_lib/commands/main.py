@@ -19,7 +19,7 @@ from .visualize import animate, compare, player
 from .weights import info, release
 
 app = typer.Typer(
-    help="Train SRCNN, watch it learn, look into it, use it. Start with: srcnn demo",
+    help="Train SRCNN, watch it learn, inspect it and use it. Start with: srcnn demo",
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -27,7 +27,7 @@ app = typer.Typer(
 for command in (demo, train, evaluate, upscale, animate, player, compare, release, info, benchmark):
     app.command()(command)
 
-# The class of typer's errors about the command line. The module that it lives in depends on the version of typer.
+# The class of typer's errors about the command line; its module depends on the version of typer.
 UsageError: Any = typer.BadParameter.__base__
 
 

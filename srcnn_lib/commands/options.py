@@ -1,4 +1,4 @@
-"""Options that several commands share, declared once so that they are spelled and explained alike."""
+"""Options that several commands share, with the same spelling and the same help text."""
 
 from typing import Annotated
 

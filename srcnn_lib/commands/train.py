@@ -13,16 +13,16 @@ import typer
 from ..config import ENDS, FREE, TrainingConfig
 from ..errors import InputError
 
-RUNS = Path("runs")  # where runs go that are given no folder
+RUNS = Path("runs")  # the parent folder of runs for which none is named
 NUMBER_TUPLES: dict[Any, type] = {tuple[int, ...]: int, tuple[float, ...]: float}  # given as one text such as 9,5,5
 
 
 def with_config_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command one option for each field of TrainingConfig, so that flags and settings cannot drift apart.
+    """Gives a command one option for each field of TrainingConfig, so that options and settings always agree.
 
-    typer finds out about the options of a command from its signature. The command itself declares `**settings`; the
-    function that is returned has a signature in which one optional parameter per field stands in its place. Only the
-    settings that were named on the command line are passed on, so that a recipe decides about all others.
+    typer reads the options of a command from its signature. The command itself declares `**settings`; the function that
+    is returned has one optional parameter for each field instead. Only the settings that were named on the command line
+    are passed on; the recipe determines all others.
 
     Args:
         command: takes settings as keywords, in the types of the fields.
@@ -38,7 +38,7 @@ def with_config_options(command: Callable[..., None]) -> Callable[..., None]:
     def command_with_options(**arguments: Any) -> None:
         for field in fields:
             value = arguments.pop(field.name)
-            if value not in (None, []):  # which is how typer marks an option that is not given
+            if value not in (None, []):  # typer's values for an option that is not given
                 arguments[field.name] = setting_value(field, value)
         command(**arguments)
 
@@ -117,7 +117,7 @@ def train(
 
 
 def choose_run(settings: dict[str, Any], out: Path | None, resume: bool) -> tuple[TrainingConfig, Path]:
-    """Returns what to train and the folder of its run, new or resumed, before any photograph is read.
+    """Returns the settings and the folder of a run, new or resumed; no photograph is read.
 
     Raises:
         InputError: a new run in a folder that holds something, or a resumed one that does not exist or differs.
@@ -154,11 +154,11 @@ def new_run_name(config: TrainingConfig) -> str:
 
 
 def resumed_config(before: TrainingConfig, settings: dict[str, Any], path: Path) -> TrainingConfig:
-    """Returns the settings of a run that is resumed: its own, but for a new end, device or number of checkpoints.
+    """Returns the settings of a resumed run: its own, except for a new end, device or number of checkpoints.
 
     Args:
         before: the settings that the run was made with.
-        settings: those that were named for the resumed training.
+        settings: those that were named when it was resumed.
         path: the run's folder, for messages.
 
     Raises:

@@ -33,8 +33,8 @@ def upscale(
 ) -> None:
     """Upscale pictures; each result is written to <name>_upscaled beside the picture, or to --out.
 
-    A picture that cannot be read is reported, and the others are upscaled all the same. `accelerate launch` divides
-    the pictures among several processes.
+    A picture that cannot be read is reported, and the others are still upscaled. `accelerate launch` divides the
+    pictures among several processes.
     """
     from ..data.degradation import check_scale
     from ..inference.jobs import plan
@@ -87,7 +87,10 @@ def print_outcome(progress: ProgressBar, outcome: "Outcome") -> None:
 
 
 def _finish(group: "ProcessGroup", failed: int) -> None:
-    """Ends all processes together, with status 2 if any of them failed: a launcher kills the others with the first."""
+    """Ends all processes together, with status 2 if any picture failed.
+
+    A launcher kills all processes as soon as one exits with an error.
+    """
     if failed > 1 and group.is_main:
         print(f"srcnn: {failed} could not be upscaled", file=sys.stderr)
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`srcnn animate`, `srcnn player` and `srcnn compare`: a training and its results as GIFs, videos and web pages."""
+"""`srcnn animate`, `srcnn player` and `srcnn compare`: trainings and their results as GIFs, videos and web pages."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,30 +15,40 @@ def animate(
     image: Annotated[
         list[str] | None,
         typer.Option(
-            help="A photograph, or samples:chelsea; give it several times to show several side by side "
-            "(default: the run's probe)."
+            help="A photograph: a file, an address or a name such as samples:chelsea. May be repeated, to show several "
+            "side by side (default: the run's probe, four tiles of validation photographs)."
         ),
     ] = None,
     layer: Annotated[str, typer.Option(help="layer_1, layer_2 or layer_3.")] = "layer_2",
     channel: Annotated[
         str | None,
         typer.Option(
-            help="Number of a channel, several as 0,5,8, all, or informative for a choice of those that differ most "
+            help="A channel's number, several such as 0,5,8, or all; or informative, for up to eight that differ most "
             "(default: 0; for kernels all)."
         ),
     ] = None,
-    before_relu: Annotated[bool, typer.Option("--before-relu", help="Show channels before ReLU, with sign.")] = False,
+    before_relu: Annotated[
+        bool, typer.Option("--before-relu", help="Show channels before ReLU, with negative values.")
+    ] = False,
     mode: Annotated[str, typer.Option(help="Patches of a scan: non-overlapping or overlapping.")] = "non-overlapping",
     stride: Annotated[int, typer.Option(help="Distance in pixels between the patches of an overlapping scan.")] = 11,
-    crop: Annotated[int | None, typer.Option(help="Side in pixels of the square shown of each photograph.")] = None,
+    crop: Annotated[
+        int | None,
+        typer.Option(help="Show a square of this many pixels of each photograph, where bicubic's error is largest."),
+    ] = None,
     frames: Annotated[int | None, typer.Option(help="Number of frames (default: 20; for a scan 60).")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frames per second; 20 frames at 5 are the original's 4 s.")] = None,
-    hold: Annotated[float, typer.Option(help="Seconds that the last frame is shown longer.")] = 1.5,
+    fps: Annotated[
+        float | None, typer.Option(help="Frames per second (default: 5; for a scan as many as take 4 seconds).")
+    ] = None,
+    hold: Annotated[float, typer.Option(help="Additional seconds for which the last frame is shown.")] = 1.5,
     max_mb: Annotated[
-        float | None, typer.Option(help="Reduce size or number of frames until the file is at most so many MB.")
+        float | None, typer.Option(help="Largest size of the file in MB; colors, frames and pixels are reduced to fit.")
     ] = None,
     theme: Annotated[str, typer.Option(help="dark or light, to match the page that shows the animation.")] = "dark",
-    out: Annotated[Path | None, typer.Option(help="A .gif, .mp4 or .webp file.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A .gif, .mp4 or .webp file (default: WHAT.gif in the current folder)."),
+    ] = None,
 ) -> None:
     """Animate a training: the reconstruction, channels, kernels, or a scan patch by patch."""
     from ..visualization.animation import ClipOptions
@@ -58,12 +68,18 @@ def animate(
 def player(
     run: Annotated[Path, typer.Argument(help="The run whose training is shown.")],
     image: Annotated[
-        str | None, typer.Option(help="A photograph, or samples:chelsea (default: a tile of the run's probe).")
+        str | None,
+        typer.Option(
+            help="A photograph: a file, an address or a name such as samples:chelsea "
+            "(default: the first tile of the run's probe)."
+        ),
     ] = None,
-    crop: Annotated[int, typer.Option(help="Side in pixels of the square that is shown.")] = 96,
+    crop: Annotated[
+        int, typer.Option(help="Side in pixels of the square that is shown, where bicubic's error is largest.")
+    ] = 96,
     frames: Annotated[int, typer.Option(help="Largest number of snapshots.")] = 60,
     max_mb: Annotated[
-        float, typer.Option(help="Compress or reduce the snapshots until the page is at most so many MB.")
+        float, typer.Option(help="Largest size of the page in MB; snapshots are compressed or left out to fit.")
     ] = 8,
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("player.html"),
 ) -> None:
@@ -78,7 +94,11 @@ def player(
 
 def compare(
     image: Annotated[
-        str, typer.Argument(help="A photograph, or samples:chelsea; it is downscaled and upscaled again.")
+        str,
+        typer.Argument(
+            help="A photograph: a file, an address or a name such as samples:chelsea. It is downscaled and upscaled "
+            "again."
+        ),
     ],
     scale: Scale = None,
     weights: Weights = None,

@@ -29,11 +29,10 @@ def release(
     check_choice("which", which, ("newest", "best"))
     sets = on or ("set5", "set14")
     with ProgressBar("measuring") as progress:
-        card = model_card.release(Run(run), out, sets, which, lambda name, done, total: progress(done, total))
+        card = model_card.release(Run(run), out, sets, which, progress)
     print(f"{out}\n  SHA-256 {card['sha256']}")
     for name, result in card["results"].items():
-        srcnn, bicubic = result["srcnn"]["psnr_y"], result["bicubic"]["psnr_y"]
-        print(f"  {name} ×{result['scale']:g}: {srcnn:.2f} dB on Y (bicubic {bicubic:.2f})")
+        print(f"  {name} ×{result['scale']:g}: {_score_text(result)}")
 
 
 def info(
@@ -61,7 +60,7 @@ def info(
 
 
 def _network_facts(model: "SRCNN") -> dict[str, str]:
-    """Returns what the weights themselves say, one text for each line of `info`."""
+    """Returns the facts that the weights themselves contain, one text for each line of `info`."""
     color = "Y (luminance)" if model.channels == 1 else "RGB"
     filters, widths = ("-".join(map(str, sizes)) for sizes in (model.filters, model.widths))
     parameters = sum(parameter.numel() for parameter in model.parameters())
@@ -73,8 +72,9 @@ def _network_facts(model: "SRCNN") -> dict[str, str]:
 
 
 def _training_facts(metadata: dict[str, Any]) -> dict[str, str]:
-    """Returns what a run's config.json or a released network's metadata says about the training."""
-    config, resolved = metadata.get("training_config", {}), metadata.get("resolved", {})
+    """Returns the facts about the training from a run's config.json or a released network's metadata."""
+    config = metadata.get("training_config", {})
+    resolved = metadata.get("resolved", {})
     facts = {}
     if config:
         facts["recipe"] = (
@@ -91,8 +91,12 @@ def _training_facts(metadata: dict[str, Any]) -> dict[str, str]:
     if psnr := metadata.get("validation_psnr_y"):
         facts["validation"] = f"{psnr:.2f} dB on Y"
     for name, result in metadata.get("results", {}).items():
-        srcnn, bicubic = result["srcnn"]["psnr_y"], result["bicubic"]["psnr_y"]
-        facts[name] = f"{srcnn:.2f} dB on Y (bicubic {bicubic:.2f})"
+        facts[name] = _score_text(result)
     if command := metadata.get("command"):
         facts["made with"] = command
     return facts
+
+
+def _score_text(result: dict[str, Any]) -> str:
+    """Returns the PSNR in a result of a model card, such as "37.00 dB on Y (bicubic 33.69)"."""
+    return f"{result['srcnn']['psnr_y']:.2f} dB on Y (bicubic {result['bicubic']['psnr_y']:.2f})"

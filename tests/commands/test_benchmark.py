@@ -1,4 +1,4 @@
-"""`srcnn benchmark`: what it counts and compares is right. How long anything takes is not tested."""
+"""`srcnn benchmark`: its counts and comparisons. The measured times themselves are not tested."""
 
 import multiprocessing
 import time
@@ -6,6 +6,8 @@ import time
 import pytest
 import torch
 from command_line import assert_refused, srcnn
+from PIL import Image
+from skimage.data import chelsea
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms import v2
@@ -61,10 +63,10 @@ def test_the_time_of_a_part_is_scaled_to_the_whole_work():
 @pytest.mark.parametrize("padding_mode", ["replicate", "zeros"])
 def test_the_multiply_adds_of_a_training_step_are_those_that_torch_counts(padding_mode):
     model = SRCNN(3, (9, 5, 3), (6, 4), padding_mode=padding_mode)
-    side = 20 if padding_mode == "zeros" else 20 + 2 * model.halo
+    side = 20 + 2 * model.margin
     crops = torch.rand(2, 3, side, side)
     with FlopCounterMode(display=False) as counter:
-        output = model(crops) if padding_mode == "zeros" else model.valid(crops)  # (2, 3, 20, 20)
+        output = model.run_layers(crops)  # (2, 3, 20, 20)
         F.mse_loss(output, torch.rand(2, 3, 20, 20)).backward()
     # The last layer, with few channels, is computed row by row: the rows above and below, which are cut off, count too.
     surplus = 3 * 2 * model.layer_3.weight.numel() * 20 * (22 - 20)
@@ -83,9 +85,10 @@ def test_the_plain_tiles_are_torchvisions_ten_crops_of_the_degraded_tile():
 
 def test_every_patch_is_run_in_batches_and_one_by_one():
     model = SRCNN(1, (9, 5, 5), (3, 2))
-    every_patch = overlapping.EveryPatch(model, torch.rand(1, 40, 36), patch=33, patches=32)
+    image = torch.rand(1, 40, 36)
+    every_patch = overlapping.EveryPatch(model, image, patch=33, patches=32)
     assert every_patch.count == 8 * 4
-    assert torch.equal(every_patch.chosen[5], every_patch.image[:, 1:34, 1:34])
+    assert torch.equal(every_patch.chosen[5], image[:, 1:34, 1:34])
     sizes = []
     model.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
     *batches, alone = every_patch.contestants()
@@ -106,7 +109,7 @@ def test_the_benchmark_of_overlapping_patches_relates_each_time_to_ours():
     assert any("times fewer" in line for line in lines)
 
 
-def test_what_competes_with_overlapping_patches_gives_the_same_picture():
+def test_running_every_patch_gives_the_same_picture_as_our_overlapping_patches():
     model = start_from_identity(SRCNN(1, (9, 5, 5), (3, 2)))
     image = overlapping.example_image(36, 1)
     ours = reconstruct(image, model, InferenceOptions("overlapping"))
@@ -153,21 +156,19 @@ def test_our_training_uses_every_crop_once():
     assert ours.run() == 40
 
 
-def test_the_benchmark_of_strides_has_a_row_for_each_way(tmp_path):
-    from PIL import Image
-    from skimage.data import chelsea
-
+def test_the_benchmark_of_strides_has_a_row_for_each_mode_and_stride(tmp_path):
     Image.fromarray(chelsea()[100:148, 100:160]).save(tmp_path / "cat.png")
     model = start_from_identity(SRCNN(1, (9, 5, 5), (3, 2)))
     lines = strides.benchmark_strides(model, str(tmp_path / "cat.png"), (16, 8))
     assert_heading(lines)
-    ways = [line.split("  ")[0] for line in lines[5:]]
-    assert ways == ["whole", "non-overlapping", "overlapping, stride 16", "overlapping, stride 8"]
+    names = [line.split("  ")[0] for line in lines[5:]]
+    assert names == ["whole", "non-overlapping", "overlapping, stride 16", "overlapping, stride 8"]
     assert lines[5].split()[2] == "1.00"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_benchmark_of_strides_scores_as_evaluate_does(channels):
+def test_the_benchmark_of_strides_has_the_scores_of_evaluate(channels):
     model = start_from_identity(SRCNN(channels, (9, 5, 5), (3, 3)))
     photographs = load_photographs("samples:chelsea")
     *_, whole, _ = strides.benchmark_strides(model, "samples:chelsea", ())

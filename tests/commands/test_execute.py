@@ -7,10 +7,10 @@ from command_line import assert_refused, srcnn
 from PIL import Image
 
 
-@pytest.mark.parametrize("way", [[], ["--overlap"], ["--non-overlap"]])
-def test_execute_writes_the_result_beside_the_picture(weights, picture, way):
+@pytest.mark.parametrize("mode", [[], ["--overlap"], ["--non-overlap"]])
+def test_execute_writes_the_result_beside_the_picture(weights, picture, mode):
     dotted = picture.rename(picture.parent / "a.b.png")
-    found = srcnn("--image", f"./{dotted.name}", "--saved", weights, *way, cwd=dotted.parent, program=runpy.run_path)
+    found = srcnn("--image", f"./{dotted.name}", "--saved", weights, *mode, cwd=dotted.parent, program=runpy.run_path)
     assert found.returncode == 0, found.stderr
     assert "(60, 80, 3)" in found.stdout
     assert Image.open(dotted.parent / "a.b_upscaled.png").size == (80, 60)

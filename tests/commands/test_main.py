@@ -63,7 +63,8 @@ def test_a_bug_keeps_its_traceback(monkeypatch):
         srcnn("info", "x.pth")
 
 
-def test_a_process_of_its_own_exits_with_a_status_and_without_traceback(tmp_path):
+@pytest.mark.slow
+def test_a_process_of_its_own_exits_with_status_2_and_without_traceback(tmp_path):
     command = [sys.executable, "-m", "srcnn_lib", "upscale", "missing.png"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=environment, timeout=120)

@@ -36,22 +36,20 @@ def test_a_text_that_should_hold_numbers_is_refused_with_an_example(option, text
 
 
 def test_options_arrive_in_the_types_of_the_settings_and_only_those_that_are_given():
-    seen = {}
+    received = {}
 
     @with_config_options
     def command(quiet: bool = False, **settings):
-        seen.update(settings, quiet=quiet)
+        received.update(settings, quiet=quiet)
 
     options = inspect.signature(command).parameters
     assert list(options)[1:] == [field.name for field in dataclasses.fields(TrainingConfig)]
-    nothing = dict.fromkeys(options)
-    command(
-        **{**nothing, "quiet": True, "widths": "8,4", "data": ["a", "b"], "limit": 0, "scale": 3.0, "validation": []}
-    )
-    assert seen == {"quiet": True, "widths": (8, 4), "data": ("a", "b"), "limit": 0, "scale": 3.0}
+    given = {"quiet": True, "widths": "8,4", "data": ["a", "b"], "limit": 0, "scale": 3.0, "validation": []}
+    command(**{**dict.fromkeys(options), **given})
+    assert received == {"quiet": True, "widths": (8, 4), "data": ("a", "b"), "limit": 0, "scale": 3.0}
 
 
-def test_a_resumed_run_keeps_its_settings_but_for_its_end_and_its_device(tmp_path):
+def test_a_resumed_run_keeps_all_settings_except_its_end_device_and_checkpoints(tmp_path):
     before = TrainingConfig.of(steps=5, widths=(8, 4))
     assert resumed_config(before, {}, tmp_path) == before
     resumed = resumed_config(before, {"epochs": 3, "device": "cpu", "keep_checkpoints": 1}, tmp_path)

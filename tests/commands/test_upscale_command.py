@@ -1,4 +1,4 @@
-"""`srcnn upscale`: where results go, and pictures and weights that are out of the ordinary."""
+"""`srcnn upscale`: where results are written, and unusual pictures and weights."""
 
 import os
 import pickle

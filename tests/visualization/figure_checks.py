@@ -1,4 +1,4 @@
-"""What the tests of figures and curves look at: pixels, texts, and whether a text is cut off."""
+"""Helpers for tests of figures and curves: pixels, texts, and a check that no text is cut off."""
 
 import io
 

@@ -105,14 +105,14 @@ def test_each_frame_differs_from_the_one_before_in_picture_and_caption(film):
 
 
 def test_the_caption_shows_psnr_on_y_and_its_gain(run, monkeypatch):
-    said = []
+    captions = []
     monkeypatch.setattr(
-        animation, "caption", lambda frames, left, right, _: said.extend(zip(left, right, strict=True)) or frames
+        animation, "caption", lambda frames, left, right, _: captions.extend(zip(left, right, strict=True)) or frames
     )
     reconstruction_clip(run.snapshots(), photograph(), frames=2)
     upsampled, original = degrade(photograph(), 2)
     y, bicubic = (color.luminance(image) for image in (original, upsampled))
-    for (step, decibels), number in zip(said, (0, 7000), strict=True):
+    for (step, decibels), number in zip(captions, (0, 7000), strict=True):
         with torch.no_grad():
             here = psnr(run.model(number)(bicubic[None])[0], y, "y", shave=2).item()
         gain = here - psnr(bicubic, y, "y", shave=2).item()
@@ -144,13 +144,14 @@ def test_pictures_of_two_sizes_are_enlarged_by_one_factor_and_their_captions_ali
     assert film.shape[2] == 2 * 288 + GAP
     assert (film[:, : 3 * 64 : 3, left : left + 3 * 48 : 3] == alone[:, : 5 * 64 : 5, : 5 * 48 : 5]).all()
     assert (film[:, 3 * 64 : 288, left:] == DARK.ground).all()
-    inked = [(film[0, 288:, part] != DARK.ground).any((1, 2)).nonzero()[0]
-             for part in (slice(0, 288), slice(left, None))]  # fmt: skip
-    assert inked[0][0] == inked[1][0]
+    first_inked_rows = [
+        (film[0, 288:, part] != DARK.ground).any((1, 2)).nonzero()[0][0] for part in (slice(288), slice(left, None))
+    ]
+    assert first_inked_rows[0] == first_inked_rows[1]
 
 
 def restored(upsampled, model, options):
-    """Returns what the network makes of a bicubic picture, in the picture's own channels."""
+    """Returns a bicubic picture as the network restores it, in the picture's own channels."""
     output = reconstruct(color.to_network_channels(upsampled, model.channels), model, options)
     return color.from_network_channels(output, upsampled).clamp(0, 1)
 
@@ -264,9 +265,9 @@ def test_the_kernels_of_an_rgb_network_are_colored_with_zero_as_grey(rgb_run):
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_scan_begins_with_bicubic_and_ends_with_the_result_of_its_mode(run, rgb_run, mode, channels):
     model = (run if channels == 1 else rgb_run).model(3000)
-    film = scan_clip(model, photograph(), mode, stride=20, frames=7)
+    film = scan_clip(model, photograph(), mode, stride=30, frames=7)
     upsampled, _ = degrade(photograph(), 2)
-    options = InferenceOptions(mode=mode, stride=20 if mode == "overlapping" else 33)
+    options = InferenceOptions(mode=mode, stride=30 if mode == "overlapping" else 33)
     expected = restored(upsampled, model, options)
     shown = torch.from_numpy(film[-1, :288:3, ::3].copy()).permute(2, 0, 1) / 255
     assert len(film) == 7
@@ -349,14 +350,14 @@ def test_a_crop_is_taken_where_the_error_of_bicubic_is_largest(run, tmp_path):
         assert np.asarray(image.convert("RGB"))[:256].std() > 20
 
 
-def test_what_a_file_loses_in_reading_is_noted(run, tmp_path):
+def test_removed_transparency_is_noted(run, tmp_path):
     pixels = (photograph(64).permute(1, 2, 0) * 255).byte().numpy()
     Image.fromarray(np.dstack([pixels, np.full((64, 64), 100, np.uint8)])).save(tmp_path / "face.png")
     _, notes = animate(run, "reconstruction", [tmp_path / "face.png"], ClipOptions(frames=2), out=tmp_path / "a.gif")
     assert "face.png: transparency is left out" in notes
 
 
-def test_all_channels_of_a_layer_are_named_all(run, tmp_path):
+def test_all_selects_every_channel_of_a_layer(run, tmp_path):
     all_options = ClipOptions(layer="1", channel="all", frames=2)
     path, _ = animate(run, "channel", [face(64)], all_options, out=tmp_path / "a.gif")
     some_options = ClipOptions(channel="0,2,layer_1:3", frames=2)
@@ -365,7 +366,7 @@ def test_all_channels_of_a_layer_are_named_all(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("what", "how", "message"),
+    ("what", "arguments", "message"),
     [
         ("weights", {}, "what is 'weights', expected one of reconstruction, channel, kernels, scan"),
         ("channel", {"layer": "layer_4"}, "layer_4.*expected one of layer_1, layer_2, layer_3"),
@@ -384,9 +385,9 @@ def test_all_channels_of_a_layer_are_named_all(run, tmp_path):
         ("reconstruction", {"fps": 0.001}, "fps is 0.001: the clip would last 1,002 s, expected up to 600"),
     ],
 )
-def test_invalid_arguments_are_refused_with_the_valid_choices(run, tmp_path, what, how, message):
-    options = {name: value for name, value in how.items() if name != "out"}
-    out = tmp_path / how.get("out", "a.gif")
+def test_invalid_arguments_are_refused_with_the_valid_choices(run, tmp_path, what, arguments, message):
+    options = {name: value for name, value in arguments.items() if name != "out"}
+    out = tmp_path / arguments.get("out", "a.gif")
     with pytest.raises(InputError, match=message) as error:
         animate(run, what, [face(64)], ClipOptions(**options), out=out)
     assert "\n" not in str(error.value)
@@ -394,17 +395,18 @@ def test_invalid_arguments_are_refused_with_the_valid_choices(run, tmp_path, wha
 
 
 def test_informative_channels_differ_from_each_other_as_much_as_possible(run):
-    model, seen = run.model(), color.luminance(degrade(photograph(), 2)[0])
-    (maps,) = feature_maps(model, seen, ["layer_1"]).values()
+    model = run.model()
+    network_input = color.luminance(degrade(photograph(), 2)[0])
+    (maps,) = feature_maps(model, network_input, ["layer_1"]).values()
     values = maps[0].flatten(1)
     alive = (values.std(1) > 1e-6).nonzero().flatten().tolist()
-    chosen = most_informative_channels(model, [seen], "layer_1", 2)
+    chosen = most_informative_channels(model, [network_input], "layer_1", 2)
     likeness = np.abs(np.corrcoef(values[alive].numpy()))
     first = int(values.std(1).argmax())
     worth = {number: float(values[number].std()) * (1 - likeness[alive.index(first), place])
              for place, number in enumerate(alive) if number != first}  # fmt: skip
     assert chosen == sorted([first, max(worth, key=worth.get)])
-    assert most_informative_channels(model, [seen], "layer_1", 99) == alive
+    assert most_informative_channels(model, [network_input], "layer_1", 99) == alive
 
 
 def test_a_light_clip_differs_only_around_the_pictures(run):
@@ -423,18 +425,18 @@ def test_selected_kernels_are_those_of_their_channels(run):
     left = 2 * GAP + 9 * factor
     shown = some[-1, GAP : GAP + 9 * factor : factor, left : left + 9 * factor : factor].astype(int)
     orange_minus_blue = torch.from_numpy(shown[..., 0] - shown[..., 2])  # orange above zero, blue below
-    seen = orange_minus_blue.abs() > 20
-    assert seen.sum() > 3
-    assert ((orange_minus_blue > 0) == (weight > 0))[seen].all()
+    distinct = orange_minus_blue.abs() > 20
+    assert distinct.sum() > 3
+    assert ((orange_minus_blue > 0) == (weight > 0))[distinct].all()
 
 
 def test_the_command_shows_the_kernels_of_the_named_channels(run, tmp_path):
-    made = []
+    sizes = []
     for channel in (None, "1,5"):
         options = ClipOptions(layer="layer_1", channel=channel, frames=2)
         path, _ = animate(run, "kernels", options=options, out=tmp_path / "kernels.gif")
-        made.append(Image.open(path).size)
-    assert made[0] != made[1]
+        sizes.append(Image.open(path).size)
+    assert sizes[0] != sizes[1]
 
 
 def test_three_channels_between_layers_are_not_drawn_as_rgb(tmp_path):
@@ -464,7 +466,7 @@ def test_a_picture_too_large_for_a_clip_is_refused(run):
         reconstruction_clip(run.snapshots(), torch.zeros(3, 1000, 4000))
 
 
-def test_a_photograph_may_be_degraded_before(run):
+def test_a_sample_gives_the_same_clip_as_its_photograph(run):
     snapshots = run.snapshots()
     sample = Sample(photograph(), run.model())
     assert (

@@ -1,4 +1,4 @@
-"""What channels do: edges, subjects, copies, and the orientation of kernels."""
+"""Measurements of channels: edges, subjects, copies, and the orientation of kernels."""
 
 import math
 

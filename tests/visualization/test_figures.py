@@ -1,4 +1,4 @@
-"""Figures of pictures, channels, kernels and receptive fields: what is drawn, where, and in which range."""
+"""Figures of pictures, channels, kernels and receptive fields: their contents, layout and ranges of values."""
 
 import math
 

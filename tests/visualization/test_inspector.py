@@ -8,6 +8,7 @@ from small_runs import small_run
 from torch.nn import functional as F
 
 from srcnn_lib import InputError, load, save
+from srcnn_lib.activations import feature_maps
 from srcnn_lib.data.images import Picture
 from srcnn_lib.visualization.inspector import Inspector
 from srcnn_lib.visualization.layers import ChannelAddress
@@ -42,8 +43,8 @@ def test_feature_maps_are_those_of_plain_convolutions_at_every_step(run, cat):
 
 
 def test_feature_maps_are_cached_up_to_a_limit(run, cat, monkeypatch):
-    inspector, computed = Inspector(run, cat), []
-    original = inspector.model
+    inspector = Inspector(run, cat)
+    computed = []
     monkeypatch.setattr("srcnn_lib.visualization.inspector.activations.feature_maps", counted(computed))
     for step in (0, 1, 0, 1):
         inspector.feature_maps("layer_1", step)
@@ -52,13 +53,12 @@ def test_feature_maps_are_cached_up_to_a_limit(run, cat, monkeypatch):
     for step in (2, 0, 2):
         inspector.feature_maps("layer_1", step)
     assert len(computed) == 5
-    assert original(2) is original(2)
+    assert inspector.model(2) is inspector.model(2)
 
 
 def counted(calls: list):
-    from srcnn_lib.activations import feature_maps
-
-    return lambda *given, **named: calls.append(given) or feature_maps(*given, **named)
+    """Returns `feature_maps` that also appends each of its calls to a list."""
+    return lambda *arguments, **options: calls.append(arguments) or feature_maps(*arguments, **options)
 
 
 def test_a_range_covers_all_steps_and_weak_channels_stay_weak(run, cat):
@@ -92,15 +92,16 @@ def test_a_weights_file_has_one_step_and_its_name_in_the_title(run, cat, tmp_pat
 
 def test_every_view_returns_a_figure(run, cat):
     inspector = Inspector(run, cat)
-    made = [
+    drawn = [
         inspector.channel_figure("layer_1:1"),
         inspector.channels_figure("layer_2", step=4),
         inspector.kernels_figure(),
         inspector.receptive_field_figure(),
+        inspector.comparison_figure(step=1),
     ]
-    for figure in [*made, inspector.comparison_figure(step=1)]:
+    for figure in drawn:
         assert isinstance(figure, Figure)
-    assert "layer_1:1, step 16" in [ax.get_title() for ax in made[0].axes]
+    assert "layer_1:1, step 16" in [ax.get_title() for ax in drawn[0].axes]
 
 
 def test_an_address_can_be_a_text_or_a_channel_address(run, cat):

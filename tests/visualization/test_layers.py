@@ -46,7 +46,7 @@ def test_the_receptive_field_is_the_part_of_the_input_with_a_gradient(layer):
     image = torch.ones(1, 1, 41, 41, requires_grad=True)
     reached = {}
     hook = getattr(model, layer).register_forward_hook(lambda _module, _inputs, output: reached.update(output=output))
-    model.valid(image)
+    model.run_layers(image)
     hook.remove()
     side = reached["output"].shape[-1]
     (gradient,) = torch.autograd.grad(reached["output"][0, 0, side // 2, side // 2], image)

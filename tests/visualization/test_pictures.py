@@ -1,4 +1,4 @@
-"""Pictures: opened by name, address or file, and cropped to the part where bicubic is worst."""
+"""Pictures: opened by name, address or file, and cropped to where bicubic's error is largest."""
 
 import pytest
 import torch

@@ -159,14 +159,14 @@ def test_a_name_that_looks_like_a_placeholder_is_shown_as_it_is(run, cat):
 
 def test_without_a_picture_the_probe_is_shown(run):
     run.write_probe(torch.rand(4, 3, 96, 96), torch.rand(4, 3, 96, 96))
-    assert "probe" in render_player(run)
+    assert "probe" in render_player(run, frames=2)
 
 
 def test_invalid_arguments_are_refused(run, cat, tmp_path):
     with pytest.raises(InputError, match="box is 80,0"):
         render_player(run, cat, box=(80, 0))
     with pytest.raises(InputError, match="MB"):
-        render_player(run, cat, max_mb=0.05)
+        render_player(run, cat, frames=2, max_mb=0.01)
     with pytest.raises(InputError, match="max_mb is nan"):
         render_player(run, cat, max_mb=float("nan"))
     with pytest.raises(InputError, match="no snapshots"):

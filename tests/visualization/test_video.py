@@ -77,7 +77,7 @@ def test_a_gif_has_one_palette_for_all_frames(tmp_path):
     assert gif_palettes((tmp_path / "a.gif").read_bytes()) == (1, 0)
 
 
-def test_what_does_not_change_does_not_flicker_in_a_gif(tmp_path):
+def test_pixels_that_do_not_change_do_not_flicker_in_a_gif(tmp_path):
     frames = colored()
     frames[:, :, :30] = frames[0, :, :30]
     write_clip(tmp_path / "a.gif", frames, 5)
@@ -119,7 +119,7 @@ def test_dithered_pixels_that_do_not_change_stay_the_same(tmp_path):
     assert (indices == indices[0])[:, still].all()
 
 
-def test_a_budget_takes_shades_of_maps_before_frames(tmp_path):
+def test_to_meet_a_budget_maps_lose_shades_before_frames(tmp_path):
     shades = np.random.default_rng(0).integers(0, 193, (20, 64, 64, 1), np.uint8)
     frames = np.concatenate([shades, shades // 2, shades // 4], axis=-1)
     write_clip(tmp_path / "a.gif", frames, 5)
@@ -132,7 +132,7 @@ def test_a_budget_takes_shades_of_maps_before_frames(tmp_path):
     assert np.abs(read.astype(int) - frames).max() <= 8
 
 
-def test_a_budget_takes_the_dithering_of_photographs_before_frames(tmp_path):
+def test_to_meet_a_budget_photographs_lose_dithering_before_frames(tmp_path):
     frames = np.concatenate([smooth()] * 2, axis=1).repeat(3, 1).repeat(3, 2)
     write_clip(tmp_path / "a.gif", frames, 5)
     budget = 0.95 * (tmp_path / "a.gif").stat().st_size / 1e6
@@ -222,7 +222,7 @@ def test_a_budget_that_can_not_be_met_leaves_no_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("path", "how", "message"),
+    ("path", "arguments", "message"),
     [
         ("a.avi", {}, r"a clip is written as \.gif, \.mp4, \.webp"),
         ("a.gif", {"fps": 0}, "fps is 0, expected above 0 and up to 50"),
@@ -233,9 +233,9 @@ def test_a_budget_that_can_not_be_met_leaves_no_file(tmp_path):
         ("a.gif", {"max_mb": 0}, "max_mb is 0, expected a positive number"),
     ],
 )
-def test_invalid_arguments_are_refused_by_name(tmp_path, path, how, message):
+def test_invalid_arguments_are_refused_by_name(tmp_path, path, arguments, message):
     with pytest.raises(InputError, match=message):
-        write_clip(tmp_path / path, colored(), **how)
+        write_clip(tmp_path / path, colored(), **arguments)
 
 
 def test_frames_of_another_type_or_shape_are_refused(tmp_path):

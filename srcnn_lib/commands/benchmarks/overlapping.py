@@ -1,8 +1,8 @@
-"""Overlapping patches: our way to average the outputs of all patches against those that run every patch."""
+"""Overlapping patches: our way to average the outputs of all patches, compared with running every patch."""
 
+import functools
 import gc
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -19,11 +19,10 @@ OURS = "overlapping, exact"
 ORIGINAL = "the original's loop"
 
 
-@dataclass
 class EveryPatch:
-    """Runs every patch of a picture, as others do: in batches, or one by one as the original did.
+    """Runs the patches of a picture as other implementations do: in batches, or one by one like the original.
 
-    Only some patches are run, evenly spread over the picture; their time is scaled by the count.
+    Only some patches are run, evenly spread over the picture; their time is scaled to `count`, the number of all.
 
     Args:
         model: the network.
@@ -32,24 +31,19 @@ class EveryPatch:
         patches: how many patches are run in batches; a 32nd of them is run one by one.
     """
 
-    model: SRCNN
-    image: Tensor
-    patch: int
-    patches: int
-    count: int = field(init=False)  # of all patches
-
-    def __post_init__(self) -> None:
-        windows = self.image.unfold(1, self.patch, 1).unfold(2, self.patch, 1)  # (C, rows, columns, patch, patch)
+    def __init__(self, model: SRCNN, image: Tensor, patch: int, patches: int):
+        windows = image.unfold(1, patch, 1).unfold(2, patch, 1)  # (C, rows, columns, patch, patch)
         windows = windows.permute(1, 2, 0, 3, 4).flatten(0, 1)  # (rows · columns, C, patch, patch)
+        self.model = model
         self.count = len(windows)
-        self.chosen = windows[torch.linspace(0, self.count - 1, self.patches).long()]
-        self.alone = self.chosen[: max(1, self.patches // 32)]
+        self.chosen = windows[torch.linspace(0, self.count - 1, patches).long()]
+        self.alone = self.chosen[: max(1, patches // 32)]
 
     def contestants(self) -> list[Contestant]:
         """Returns batches of several sizes, and the original's loop."""
-        part = self.patches / self.count
+        part = len(self.chosen) / self.count
         batches = [
-            Contestant(f"batches of {size}", lambda size=size: self.run_batches(size), part)  # type: ignore[misc]
+            Contestant(f"batches of {size}", functools.partial(self.run_batches, size), part)
             for size in (4, 8, 16, 32, 64)
         ]
         return [*batches, Contestant(ORIGINAL, self.run_one_by_one, len(self.alone) / self.count)]
@@ -76,19 +70,19 @@ def benchmark_overlap(
         size: side of the picture in pixels.
         channels, widths: of the network.
         patch: side of a patch in pixels.
-        patches: how many of the picture's patches the ways that run every patch are timed on.
-        turns: of each contestant, of which the best counts.
+        patches: how many of the picture's patches the other implementations are timed on.
+        turns: of each contestant; the best one counts.
         device: as in TrainingConfig.
 
     Returns:
         The lines to print.
     """
-    place = resolve_device(device)
+    torch_device = resolve_device(device)
     torch.manual_seed(0)
-    model = start_from_identity(SRCNN(channels, widths=tuple(widths))).to(place).eval()
+    model = start_from_identity(SRCNN(channels, widths=tuple(widths))).to(torch_device).eval()
     image = example_image(size, channels)
-    rates = matrix_rates(place)
-    every_patch = EveryPatch(model, image.to(place), patch, patches)
+    rates = matrix_rates(torch_device)
+    every_patch = EveryPatch(model, image.to(torch_device), patch, patches)
     ours = InferenceOptions("overlapping", patch)
     contestants = [
         Contestant(OURS, lambda: reconstruct(image, model, ours)),
@@ -96,7 +90,7 @@ def benchmark_overlap(
         Contestant("non-overlapping", lambda: reconstruct(image, model, InferenceOptions("non-overlapping", patch))),
         *every_patch.contestants(),
     ]
-    seconds = time_in_turn(contestants, turns, place)
+    seconds = time_in_turn(contestants, turns, torch_device)
     batches = min((name for name in seconds if name.startswith("batches")), key=lambda name: seconds[name])
     labels = {
         OURS: OURS,
@@ -108,7 +102,7 @@ def benchmark_overlap(
     needed_alone = every_patch.count * counted_multiply_adds(lambda: model(every_patch.chosen[:1]))
     needed = counted_multiply_adds(lambda: reconstruct(image, model, ours))
     return [
-        *heading(place, rates),
+        *heading(torch_device, rates),
         f"{size}×{size}, {channels} channel{'s' if channels > 1 else ''}, {widths[0]}-{widths[1]}, "
         f"{every_patch.count:,} patches of {patch}×{patch}; float32; best of {turns} turns",
         "",

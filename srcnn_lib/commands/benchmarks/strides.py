@@ -12,7 +12,7 @@ from .timing import Contestant, heading, matrix_rates, time_in_turn
 
 
 class SetReconstruction:
-    """Runs a network over a set of photographs in one way, and keeps the outputs."""
+    """Runs a network over a set of photographs with certain options, and keeps the outputs."""
 
     def __init__(self, name: str, samples: Sequence[Sample], model: SRCNN, options: InferenceOptions):
         self.name = name

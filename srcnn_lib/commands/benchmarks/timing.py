@@ -1,6 +1,6 @@
-"""How contestants are timed: in turn on the same input, beside the rate that the machine reaches in matrix products.
+"""How the contestants of a benchmark are timed, and the rate of matrix products that their times are related to.
 
-A second means little on a machine that others share. So contestants take turns, and the best turn of each counts.
+On a shared machine a single time means little: contestants run in turn, several times, and the best time counts.
 """
 
 import math
@@ -16,16 +16,16 @@ from ...runtime.devices import processor_name
 
 SIDE = 2048  # of the matrices that are multiplied
 CUDA_SIDE = 8192
-SMALL_SIDE = 256  # where the product of the large ones would take too long
+SMALL_SIDE = 256  # if the product of the large ones would take too long
 LONGEST_PRODUCT = 2.0  # seconds
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """One way to do the work of a benchmark.
+    """An implementation of the work that a benchmark times.
 
     Args:
-        name: as the result is found.
+        name: the key of its result.
         run: does the work, or a part of it.
         part: the fraction of the work that `run` does; times are scaled to the whole.
     """
@@ -84,7 +84,7 @@ def rate_of(rates: dict[str, float], arithmetic: str) -> float:
 
 
 def heading(device: torch.device, rates: dict[str, float]) -> list[str]:
-    """Returns two lines: the machine, and its matrix rates in this very run."""
+    """Returns two lines: the machine, and its matrix rates just measured."""
     gigaflops = " and ".join(f"{2 * rate / 1e9:.0f} GFLOPS in {name}" for name, rate in rates.items())
     return [machine(device), f"a matrix product: {gigaflops}"]
 

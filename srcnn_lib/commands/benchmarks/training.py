@@ -1,4 +1,4 @@
-"""Training: plain PyTorch as notebooks usually write it against ours, and ours against the machine's matrix rate."""
+"""Training: ours compared with plain PyTorch as notebooks usually write it, and with the machine's matrix rate."""
 
 import os
 import statistics
@@ -44,12 +44,12 @@ def benchmark_train(
     Returns:
         The lines to print.
     """
-    place = resolve_device(device)
-    rates = matrix_rates(place)
+    torch_device = resolve_device(device)
+    rates = matrix_rates(torch_device)
     return [
-        *heading(place, rates),
+        *heading(torch_device, rates),
         "",
-        *_recipe_original(steps, place, tiles_per_step, plain_widths, rates),
+        *_recipe_original(steps, torch_device, tiles_per_step, plain_widths, rates),
         "",
         *_recipe_best(best_steps, device, channels, widths, rates),
         f"start-up: {start_up_seconds(device):.1f} s for a new interpreter to import the library and take one step on "
@@ -62,7 +62,7 @@ def _recipe_original(
 ) -> list[str]:
     """Times the original's recipe: plain, and ours in float32 and in the device's best number type."""
     tiles = example_tiles(tiles_per_step * steps)
-    # Both take their turn only once: the workers of the plain way would prepare its next crops while ours is timed.
+    # One turn each: the workers of the plain training would prepare its next crops while ours is timed.
     plain = PlainTraining(tiles, tiles_per_step, widths)
     plain_speed = _crops_per_second(plain)
     rows = [("the plain way, end to end", "float32", plain_speed)]
@@ -159,13 +159,10 @@ class PlainTiles(Dataset):
 
     def __init__(self, tiles: Tensor, scale: int):
         self.tiles = [functional.to_pil_image(tile) for tile in tiles]
-        steps: list = []
-        if scale > 1:
-            steps += [
-                transforms.Resize(side, interpolation=InterpolationMode.BICUBIC) for side in (TILE // scale, TILE)
-            ]
+        sides = (TILE // scale, TILE) if scale > 1 else ()
+        resizes = [transforms.Resize(side, interpolation=InterpolationMode.BICUBIC) for side in sides]
         to_tensors = transforms.Lambda(lambda crops: torch.stack([functional.to_tensor(crop) for crop in crops]))
-        self.transform = transforms.Compose([*steps, transforms.TenCrop(33), to_tensors])
+        self.transform = transforms.Compose([*resizes, transforms.TenCrop(33), to_tensors])
 
     def __len__(self) -> int:
         return len(self.tiles)
@@ -220,7 +217,7 @@ def step_multiply_adds(model: SRCNN, crops: int, patch: int) -> float:
     """Computes the multiply-adds of a training step: the forward pass and the gradients.
 
     Each layer computes its output, the gradient of its weights, and (except for the first) that of its input. Networks
-    padded with zeros compute `patch` rows in every layer; valid convolutions also those that later layers take away.
+    padded with zeros compute `patch` rows in every layer; valid convolutions also those that later layers crop.
     """
     total = 0.0
     for layer, surplus in zip(model.layers(), model.surplus, strict=True):
@@ -229,7 +226,7 @@ def step_multiply_adds(model: SRCNN, crops: int, patch: int) -> float:
     return total
 
 
-# What a new interpreter does for the start-up time.
+# The code that a new interpreter runs for the start-up time.
 FIRST_STEP = """
 from srcnn_lib import TrainingConfig, fit
 config = TrainingConfig.of(data=("samples",), channels=1, widths=(64, 32), steps=1, device={device!r})
