@@ -1,4 +1,4 @@
-"""SRCNN, the network: three convolutions, how they treat the picture's border, and the start as the identity."""
+"""The network, SRCNN: three convolutions, its rule for the picture's border, and its initialization."""
 
 from collections.abc import Sequence
 
@@ -18,23 +18,23 @@ class SRCNN(nn.Module):
 
     Patch extraction, non-linear mapping, reconstruction: convolution, ReLU, convolution, ReLU, convolution.
 
-    **The border rule.** Each convolution needs pixels beyond the border of its input: `halo` of them for all three
-    layers together, 8 for filters of 9, 5 and 5. With padding_mode "replicate" the picture is padded once, with its
-    edge pixels, and all convolutions are valid ones (`pad`, then `valid`). With "zeros" each layer pads its own input
-    with zeros, as the original project did.
+    **The border rule.** Near the border of its input a convolution needs pixels beyond it: the three layers together
+    need `halo` pixels, 8 for filters of 9, 5 and 5. With padding_mode "replicate" the picture is padded once, with its
+    edge pixels (`pad`), and no layer pads its own input: each makes the picture smaller. With "zeros" each layer pads
+    its own input with zeros, as in the original project, and `pad` does nothing.
 
     Args:
         channels: 1 (Y) or 3 (RGB).
         filters: the three filter sizes, odd.
         widths: channels after the first and the second layer.
         padding_mode: "replicate" or "zeros".
-        scale: the enlargement that it is trained for, the default of `upscale`.
+        scale: the enlargement that the network is trained for; the default of `upscale`.
 
     Attributes:
-        metadata: what the weights file says about the network, apart from its tensors; {} for a new network.
+        metadata: the metadata of the weights file that the network was loaded from; {} for a new network.
 
     Raises:
-        InputError: values that make no network.
+        InputError: an argument outside these values.
 
     Reference: Dong, Loy, He, Tang, arXiv 1501.00092, section 3.1.
     """
@@ -71,20 +71,10 @@ class SRCNN(nn.Module):
         """Restores a bicubic picture: (N, C, H, W) in [0, 1] → the same shape, not clamped."""
         return self.run_layers(self.pad(upsampled))
 
-    def valid(self, upsampled: Tensor) -> Tensor:
-        """Restores the inside of a picture that brings its own surround: (N, C, H, W) → (N, C, H − 2·halo, W − 2·halo).
-
-        Raises:
-            InputError: a network with padding_mode "zeros", which has no such pass.
-        """
-        if self.padding_mode == "zeros":
-            raise InputError("a network with padding_mode='zeros' has no valid pass; call it as it is")
-        return self.run_layers(upsampled)
-
     def run_layers(self, images: Tensor) -> Tensor:
-        """Runs the three layers on what they are given: (N, C, H, W) → (N, C, H − 2·margin, W − 2·margin).
+        """Runs the three layers without `pad`: (N, C, H, W) → (N, C, H − 2·margin, W − 2·margin).
 
-        Training crops are run this way: they include the surround that the border rule asks for.
+        For inputs that already include their surround, such as training crops and the tiles of a large picture.
         """
         features = F.relu(self.layer_1(images))  # (N, widths[0], …)
         features = F.relu(self.layer_2(features))  # (N, widths[1], …)
@@ -94,24 +84,24 @@ class SRCNN(nn.Module):
 
     @property
     def halo(self) -> int:
-        """How far, in pixels, an output pixel looks to each side: 8 for 9-5-5."""
+        """How many pixels away, on each side, an input pixel can still influence an output pixel: 8 for 9-5-5."""
         return halo_of(self.filters)
 
     @property
     def margin(self) -> int:
-        """How many pixels `run_layers` takes off each side: `halo` where the convolutions are valid, 0 for "zeros"."""
+        """By how many pixels `run_layers` crops each side: `halo` for padding_mode "replicate", 0 for "zeros"."""
         return self.halo if self.padding_mode == "replicate" else 0
 
     @property
     def surplus(self) -> tuple[int, ...]:
-        """How many pixels each layer's maps extend beyond the network's output, on each side: 4, 2 and 0 for 9-5-5.
+        """By how many pixels each layer's output is larger than the network's, on each side: 4, 2 and 0 for 9-5-5.
 
-        With padding_mode "zeros" all layers have the size of the output.
+        With padding_mode "zeros" all have the same size.
         """
         return tuple(halo_of(self.filters[number:]) if self.padding_mode == "replicate" else 0 for number in (1, 2, 3))
 
     def pad(self, images: Tensor, sides: tuple[int, int, int, int] | None = None) -> Tensor:
-        """Adds the surround that `run_layers` takes off again: (N, C, H, W) → (N, C, H + 2·margin, W + 2·margin).
+        """Repeats the edge pixels: (N, C, H, W) → (N, C, H + 2·margin, W + 2·margin), which `run_layers` crops again.
 
         Args:
             images: (N, C, H, W).
@@ -130,23 +120,21 @@ class SRCNN(nn.Module):
 
 @torch.no_grad()
 def start_from_identity(model: SRCNN) -> SRCNN:
-    """Makes an untrained network nearly copy its input (in [0, 1]), in place, and returns it.
+    """Initializes a network so that it nearly copies its input (in [0, 1]); changes it in place and returns it.
 
     One channel per color copies the input: its filter is 1 at the center and 0 elsewhere, in every layer. The other
     channels stay as torch initialized them, except that the last layer's weights on them are multiplied by 0.1: small
     enough to start near bicubic, large enough to learn from. Architecture and file format are the same.
     """
-    for layer in model.layers():
-        assert layer.bias is not None
-        layer.bias[: model.channels] = 0
     copied = min(model.channels, *model.widths)
     for layer in model.layers():
-        center = layer.kernel_size[0] // 2
+        layer.bias[: model.channels] = 0
         if layer is model.layer_3:
             layer.weight *= 0.1
             layer.weight[:, :copied] = 0
         else:
             layer.weight[:copied] = 0
+        center = layer.kernel_size[0] // 2
         for channel in range(copied):
             layer.weight[channel, channel, center, center] = 1
     return model

@@ -34,31 +34,42 @@ def save(model: SRCNN, path: str | Path, metadata: dict | None = None) -> Path:
         InputError: another extension.
     """
     path = Path(path)
-    _refuse_picture(path, "srcnn_lib.write_image writes pictures")
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    check_extension(path)
     with write_atomically(path) as temporary:
         if path.suffix == ".pth":
-            torch.save(tensors, temporary)
-        elif path.suffix == ".safetensors":
-            temporary.write_bytes(to_bytes(model, metadata))
+            torch.save(_tensors_of(model), temporary)
         else:
-            raise InputError(f"{path}: weights are written as .safetensors or .pth")
+            temporary.write_bytes(to_bytes(model, metadata))
     return path
 
 
+def check_extension(path: Path) -> None:
+    """Checks that weights can be written to a file of this name.
+
+    Raises:
+        InputError: another extension than `.safetensors` and `.pth`.
+    """
+    _refuse_picture(path, "srcnn_lib.write_image writes pictures")
+    if path.suffix not in (".safetensors", ".pth"):
+        raise InputError(f"{path}: weights are written as .safetensors or .pth")
+
+
 def to_bytes(model: SRCNN, metadata: dict | None = None) -> bytes:
-    """Returns the bytes of a network's safetensors file; the metadata holds what the tensors' shapes don't tell."""
+    """Returns the bytes of a network's safetensors file, always the same for the same network and metadata."""
     import safetensors.torch
 
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
-    # The network's own values come last: they stay true if the metadata is from another file.
+    # The network's own values come last: metadata from another file must not replace them.
     values = {**(metadata or {}), "padding_mode": model.padding_mode, "scale": model.scale}
-    content = safetensors.torch.save(tensors, {name: json.dumps(value) for name, value in values.items()})
+    content = safetensors.torch.save(_tensors_of(model), {name: json.dumps(value) for name, value in values.items()})
     # safetensors writes metadata in random order; sorted, the same network always gives the same SHA-256.
     start = 8 + int.from_bytes(content[:8], "little")
     header = json.dumps(json.loads(content[8:start]), sort_keys=True, separators=(",", ":")).encode()
     header += b" " * (-len(header) % 8)  # keeps the tensors aligned
     return len(header).to_bytes(8, "little") + header + content[start:]
+
+
+def _tensors_of(model: SRCNN) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
 
 
 def load(path: str | Path) -> SRCNN:

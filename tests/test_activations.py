@@ -59,9 +59,9 @@ def test_feature_maps_are_aligned_with_the_picture():
         torch.testing.assert_close(values[0], picture)
 
 
-def test_feature_maps_of_a_valid_pass_are_cropped_to_its_output(model, image):
+def test_feature_maps_of_a_pass_without_padding_are_cropped_to_its_output(model, image):
     with capture(model, ["layer_1"]) as maps, torch.no_grad():
-        output = model.valid(image)
+        output = model.run_layers(image)
     assert maps["layer_1"].shape[-2:] == output.shape[-2:]
     inner = convolved(model, image)["layer_1"][..., 8:-8, 8:-8].relu()
     torch.testing.assert_close(maps["layer_1"], inner, atol=1e-6, rtol=0)

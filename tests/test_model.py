@@ -62,19 +62,14 @@ def test_forward_equals_a_pass_written_out(channels, filters, padding_mode):
     assert model.halo == halo
 
 
-def test_the_valid_pass_is_the_inside_of_the_full_one():
+def test_the_layers_without_padding_give_the_inside_of_the_whole_pass():
     model, image = _network(), _image(2, 3, 30, 25)
-    assert model.valid(image).shape == (2, 3, 14, 9)
-    assert (model.valid(image) - model(image)[..., 8:-8, 8:-8]).abs().max() <= 1e-6
-
-
-def test_zero_padding_has_no_valid_pass():
-    with pytest.raises(InputError, match="no valid pass"):
-        _network(padding_mode="zeros").valid(_image(1, 3, 30, 30))
+    assert model.run_layers(image).shape == (2, 3, 14, 9)
+    assert (model.run_layers(image) - model(image)[..., 8:-8, 8:-8]).abs().max() <= 1e-6
 
 
 @pytest.mark.parametrize("padding_mode", ["replicate", "zeros"])
-def test_the_layers_take_off_the_margin_that_padding_adds(padding_mode):
+def test_the_layers_crop_the_margin_that_padding_adds(padding_mode):
     model, image = _network(padding_mode=padding_mode), _image(1, 3, 20, 21)
     assert model.margin == (8 if padding_mode == "replicate" else 0)
     assert model.surplus == ((4, 2, 0) if padding_mode == "replicate" else (0, 0, 0))

@@ -1,20 +1,20 @@
-"""Releases the network of a run: its weights, and a model card that says how it was trained and how well it does.
+"""Releases the network of a run: its weights, and a model card with its training and its scores.
 
-The card is JSON, made from the run and from measurements; nothing in it is typed by hand. A `.safetensors` file holds
-the same facts in its metadata.
+The card is a JSON file with what the run recorded and what is measured here; nothing in it is typed by hand. A
+`.safetensors` file holds the same facts in its metadata.
 """
 
 import dataclasses
 import json
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from .. import weights
 from ..config import RECIPES, TrainingConfig
 from ..data.sources import load_photographs
-from ..errors import InputError
+from ..inference.options import Progress
 from ..model import SRCNN
 from ..run import Run
 from ..runtime.files import digest, write_atomically
@@ -32,7 +32,7 @@ def release(
     out: str | Path,
     sets: Sequence[str] = ("set5", "set14"),
     which: str = "newest",
-    progress: Callable[[str, int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Writes the weights of a run's network, and the model card beside them as `.json`.
 
@@ -41,7 +41,7 @@ def release(
         out: the weights file, `.safetensors` or `.pth`.
         sets: the photographs to measure the network on, as `load_photographs` takes them.
         which: the "newest" snapshot, or the "best" by validation PSNR on Y.
-        progress: called as progress(set, done, total), in photographs.
+        progress: called as progress(done, total), in the photographs of a set.
 
     Returns:
         The card.
@@ -50,8 +50,7 @@ def release(
         InputError: a run without snapshots, another extension, or a set that can't be read.
     """
     out = Path(out)
-    if out.suffix not in (".safetensors", ".pth"):
-        raise InputError(f"{out}: weights are written as .safetensors or .pth")
+    weights.check_extension(out)
     model = run.model(which)
     facts = collect_facts(run, model, run.snapshot(which).step, sets, progress)
     weights.save(model, out, facts)
@@ -66,21 +65,15 @@ def collect_facts(
     model: SRCNN,
     step: int,
     sets: Sequence[str],
-    progress: Callable[[str, int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Returns the content of a card, without the file's name and SHA-256; the network is measured on the sets."""
+    """Measures the network and returns the content of its card, except for the file's name and SHA-256."""
     config, metadata = run.config, run.metadata
     record = next((record for record in run.history() if record["step"] == step), {})
     results = {}
     for source in sets:
         photographs = load_photographs(source)
-
-        def on_progress(done: int, total: int, source: str = source) -> None:
-            if progress:
-                progress(source, done, total)
-
-        evaluation = evaluate(model, photographs, photographs.names, progress=on_progress)
-        results[source] = _rounded(evaluation.to_dict())
+        results[source] = _rounded(evaluate(model, photographs, photographs.names, progress=progress).to_dict())
     return {
         "network": {
             "channels": model.channels,

@@ -2,14 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..data.sources import load_photographs
 from ..errors import InputError
-from ..inference.options import InferenceOptions
+from ..inference.options import InferenceOptions, Progress
 from ..metrics import Scores
 from ..model import SRCNN
 from .quality import evaluate
@@ -74,7 +74,7 @@ def compare_with_paper(
     networks: Sequence[tuple[SRCNN, Path]],
     sources: Sequence[str],
     options: InferenceOptions = InferenceOptions(),
-    progress: Callable[[str, int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> list[Comparison]:
     """Measures each network on each set at its own scale, and adds the paper's figures.
 
@@ -82,7 +82,7 @@ def compare_with_paper(
         networks: each with the file that it comes from.
         sources: sets of photographs, as `load_photographs` takes them.
         options: how the networks are run.
-        progress: called as progress(what, done, total), in photographs.
+        progress: called as progress(done, total), in the photographs of a set; it begins anew for each network.
 
     Raises:
         InputError: as `evaluate`, or a set that can't be read.
@@ -91,12 +91,7 @@ def compare_with_paper(
     for source in sources:
         photographs = load_photographs(source)
         for model, path in networks:
-
-            def on_progress(done: int, total: int, what: str = f"{source} ×{model.scale:g}") -> None:
-                if progress:
-                    progress(what, done, total)
-
-            found = evaluate(model, photographs, photographs.names, options=options, progress=on_progress)
+            found = evaluate(model, photographs, photographs.names, options=options, progress=progress)
             paper, why = published(source, model.scale, found.bicubic.psnr_y, found.images)
             rows.append(Comparison(source, model.scale, path.name, found.bicubic, found.srcnn, paper, why))
     return rows

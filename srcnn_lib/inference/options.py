@@ -1,8 +1,11 @@
-"""How a network is run over a picture: every option of inference, in one frozen dataclass (no torch)."""
+"""The options of inference, in one frozen dataclass. It does not import torch, so that the command line starts fast."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import InputError
+
+Progress = Callable[[int, int], object]  # progress(done, total)
 
 MODES = ("whole", "non-overlapping", "overlapping")
 ARITHMETICS = ("float32", "bfloat16")

@@ -31,7 +31,7 @@ for minimal filtering.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -39,9 +39,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..errors import InputError
 from ..model import SRCNN
-from . import patches
+from .options import Progress
 
 BLOCK = 16  # positions per side that are computed at once: 256 columns for the matrix products
 GROUP = 2  # border classes that share a matrix product of layer 1: fewer calls, but some taps that are zero
@@ -117,62 +116,38 @@ class _Part:
         return sources
 
 
-def applies(model: SRCNN, height: int, width: int, patch: int) -> bool:
-    """Tells whether stride 1 can be computed without running patches.
+def applies(model: SRCNN, shape: Sequence[int], patch: int) -> bool:
+    """Returns whether stride 1 can be computed without running patches, for a picture of this shape (C, H, W).
 
-    The network needs a replicated surround, and patches must have a pixel that their borders do not influence.
+    The network must use padding_mode "replicate", and a patch must have pixels that its borders do not influence.
     """
-    return model.padding_mode == "replicate" and min(height, width, patch) > 2 * model.halo
+    return model.padding_mode == "replicate" and min(*shape[-2:], patch) > 2 * model.halo
 
 
 @torch.no_grad()  # not inference_mode: the result could not be used in training
-def overlapping(
-    model: SRCNN,
-    image: Tensor,
-    patch: int = 33,
-    stride: int = 1,
-    batch_size: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
-) -> Tensor:
-    """Computes the mean over all patches, each run alone through `model.forward`.
-
-    At stride 1 no patch is run if `applies` returns True; in all other cases every patch is.
+def overlapping(upsampled: Tensor, model: SRCNN, patch: int = 33, progress: Progress | None = None) -> Tensor:
+    """Computes the mean over all patches at stride 1, each run alone through `model.forward`.
 
     Args:
+        upsampled: (C, H, W) bicubic picture in [0, 1] with the network's channels, for which `applies` returns True.
         model: a network in float32 or float64, on any device.
-        image: (C, H, W) bicubic picture in [0, 1] with the network's channels.
-        patch: side of a patch in pixels; an image smaller than that is one patch in that dimension.
-        stride: pixels from one patch to the next, from 1 to `patch`; the last one of a row or column is moved inside.
-        batch_size: patches at a time where they are run; None for as many as take some 64 MB.
-        progress: called as progress(done, total), in blocks or patches.
+        patch: side of a patch in pixels; a picture smaller than that is one patch in that dimension.
+        progress: called as progress(done, total), in blocks.
 
     Returns:
         (C, H, W) in the network's precision, on its device, not clamped. It differs from running every patch only by
-        rounding (1e-6 in float32). Memory: a few copies of the image, and some 150 MB for 128-64.
-
-    Raises:
-        InputError: an image without the network's channels, or a stride that would leave pixels out.
+        rounding (1e-6 in float32). Memory: a few copies of the picture, and some 150 MB for 128-64.
     """
-    if image.ndim != 3 or image.shape[0] != model.channels or not image.is_floating_point() or not image.numel():
-        raise InputError(f"image of shape {tuple(image.shape)}, expected float (C, H, W), {model.channels} channels")
-    if not 1 <= stride <= patch:
-        raise InputError(f"stride is {stride}, expected from 1 to the patch's {patch}: pixels would be left out")
-    _, height, width = image.shape
-    if stride > 1 or not applies(model, height, width, patch):
-        return patches.overlapping(image, model, patch, stride, batch_size, progress).to(model.layer_1.weight)
-    image = image.to(model.layer_1.weight)
-    sizes = [(length, min(patch, length)) for length in (height, width)]
+    image = upsampled.to(model.layer_1.weight)
+    sizes = [(length, min(patch, length)) for length in image.shape[-2:]]
     # Under autocast the products would lose the digits that an exact method is for.
     with torch.autocast(image.device.type, enabled=False):
         total = _sum_over_patches(model, image, sizes, progress)  # (C, H, W)
     down, across = (_patches_around(0, *size).to(total) for size in sizes)
-    assert model.layer_3.bias is not None
     return total / (down[:, None] * across) + model.layer_3.bias[:, None, None]
 
 
-def _sum_over_patches(
-    model: SRCNN, image: Tensor, sizes: list[tuple[int, int]], progress: Callable[[int, int], object] | None
-) -> Tensor:
+def _sum_over_patches(model: SRCNN, image: Tensor, sizes: list[tuple[int, int]], progress: Progress | None) -> Tensor:
     """Computes the sum of all values that each pixel got, without the last layer's bias: (C, H, W).
 
     Args:
@@ -217,8 +192,6 @@ def _piece(
     workspace: _Workspace,
 ) -> Iterator[None]:
     """Adds a piece of the (padded, mirrored) image to `sums`, whose first pixel is (f₃, f₃); yields after a block."""
-    assert model.layer_1.bias is not None
-    assert model.layer_2.bias is not None
     first, second, third = (layer.weight.flip([axis + 1 for axis in mirrored]) for layer in model.layers())
     kernels = _layer_1_kernels(first, model.layer_1.bias, rows, columns)
     second = filtering.of_weight(second)

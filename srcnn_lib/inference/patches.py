@@ -1,33 +1,34 @@
 """Patches of a picture, such as 33×33 pixels, each run through the network alone.
 
-A patch is a small picture of its own: the network does not see the pixels beside it, but the patch's own edge pixels,
-repeated `halo` times on each side (the border rule of `SRCNN`). Near its border a patch is therefore restored less well
-than the same pixels in a pass over the whole picture.
+A patch is run like a small picture: in place of the pixels around it, the network gets the patch's own edge pixels,
+repeated `halo` times on each side (the border rule of `SRCNN`; zeros for padding_mode "zeros"). Near its border a patch
+is therefore restored less well than the same pixels in a pass over the whole picture.
 
-    positions       where patches begin in a row or a column
-    non_overlapping each patch once, side by side
-    overlapping     a patch every `stride` pixels, and the mean where they overlap
+    positions          where patches begin in a row or a column
+    non_overlapping    each patch once, side by side
+    overlapping        a patch every `stride` pixels, and the mean where they overlap
 
 At stride 1, `overlap.overlapping` computes the same mean without running each patch.
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
 from ..model import SRCNN
+from .options import Progress
 from .tiling import bytes_per_pixel, out_of_memory
 
-BATCH_BYTES = 64 * 2**20  # what the feature maps of a batch may take: larger batches were slower on a CPU
+BATCH_BYTES = 64 * 2**20  # of the feature maps of a batch: larger batches are slower on a CPU
 
 
 def positions(length: int, patch: int, stride: int) -> list[int]:
     """Returns where patches begin so that they cover `length` pixels.
 
     One begins every `stride` pixels; the last one is moved inside, so that it ends with the picture. For 100 pixels,
-    patches of 33 and a stride of 33: 0, 33, 66 and 67.
+    patches of 33 and a stride of 33, they begin at 0, 33, 66 and 67.
     """
     last = max(0, length - patch)
     return [*range(0, last, stride), last]
@@ -38,7 +39,7 @@ def non_overlapping(
     model: SRCNN,
     patch: int,
     batch_size: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> Tensor:
     """Restores a picture patch by patch; where two patches cover a pixel, the later one overwrites.
 
@@ -65,7 +66,7 @@ def overlapping(
     patch: int,
     stride: int,
     batch_size: int | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> Tensor:
     """Restores a picture from patches that overlap: each pixel is the mean of all values that it got.
 
@@ -86,7 +87,7 @@ def overlapping(
 
 
 def _patch_counts(length: int, patch: int, stride: int) -> Tensor:
-    """Counts in how many patches each row, or column, lies: (length,)."""
+    """Counts the patches that each row, or column, lies in: (length,)."""
     count = torch.zeros(length)
     for start in positions(length, patch, stride):
         count[start : start + patch] += 1
@@ -99,14 +100,14 @@ def _run_patches(
     patch: int,
     stride: int,
     batch_size: int | None,
-    progress: Callable[[int, int], object] | None,
+    progress: Progress | None,
 ) -> Iterator[tuple[int, int, Tensor]]:
     """Yields (top, left, output) of every patch, row by row; the output is (C, patch, patch)."""
-    # 1. All patches, as a view of the picture. A picture smaller than a patch is one patch in that dimension.
+    # 1. Every possible patch, as a view of the picture. A picture smaller than a patch is one patch in that dimension.
     height, width = (min(patch, length) for length in upsampled.shape[-2:])
     tops, lefts = (torch.tensor(positions(length, patch, stride)) for length in upsampled.shape[-2:])
     windows = upsampled.unfold(1, height, 1).unfold(2, width, 1)  # (C, every top, every left, height, width)
-    # 2. Batch by batch through the network.
+    # 2. The patches that are asked for, batch by batch through the network.
     total = len(tops) * len(lefts)
     batch_size = batch_size or batch_for(model, patch)
     first = 0
@@ -135,7 +136,7 @@ def _run_batch(patches: Tensor, model: SRCNN) -> Tensor:
 
 
 def batch_for(model: SRCNN, patch: int) -> int:
-    """Returns how many patches' feature maps take some BATCH_BYTES."""
+    """Returns the largest number of patches whose feature maps take at most BATCH_BYTES, at least 1."""
     return max(1, BATCH_BYTES // (bytes_per_pixel(model) * (patch + 2 * model.halo) ** 2))
 
 

@@ -1,7 +1,7 @@
-"""One pass over a whole picture in pieces, without a seam: bands of the bicubic enlargement, tiles of the network.
+"""Processes a large picture in parts, without seams: the bicubic enlargement in bands of rows, the network in tiles.
 
-An output pixel depends on the input pixels up to `halo` away and on no others. So a tile is run with `halo` more pixels
-on each side, and its output is what one pass over the whole picture gives there.
+An output pixel of the network depends only on input pixels up to `halo` away. A tile is therefore run with `halo` more
+pixels on each side, and its output equals that part of a pass over the whole picture.
 """
 
 import itertools
@@ -16,13 +16,17 @@ from ..data.degradation import check_scale, resize, upscaled_size
 from ..data.images import Picture
 from ..model import SRCNN
 from ..runtime import memory
+from .options import Progress
 
-# What the feature maps of one tile may take. On a CPU they stay in its cache and in pages that malloc hands out again:
-# faster by a quarter than tiles of 256 MB. A GPU gains nothing from larger ones.
-CPU_BYTES, GPU_BYTES = 32 * 2**20, 512 * 2**20
-LONGEST = 512  # pixels: a band of a wide picture is as high as its tiles, and is held with all its channels
+# Limits for the feature maps of one tile. On a CPU, tiles of 32 MB are a quarter faster than tiles of 256 MB: the maps
+# stay in its cache, and malloc reuses their pages. On a GPU, larger tiles are not faster.
+CPU_BYTES = 32 * 2**20
+GPU_BYTES = 512 * 2**20
+LONGEST = 512  # pixels: the rows of a band, which is in memory over the picture's whole width, are those of a tile
 SMALLEST = 32  # pixels: a GPU without memory for a tile of this side cannot run the network
 OVERSHOOT = 0.28  # how far a bicubic enlargement can leave the range of its input, in both dimensions together
+
+Span = tuple[int, int]  # (start, end) in pixels; the end is not included
 
 
 # The bicubic enlargement
@@ -53,11 +57,7 @@ class BicubicEnlargement:
         # 1. The rows of the picture that these depend on: the kernel reaches two rows, one more is for rounding.
         height = self.pixels.shape[-2]
         first = max(0, top * height // self.size[0] - 3)
-        last = min(height, bottom * height // self.size[0] + 4)
-        if (top, bottom) == (0, self.size[0]):
-            first, last = 0, height
-        source = slice(first, last)
-
+        source = slice(first, min(height, bottom * height // self.size[0] + 4))
         # 2. Color as it is, and premultiplied where there is alpha.
         plain = self._enlarge(self.pixels[:, source], first, top, bottom)
         if self.alpha is None:
@@ -69,11 +69,11 @@ class BicubicEnlargement:
         return torch.where(alpha > 1 / 255, color, plain), alpha
 
     def _enlarge(self, source: Tensor, first: int, top: int, bottom: int) -> Tensor:
-        """Computes rows of what `resize` makes of the whole picture, from its rows `source`, which begin at `first`.
+        """Computes these rows of the enlargement from `source`, the rows of the picture from `first` on.
 
-        Across, `resize` does it. Down, the weights depend on where the band lies in the picture. `resize` is linear, so
-        resizing the columns of an identity matrix returns its weights, exactly as torch has rounded them; a formula of
-        ours would differ from torch's in the last bit, and so would the pixels.
+        `resize` interpolates each row. From row to row, the weights depend on where the band lies in the picture.
+        `resize` is linear, so resizing the columns of an identity matrix returns its weights, rounded exactly as in
+        torch. A formula of our own would differ from torch's in the last bit, and so would the pixels.
         """
         height, (enlarged_height, enlarged_width) = self.pixels.shape[-2], self.size
         if (top, bottom) == (0, enlarged_height):
@@ -92,24 +92,18 @@ class TileSize:
     """The largest side of a tile in pixels; it is halved when a GPU runs out of memory, with one message.
 
     Args:
-        side: at first.
+        model: the network that is run.
+        side: the side at first; None for one that suits the network, its device and the free memory.
         notify: called with the message.
     """
 
-    def __init__(self, side: int, notify: Callable[[str], object] = warnings.warn):
-        self.side = side
+    def __init__(self, model: SRCNN, side: int | None = None, notify: Callable[[str], object] = warnings.warn):
+        self.side = side or tile_for(model)
         self.notify = notify
         self._notified = False
 
-    @classmethod
-    def suitable(
-        cls, model: SRCNN, side: int | None = None, notify: Callable[[str], object] = warnings.warn
-    ) -> "TileSize":
-        """Returns the side that is asked for, or one that suits the network, its device and the free memory."""
-        return cls(side or tile_for(model), notify)
-
     def halve(self, side: int) -> None:
-        """Halves a side that was too long, for all later tiles, and returns unused memory to the GPU."""
+        """Halves a side that was too large, for all later tiles, and returns unused memory to the GPU."""
         self.side = max(SMALLEST, min(self.side, side) // 2)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
@@ -123,22 +117,21 @@ def tile_for(model: SRCNN) -> int:
     device = model.layer_1.weight.device
     available = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else memory.available()
     budget = CPU_BYTES if device.type == "cpu" else GPU_BYTES
-    if available is not None:
-        budget = min(budget, available // 4)
-    side = math.isqrt(budget // bytes_per_pixel(model)) - 2 * model.halo
+    side = math.isqrt(min(budget, available // 4) // bytes_per_pixel(model)) - 2 * model.halo
     return max(SMALLEST, min(LONGEST, side))
 
 
 def bytes_per_pixel(model: SRCNN) -> int:
-    """Returns the bytes of the feature maps alive at once: a layer's input, its output before and after the ReLU."""
+    """Returns the bytes of the feature maps in memory at once: a layer's input, its output before and after ReLU."""
     first, second = model.widths
     return 4 * max(2 * first, first + 2 * second)
 
 
-def spans(length: int, tile: int) -> list[tuple[int, int]]:
-    """Splits `length` into the fewest pieces of at most `tile` pixels, all but equally long: [(start, end), …]."""
-    pieces = math.ceil(length / tile)
-    ends = [length * number // pieces for number in range(pieces + 1)]
+def spans(start: int, end: int, tile: int) -> list[Span]:
+    """Splits a range into as few parts of at most `tile` pixels as possible, all nearly equal: [(start, end), …]."""
+    length = end - start
+    parts = math.ceil(length / tile)
+    ends = [start + length * number // parts for number in range(parts + 1)]
     return list(itertools.pairwise(ends))
 
 
@@ -146,42 +139,46 @@ def run_in_tiles(
     upsampled: Tensor,
     model: SRCNN,
     tile_size: TileSize,
-    rows: tuple[int, int] | None = None,
-    progress: Callable[[int, int], object] | None = None,
+    rows: Span | None = None,
+    progress: Progress | None = None,
 ) -> Tensor:
-    """Runs the network over `upsampled` (C, H, W) and returns (C, rows, W); other rows only provide context."""
+    """Runs the network over (C, H, W) and returns `rows` of the output, (C, rows, W); other rows are only context."""
     channels, height, width = upsampled.shape
-    top, bottom = rows or (0, height)
-    result = torch.empty(channels, bottom - top, width)
-    tiles = list(itertools.product(spans(bottom - top, tile_size.side), spans(width, tile_size.side)))
-    for done, (down, across) in enumerate(tiles, start=1):
-        _fill(result[:, slice(*down), slice(*across)], upsampled, model, tile_size, top + down[0], across[0])
+    first, last = rows or (0, height)
+    result = torch.empty(channels, last - first, width)
+    tiles = _split((first, last), (0, width), tile_size.side)
+    for done, tile in enumerate(tiles, start=1):
+        waiting = [tile]  # the tile, or its parts where a GPU has no memory for all of it
+        while waiting:
+            part = waiting.pop()
+            (top, bottom), (left, right) = part
+            side = max(bottom - top, right - left)
+            if side > tile_size.side:
+                waiting += _split(*part, tile_size.side)
+                continue
+            try:
+                result[:, top - first : bottom - first, left:right] = _run_tile(upsampled, model, *part)
+                continue
+            except RuntimeError as error:
+                if side <= SMALLEST or not out_of_memory(error):
+                    raise
+            tile_size.halve(side)  # outside of `except`: there the error still holds the memory of the pass
+            waiting.append(part)
         if progress:
             progress(done, len(tiles))
     return result
 
 
-def _fill(result: Tensor, upsampled: Tensor, model: SRCNN, tile_size: TileSize, top: int, left: int) -> None:
-    """Writes the part of the pass that begins at (top, left) into `result`, a view; in smaller tiles if need be."""
-    height, width = result.shape[-2:]
-    longest = max(height, width)
-    if longest <= tile_size.side:
-        try:
-            result[:] = _run_tile(upsampled, model, (top, top + height), (left, left + width))
-            return
-        except RuntimeError as error:
-            if longest <= SMALLEST or not out_of_memory(error):
-                raise
-        tile_size.halve(longest)  # outside of `except`: there the error still holds the memory of the pass
-    for down, across in itertools.product(spans(height, tile_size.side), spans(width, tile_size.side)):
-        part = result[:, slice(*down), slice(*across)]
-        _fill(part, upsampled, model, tile_size, top + down[0], left + across[0])
+def _split(rows: Span, columns: Span, side: int) -> list[tuple[Span, Span]]:
+    """Splits an area into tiles of at most `side` pixels a side: [((top, bottom), (left, right)), …]."""
+    return list(itertools.product(spans(*rows, side), spans(*columns, side)))
 
 
 @torch.inference_mode()
-def _run_tile(upsampled: Tensor, model: SRCNN, rows: tuple[int, int], columns: tuple[int, int]) -> Tensor:
-    """Returns (C, rows, columns) of the pass over the whole picture, from these pixels and `halo` more on each side."""
-    (top, bottom), (left, right), halo = rows, columns, model.halo
+def _run_tile(upsampled: Tensor, model: SRCNN, rows: Span, columns: Span) -> Tensor:
+    """Returns this part of the output for the whole picture, (C, rows, columns), from it and `halo` more pixels."""
+    (top, bottom), (left, right) = rows, columns
+    halo = model.halo
     # 1. The tile with as much of its surround as the picture has.
     above, below = min(halo, top), min(halo, upsampled.shape[-2] - bottom)
     before, after = min(halo, left), min(halo, upsampled.shape[-1] - right)
@@ -190,7 +187,7 @@ def _run_tile(upsampled: Tensor, model: SRCNN, rows: tuple[int, int], columns: t
     # 2. The rest of the surround lies beyond the picture's border: the network's border rule provides it.
     if model.padding_mode == "zeros":
         return model(crop)[0, :, above : above + bottom - top, before : before + right - left]
-    return model.valid(model.pad(crop, (halo - before, halo - after, halo - above, halo - below)))[0]
+    return model.run_layers(model.pad(crop, (halo - before, halo - after, halo - above, halo - below)))[0]
 
 
 def out_of_memory(error: RuntimeError) -> bool:

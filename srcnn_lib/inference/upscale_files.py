@@ -79,7 +79,7 @@ def upscale_files(
     """
     check_scale(scale)
     outcomes = _Outcomes(report)
-    tile_size = TileSize.suitable(model, options.tile)  # shared: a GPU's limit is found only once
+    tile_size = TileSize(model, options.tile)  # shared: a GPU's limit is found only once
 
     def on_progress(done: int, total: int) -> None:
         outcomes.report_finished()
@@ -126,7 +126,7 @@ def upscale_file(job: Job, model: SRCNN, scale: float, options: InferenceOptions
     """
     picture = PictureJob(job, scale, options)
     picture.read()
-    picture.enlarge(model, TileSize.suitable(model, options.tile, picture.notes.append))
+    picture.enlarge(model, TileSize(model, options.tile, picture.notes.append))
     return picture.write()
 
 

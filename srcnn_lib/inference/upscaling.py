@@ -1,8 +1,14 @@
-"""Enlarges pictures: bicubic to the new size, then the network, in memory that does not grow with the picture."""
+"""Upscales pictures: bicubic interpolation to the new size, then the network.
+
+upscale            an image, with every option explicit
+upscale_picture    a picture that may have alpha
+upscale_bands      the same in bands of rows, so that a large enlargement need not be in memory as a whole
+reconstruct        the network alone, over a picture that is already enlarged
+"""
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -12,13 +18,11 @@ from ..data.images import Picture
 from ..errors import InputError
 from ..model import SRCNN
 from . import overlap, patches
-from .options import InferenceOptions
+from .options import InferenceOptions, Progress
 from .self_ensemble import eight
-from .tiling import BicubicEnlargement, TileSize, run_in_tiles, spans
+from .tiling import BicubicEnlargement, Span, TileSize, run_in_tiles, spans
 
-BAND = 256  # rows that non-overlapping patches are run over at once, or as many rows as a patch has
-
-Progress = Callable[[int, int], object]  # progress(done, total)
+BAND = 256  # rows of a band of non-overlapping patches; a band has at least the rows of one patch
 
 
 def upscale(
@@ -35,10 +39,10 @@ def upscale(
     ensemble: bool = False,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Enlarges an image: bicubic to the new size, then the network.
+    """Upscales an image: bicubic interpolation to the new size, then the network.
 
-    A Y network restores the luminance of an RGB image and leaves Cb and Cr to bicubic; an RGB network gets a grey
-    image as three equal channels, and the luma of its output is returned.
+    A Y network restores the luminance of an RGB image; Cb and Cr are those of the bicubic image. An RGB network gets a
+    grey image as three equal channels, and the luma of its output is returned.
 
     Args:
         image: (C, H, W) in [0, 1], 1 (grey) or 3 channels (RGB), whatever the network works on.
@@ -72,7 +76,7 @@ def upscale_picture(
     options: InferenceOptions = InferenceOptions(),
     progress: Progress | None = None,
 ) -> Picture:
-    """Enlarges a picture that may have alpha, which is enlarged by bicubic; its name, bits and notes stay.
+    """Upscales a picture, and its alpha by bicubic interpolation; its name, bits and notes stay the same.
 
     Args:
         picture: 1 (grey) or 3 channels (RGB), with or without alpha.
@@ -104,14 +108,14 @@ def upscale_bands(
 ) -> Iterator[tuple[int, Tensor, Tensor | None]]:
     """Runs the network over an enlargement in bands of rows, from top to bottom.
 
-    Neither the bicubic picture nor the result is ever in memory as a whole, but for overlapping patches, which are run
-    over all rows at once.
+    Neither the bicubic picture nor the result is ever in memory as a whole, except with overlapping patches, which are
+    run over all rows at once.
 
     Args:
         enlargement: of a picture with 1 (grey) or 3 channels (RGB).
         model: the network.
-        options: how it is run.
-        tile_size: shared with other pictures, so that a GPU's limit is found only once; None for one of its own.
+        options: how the network is run.
+        tile_size: shared with other pictures, so that a GPU's limit is found only once; None for a new one.
         progress: called as progress(done, total), in rows of the result.
 
     Yields:
@@ -122,13 +126,13 @@ def upscale_bands(
         InputError: as `reconstruct`.
     """
     height = enlargement.size[0]
-    tile_size = tile_size or TileSize.suitable(model, options.tile)
+    tile_size = tile_size or TileSize(model, options.tile)
     for top, bottom in _bands(height, options, tile_size.side):
         halo = model.halo if options.mode == "whole" else 0
         first = max(0, top - halo)
         last = min(height, bottom + halo)
         bicubic, alpha = enlargement.rows(first, last)
-        band = (top - first, bottom - first)  # of the rows at hand
+        band = (top - first, bottom - first)  # of the rows from `first` on
         output = reconstruct(
             to_network_channels(bicubic, model.channels),
             model,
@@ -146,7 +150,7 @@ def reconstruct(
     model: SRCNN,
     options: InferenceOptions = InferenceOptions(),
     *,
-    rows: tuple[int, int] | None = None,
+    rows: Span | None = None,
     tile_size: TileSize | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
@@ -156,9 +160,8 @@ def reconstruct(
         upsampled: (C, H, W) in [0, 1] with the network's channels (see `data.color.to_network_channels`), of any size.
         model: the network; the picture is moved to its device piece by piece.
         options: how the network is run.
-        rows: (first, end) of the rows to return; None for all. In mode "whole" the other rows are only read as a
-            surround.
-        tile_size: shared with other calls; None for one of its own.
+        rows: (start, end) of the rows to return; None for all. In mode "whole" the other rows are only context.
+        tile_size: shared with other calls; None for a new one.
         progress: called as progress(done, total), in tiles or patches.
 
     Returns:
@@ -171,43 +174,41 @@ def reconstruct(
     """
     _check_image(upsampled, model.channels)
     upsampled = upsampled.detach()
-    _, height, width = upsampled.shape
-    exact = options.mode == "overlapping" and options.stride == 1
-    exact = exact and overlap.applies(model, height, width, options.patch)
-    if exact and options.arithmetic != "float32":
-        raise InputError("overlapping patches at stride 1 are run in float32 only; take it, another mode or stride")
-    tile_size = tile_size or TileSize.suitable(model, options.tile)
-
-    def run(network: SRCNN, progress: Progress | None) -> Tensor:
-        if options.mode == "whole":
-            return run_in_tiles(upsampled, network, tile_size, rows, progress)
-        if options.mode == "non-overlapping":
-            output = patches.non_overlapping(upsampled, network, options.patch, options.batch_size, progress)
-        else:
-            output = overlap.overlapping(
-                network, upsampled, options.patch, options.stride, options.batch_size, progress
-            )
-        output = output.float().cpu()
-        return output if rows is None else output[:, slice(*rows)]
-
-    device = model.layer_1.weight.device.type
+    exact = (
+        options.mode == "overlapping" and options.stride == 1 and overlap.applies(model, upsampled.shape, options.patch)
+    )
     reduced = options.arithmetic == "bfloat16"
-    with torch.autocast(device, torch.bfloat16) if reduced else contextlib.nullcontext():
-        if not options.ensemble:
-            return run(model, progress)
+    if exact and reduced:
+        raise InputError("overlapping patches at stride 1 are run in float32 only; take it, another mode or stride")
+    tile_size = tile_size or TileSize(model, options.tile)
+    if options.ensemble:
+        plain = dataclasses.replace(options, ensemble=False)
         total = torch.zeros(())
         for number, network in enumerate(eight(model)):
-            total = total + run(network, progress and _turn_of(progress, number))
+            part = progress and _turn_of(progress, number)
+            total = total + reconstruct(upsampled, network, plain, rows=rows, tile_size=tile_size, progress=part)
         return total / 8
+    device = model.layer_1.weight.device.type
+    with torch.autocast(device, torch.bfloat16) if reduced else contextlib.nullcontext():
+        if options.mode == "whole":
+            return run_in_tiles(upsampled, model, tile_size, rows, progress)
+        if options.mode == "non-overlapping":
+            output = patches.non_overlapping(upsampled, model, options.patch, options.batch_size, progress)
+        elif exact:
+            output = overlap.overlapping(upsampled, model, options.patch, progress)
+        else:
+            output = patches.overlapping(upsampled, model, options.patch, options.stride, options.batch_size, progress)
+    output = output.float().cpu()
+    return output if rows is None else output[:, slice(*rows)]
 
 
-def _bands(height: int, options: InferenceOptions, tile: int) -> list[tuple[int, int]]:
-    """Returns (top, bottom) of the bands of rows: of one tile, of whole patches, or all rows."""
+def _bands(height: int, options: InferenceOptions, tile: int) -> list[Span]:
+    """Splits the rows into bands: each one tile high, or of whole patches, or all rows in one band."""
     if options.mode == "overlapping":
         return [(0, height)]
     if options.mode == "whole":
-        return spans(height, tile)
-    # Without the last patch of a column: it is moved inside the picture, over rows of the patch above it.
+        return spans(0, height, tile)
+    # No band begins at the last patch of a column: it is moved inside the picture and covers rows of the patch above.
     tops = patches.positions(height, options.patch, options.patch)[: -1 : max(1, BAND // options.patch)] or [0]
     return list(zip(tops, [*tops[1:], height], strict=True))
 
@@ -218,11 +219,16 @@ def _part_of(progress: Progress, top: int, bottom: int, height: int) -> Progress
 
 
 def _turn_of(progress: Progress, number: int) -> Progress:
-    """Converts the progress of one of eight passes to that of all eight."""
+    """Converts the progress within one of eight passes to that of all eight."""
     return lambda done, total: progress(number * total + done, 8 * total)
 
 
 def _check_image(image: Tensor, channels: int | None = None) -> None:
+    """Checks an image's shape and type.
+
+    Args:
+        channels: how many the image must have; None for 1 or 3.
+    """
     expected = "1 or 3 channels" if channels is None else f"the network's channels, {channels}"
     allowed = (1, 3) if channels is None else (channels,)
     if image.ndim != 3 or image.shape[0] not in allowed or not image.numel():

@@ -166,11 +166,11 @@ def test_patches_cover_every_pixel_and_stay_inside_the_picture(length, patch, da
     assert starts == sorted(set(starts)) == _starts(length, patch, stride)
 
 
-@given(length=st.integers(1, 400), tile=st.integers(1, 500))
-def test_tiles_split_a_length_without_gap_or_overlap(length, tile):
-    pieces = spans(length, tile)
-    assert [pixel for start, end in pieces for pixel in range(start, end)] == list(range(length))
-    assert all(0 < end - start <= tile for start, end in pieces)
+@given(start=st.integers(0, 90), length=st.integers(1, 400), tile=st.integers(1, 500))
+def test_tiles_split_a_range_without_gap_or_overlap(start, length, tile):
+    parts = spans(start, start + length, tile)
+    assert [pixel for first, end in parts for pixel in range(first, end)] == list(range(start, start + length))
+    assert all(0 < end - first <= tile for first, end in parts)
 
 
 @settings(max_examples=30, deadline=None)

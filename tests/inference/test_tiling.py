@@ -22,11 +22,11 @@ class SmallGPU(SRCNN):
     capacity = 60
     sides = ()
 
-    def valid(self, upsampled):
-        self.sides = (*self.sides, max(upsampled.shape[-2:]))
-        if max(upsampled.shape[-2:]) > self.capacity:
+    def run_layers(self, images):
+        self.sides = (*self.sides, max(images.shape[-2:]))
+        if max(images.shape[-2:]) > self.capacity:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
-        return super().valid(upsampled)
+        return super().run_layers(images)
 
 
 @pytest.mark.parametrize("widths", [(64, 32), (128, 64), (8, 200), (512, 256)])
@@ -48,7 +48,7 @@ def test_tiles_are_smaller_when_memory_is_short(monkeypatch):
 
 def test_a_tile_beyond_a_gpus_memory_is_halved_for_good_with_one_message():
     model, image, messages = _network(kind=SmallGPU), torch.rand(1, 150, 210), []
-    shared = TileSize(200, messages.append)
+    shared = TileSize(model, 200, messages.append)
     result = reconstruct(image, model, tile_size=shared)
     assert (result - _network()(image[None])[0]).abs().max() < 1e-5
     assert shared.side == 37  # 150, 75, 37: with their halo 158, 83, 45
@@ -74,9 +74,9 @@ def test_a_gpu_without_memory_for_the_smallest_tile_is_an_error():
     assert min(model.sides) <= SMALLEST + 2 * model.halo
 
 
-def test_other_errors_are_raised(monkeypatch):
+def test_an_error_other_than_a_lack_of_memory_is_raised_at_once(monkeypatch):
     model, calls = _network(), []
-    monkeypatch.setattr(model, "valid", lambda crop: calls.append(crop) or torch.zeros(2) @ torch.zeros(3))
+    monkeypatch.setattr(model, "run_layers", lambda crop: calls.append(crop) or torch.zeros(2) @ torch.zeros(3))
     with pytest.raises(RuntimeError, match="size"):
         reconstruct(torch.rand(1, 80, 80), model)
     assert len(calls) == 1

@@ -216,14 +216,14 @@ def test_a_bug_is_raised_from_every_step(model, jobs, monkeypatch):
 
 
 def test_the_note_on_a_gpus_memory_is_with_the_picture_that_exceeded_it(model, jobs, monkeypatch):
-    valid = model.valid
+    run_layers = model.run_layers
 
     def small(crop):
         if max(crop.shape[-2:]) > 50:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return valid(crop)
+        return run_layers(crop)
 
-    monkeypatch.setattr(model, "valid", small)
+    monkeypatch.setattr(model, "run_layers", small)
     outcomes, failed = _upscale([jobs[0], jobs[1]], model)
     assert failed == []
     assert ["GPU" in " ".join(done.notes) for done in outcomes] == [True, False]
