@@ -101,6 +101,7 @@ class TenCrops:
             keys = torch.randperm(self.per_epoch, generator=generator)
             tiles = [self.tiles[index] for index in order[window * self.WINDOW : (window + 1) * self.WINDOW]]
             crops = ten_crops(torch.stack(tiles).float(), self.crop)
+            # The argsort of a slice of a random permutation is a random order of this window's crops.
             shuffled = keys[window * 10 * self.WINDOW :][: len(crops)].argsort()
             self._window = ((epoch, window), crops[shuffled])
         return self._window[1]

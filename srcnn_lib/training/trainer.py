@@ -138,12 +138,13 @@ def load_data(
     Raises:
         InputError: as `load_training_data` in any of the processes, or where they found different photographs.
     """
-    if group.size > 1:  # one process on each machine lists them first, and downloads what is missing
-        group.run_on_all(
-            lambda: (
-                group.local_rank or sources.split_photographs(config.data, config.validation, config.seed, config.limit)
-            )
-        )
+
+    def download_once_per_machine() -> None:
+        if group.local_rank == 0:
+            sources.split_photographs(config.data, config.validation, config.seed, config.limit)
+
+    if group.size > 1:
+        group.run_on_all(download_once_per_machine)
     data = group.run_on_all(lambda: training_data.load_training_data(config, progress))
     if len(set(group.gather(data.description["fingerprint"]))) > 1:
         raise InputError(f"{', '.join(config.data)}: the machines hold different photographs; make them the same")
