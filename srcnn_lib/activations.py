@@ -1,7 +1,4 @@
-"""Feature maps: what each layer gives for a picture. The only place that collects them.
-
-All results are detached, float32 and on the CPU.
-"""
+"""Feature maps: the output of each layer for a picture, detached, in float32 and on the CPU."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence

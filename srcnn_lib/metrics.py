@@ -1,6 +1,6 @@
-"""How close a picture is to another: MSE, PSNR and SSIM, in double precision, one value per image.
+"""MSE, PSNR and SSIM of a picture against a reference, in double precision, one value per image.
 
-The papers' protocol is a setting of these functions: channel="y" measures luminance, `shave` leaves out the border.
+The papers measure luminance without the border: channel="y" and `shave`.
 """
 
 import math
@@ -19,7 +19,7 @@ K1, K2 = 0.01, 0.03  # keep SSIM finite where a window is dark or flat
 
 @dataclass(frozen=True)
 class Scores:
-    """How close a picture is to the original, or the mean over several pictures.
+    """The scores of a picture against the original, or their mean over several pictures.
 
     Args:
         psnr_y: PSNR on Y in dB; inf for equal pictures.
@@ -98,7 +98,7 @@ def ssim(image: Tensor, reference: Tensor, channel: str = "rgb", shave: int = 0,
             f"{needed}x{needed}"
         )
     means = []
-    border = WINDOW // 2  # where windows are not whole
+    border = WINDOW // 2  # there the window reaches beyond the image
     for x, y in zip(image.flatten(0, 1).numpy(), reference.flatten(0, 1).numpy(), strict=True):
         _, similarity = structural_similarity(
             x, y, data_range=1, gaussian_weights=True, sigma=SIGMA, use_sample_covariance=False, K1=K1, K2=K2, full=True

@@ -1,4 +1,4 @@
-"""The released networks, and how a network is opened: from a weights file or from a run."""
+"""Finds the released networks, and opens the network of a weights file or of a run."""
 
 from pathlib import Path
 
@@ -31,14 +31,14 @@ def saved_folder() -> Path:
 def released_for(scale: float | None) -> tuple[Path, str | None]:
     """Chooses the released network for a scale.
 
-    It is the one for the next higher scale if there is none for exactly this scale, or for the highest scale: what
-    matters is how blurred the bicubic picture is that the network gets.
+    Without one for exactly this scale, it is that of the next higher scale, or of the highest one. The scale matters
+    because the bicubic picture that the network gets is more blurred at a higher scale.
 
     Args:
         scale: None for 2.
 
     Returns:
-        The weights file; and a line to print where the network is not for exactly this scale, or None.
+        The weights file; and a line to print if the network is for another scale, otherwise None.
 
     Raises:
         InputError: no released network is installed.

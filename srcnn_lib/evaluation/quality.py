@@ -1,20 +1,20 @@
 """Measures a network on photographs as the papers do, with bicubic interpolation beside it."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from ..data.images import Picture
-from ..inference.options import InferenceOptions
+from ..inference.options import InferenceOptions, Progress
 from ..metrics import Scores
 from ..model import SRCNN
 from ..runtime import memory
 from .sample import Sample, mean_scores
 
-# Options that change the figures, with their plain values: what they gain or lose is measured as well.
+# Options that change the scores, with their default values. Where one is not the default, its effect is measured too.
 MEASURED_OPTIONS: dict[str, Any] = {"ensemble": False, "arithmetic": "float32"}
 PIXEL_BYTES = 210  # of memory, measured: the picture, its versions, and SSIM in double precision
 
@@ -28,8 +28,8 @@ class Evaluation:
         images: how many photographs.
         bicubic, srcnn: the mean of the scores (so also the mean of the dB, not the dB of the mean).
         per_image: {name: {"bicubic": Scores, "srcnn": Scores}}.
-        options: the values of the options in MEASURED_OPTIONS that are not plain, such as {"ensemble": True}.
-        without: for each of these options, what `srcnn` is with this one option plain.
+        options: the options in MEASURED_OPTIONS that are not at their default, such as {"ensemble": True}.
+        without: for each of these options, the scores with its default and the other options unchanged.
     """
 
     scale: float
@@ -53,33 +53,32 @@ def evaluate(
     names: Sequence[str],
     scale: float | None = None,
     options: InferenceOptions = InferenceOptions(),
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
-    """Degrades each photograph, restores it by bicubic interpolation and by the network, and compares both with it.
+    """Degrades each photograph, restores it by bicubic interpolation and by the network, and scores both results.
 
     Args:
         photographs: read one by one.
         names: one for each photograph.
         scale: None for the network's own.
-        options: how the network is run. For each of ensemble and arithmetic that is not plain, the network is measured
-            once more without it.
+        options: how the network is run. For each of ensemble and arithmetic that is not at its default, the network is
+            measured once more with the default.
         progress: called as progress(done, total), in photographs.
 
     Raises:
         InputError: options that do not fit together, a scale outside 1.1 to 8, or a photograph that is too large for
             the memory.
 
-    Reference: arXiv 1501.00092, section 4; the README, how quality is measured.
+    Reference: arXiv 1501.00092, section 4.
     """
     changed = {
         name: getattr(options, name) for name, plain in MEASURED_OPTIONS.items() if getattr(options, name) != plain
     }
     per_image: dict[str, dict[str, Scores]] = {}
     without: dict[str, list[Scores]] = {name: [] for name in changed}
-    for done, name in enumerate(names, start=1):
-        photograph = photographs[done - 1].pixels
-        check_memory(name, photograph)
-        sample = Sample(photograph, model, scale, max_pixels=None)
+    for done, (name, photograph) in enumerate(zip(names, photographs, strict=True), start=1):
+        check_memory(name, photograph.pixels)
+        sample = Sample(photograph.pixels, model, scale, max_pixels=None)
         per_image[name] = compare(sample, model, options)
         for option, scores in without.items():
             plainer = dataclasses.replace(options, **{option: MEASURED_OPTIONS[option]})

@@ -1,8 +1,7 @@
-"""A photograph degraded for a network: what the network is given, and how its output is shown and measured."""
+"""A photograph degraded for a network: the network's input, and its output as a picture and as scores."""
 
 import dataclasses
 import math
-from collections.abc import Callable
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor
 from ..data.color import from_network_channels, luminance, to_network_channels
 from ..data.degradation import degrade, shave_width
 from ..errors import InputError
-from ..inference.options import InferenceOptions
+from ..inference.options import InferenceOptions, Progress
 from ..inference.upscaling import reconstruct
 from ..metrics import WINDOW, Scores, psnr, ssim
 from ..model import SRCNN
@@ -20,12 +19,12 @@ MAX_PIXELS = 1920 * 1080  # of a photograph whose feature maps, or frames, are h
 
 
 class Sample:
-    """A photograph, reduced and brought back to its size by bicubic interpolation, for a network to restore.
+    """A photograph, downscaled and upscaled again by bicubic interpolation, for a network to restore.
 
     Args:
         photograph: (C, H, W) in [0, 1], RGB or grey.
         model: a network; another network can be used later, if it works on the same channels (a run's snapshots do).
-        scale: how much the photograph is reduced; None for the network's own scale.
+        scale: the factor by which the photograph is downscaled; None for the network's own scale.
         max_pixels: the largest photograph that is accepted; None for any size.
 
     Attributes:
@@ -57,7 +56,7 @@ class Sample:
         self,
         model: SRCNN,
         options: InferenceOptions = InferenceOptions(),
-        progress: Callable[[int, int], object] | None = None,
+        progress: Progress | None = None,
     ) -> Tensor:
         """Returns the network's output for `network_input`, (channels, H, W), not clamped."""
         return reconstruct(self.network_input, model, options, progress=progress)

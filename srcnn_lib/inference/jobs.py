@@ -1,4 +1,4 @@
-"""Which picture files are read, and where their enlargements are written; nothing is read or written here."""
+"""Decides which picture files are read and where the results are written; it reads and writes none itself."""
 
 import glob
 import os
@@ -16,7 +16,7 @@ SUFFIX = "_upscaled"
 
 @dataclass(frozen=True)
 class Job:
-    """A picture (a path or an address), and the file that its enlargement is written to."""
+    """A picture, given by its path or by its address (str), and the file that the result is written to."""
 
     source: str | Path
     target: Path
@@ -55,7 +55,7 @@ def plan(sources: Sequence[str], out: str | Path | None = None) -> tuple[list[Jo
 
 
 def check_writable(target: Path) -> None:
-    """Checks before the work that its result could be written.
+    """Checks, before any work, that a result can be written to this file.
 
     Raises:
         InputError: another extension, a folder in place of a file, or a folder without permission to write.
@@ -74,7 +74,7 @@ def check_writable(target: Path) -> None:
 
 
 def _check_collisions(jobs: Sequence[Job]) -> None:
-    read = {_identity(job.source): job.source for job in jobs if not is_url(str(job.source))}
+    read = {_identity(job.source): job.source for job in jobs if isinstance(job.source, Path)}
     written: dict[str, Job] = {}
     for job in jobs:
         key = _identity(job.target)
@@ -106,7 +106,7 @@ def _expand(source: str) -> Sequence[str | Path]:
         if path.is_dir():
             return _pictures(path.iterdir(), f"{path} is a folder without pictures")
         if path.exists() or not glob.has_magic(source):
-            return [path]  # a missing file is reported when its turn comes, so that the others are done
+            return [path]  # a missing file is reported when it is read, so that the other pictures are still upscaled
         return _pictures(map(Path, glob.glob(source, recursive=True)), f"no picture matches {source}")
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
@@ -123,7 +123,7 @@ def _pictures(paths: Iterable[Path], otherwise: str) -> list[Path]:
 
 
 def _without_own_results(found: list[str | Path]) -> list[str | Path]:
-    """Leaves out what an earlier call made of other pictures in the list: these are made again."""
+    """Leaves out the results of an earlier call whose pictures are in the list: they are written again."""
     stems = {(path.parent, path.stem) for path in found if isinstance(path, Path)}
 
     def is_own(path: str | Path) -> bool:
@@ -135,16 +135,12 @@ def _without_own_results(found: list[str | Path]) -> list[str | Path]:
 
 
 def _target(source: str | Path, out: Path | None, folder: bool) -> Path:
+    """Returns the file for a picture's result: `out` itself, or a file in the folder `out` or beside the picture."""
     if out and not folder:
         return out
-    if isinstance(source, str) and is_url(source):
-        beside, name = Path(), Path(_name_in(source))
-    else:
-        beside, name = Path(source).parent, Path(Path(source).name)
-    stem, extension = name.stem or "picture", name.suffix
-    if extension.lower() not in images.WRITABLE:
-        extension = ".png"
-    return (out or beside) / f"{stem}{SUFFIX}{extension}"
+    picture = source if isinstance(source, Path) else Path(_name_in(source))
+    extension = picture.suffix if picture.suffix.lower() in images.WRITABLE else ".png"
+    return (out or picture.parent) / f"{picture.stem or 'picture'}{SUFFIX}{extension}"
 
 
 def _name_in(address: str) -> str:

@@ -1,11 +1,11 @@
 """Overlapping patches at stride 1: the mean over all patches, exactly, without running each patch.
 
-Definition. Every window of patch × patch pixels is run alone, over its own edge-replicated surround, and each pixel is
-the mean of all values that it got. What a pixel gets from a patch depends only on where it lies in the patch, and near
-the patch's borders only, as far as the replicated surround is felt. So equal work is shared between patches.
+Definition. Every window of patch × patch pixels is run alone, padded with its own edge pixels, and each pixel is the
+mean of all values that it got. Only near a patch's borders do the values depend on the padding; elsewhere all patches
+give a pixel the same value. What is equal in several patches is computed once.
 
-One dimension at a time, for filter sizes f₁, f₂, f₃ with halves h₁, h₂, h₃, and a patch that begins at pixel s. (The
-end of a patch is a begin in the mirrored image, so only one border has to be considered.)
+Consider one dimension, filter sizes f₁, f₂, f₃ with halves h₁, h₂, h₃, and a patch that begins at pixel s. (The end of
+a patch is the beginning of one in the mirrored image, so only one border has to be considered.)
 
 Layer 1. Row s + d of a patch, d ≥ −(h₂ + h₃), is Σₖ w₁[k] · x[s + max(0, d + k − h₁)]. From d = h₁ on this is the
 image's own row, the same in every patch. For smaller d the taps beyond the border fold onto pixel s: this gives
@@ -43,8 +43,8 @@ from ..model import SRCNN
 from .options import Progress
 
 BLOCK = 16  # positions per side that are computed at once: 256 columns for the matrix products
-GROUP = 2  # border classes that share a matrix product of layer 1: fewer calls, but some taps that are zero
-POINTS = (1.0, -1.0, 0.0, 2.0, -2.0, 0.5, -0.5)  # of Toom and Cook; with infinity 8, which lose one bit of float32
+GROUP = 2  # border classes that share a matrix product of layer 1: fewer calls, although some taps are then zero
+POINTS = (1.0, -1.0, 0.0, 2.0, -2.0, 0.5, -0.5)  # of Toom and Cook, and infinity; the eight lose one bit of float32
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class _Filtering:
 
 
 class _Workspace:
-    """Tensors that every block writes to again: allocating new pages would take as long as the products do."""
+    """Memory that every block reuses: allocating new pages would take as long as the matrix products."""
 
     def __init__(self, like: Tensor):
         self.like = like
@@ -157,7 +157,7 @@ def _sum_over_patches(model: SRCNN, image: Tensor, sizes: list[tuple[int, int]],
     filtering = replace(filtering, result=filtering.result.to(image), data=filtering.data.to(image))
     borders = [_border(model.filters, *size, filtering.tile, image) for size in sizes]
     insides = [_inside(model.filters, *size, filtering.tile, image) for size in sizes]
-    # The far border is the near one of the mirrored image; the inside is taken once, not mirrored.
+    # The second border is the first one of the mirrored image; the inside is computed once, not mirrored.
     pieces = [
         (mirrored, rows, columns)
         for mirrored in ((), (1,), (2,), (1, 2))
@@ -362,7 +362,7 @@ def _minimal_filtering(taps: int) -> _Filtering:
 
 
 def _border(filters: Sequence[int], length: int, patch: int, tile: int, like: Tensor) -> _Part:
-    """Returns the part at the begin of the patches, a position for each patch."""
+    """Returns the part at the first border of the patches, with a position for each patch."""
     first, second, third = (size // 2 for size in filters)
     classes, outputs = first + second + third, max(first + second, third) + third
     fold = torch.zeros(classes, filters[0], max(1, 2 * first))

@@ -1,4 +1,4 @@
-"""Self-ensemble: the mean over eight flips and rotations, with turned filters in place of turned pictures."""
+"""Self-ensemble: the mean over eight flips and rotations. The filters are transformed, not the pictures."""
 
 import copy
 
@@ -12,9 +12,9 @@ from ..model import SRCNN
 def eight(model: SRCNN) -> list[SRCNN]:
     """Returns eight networks whose mean output is the self-ensemble of `model`.
 
-    The self-ensemble runs a network on the eight flips and rotations of a picture, turns the outputs back and takes
-    their mean. A convolution of a turned picture, turned back, equals the convolution of the picture with the filter
-    turned back. So only the filters are turned here: pictures, tiles and patches stay as they are, in every mode.
+    The self-ensemble runs a network on the eight flips and rotations of a picture, transforms the outputs back and
+    takes their mean. A convolution of a flipped or rotated picture, transformed back, equals the convolution of the
+    picture with the filter transformed back. So only the filters are transformed here, and every mode works unchanged.
 
     Reference: Timofte, Rothe, Van Gool, *Seven ways to improve example-based single image super resolution*,
     arXiv 1511.02228, on enhanced prediction.

@@ -1,6 +1,6 @@
-"""Enlarges picture files one after another: read, enlarge, write, with the steps of neighbors overlapping.
+"""Upscales picture files one after another: each is read, enlarged and written.
 
-While the network enlarges a picture, the next one is read and the last one is written, each in a thread:
+While the network enlarges a picture, the next one is read and the previous one is written, each in a thread:
 
     thread   | read 2      | read 3      |             |
     main     | enlarge 1   | enlarge 2   | enlarge 3   |
@@ -23,14 +23,14 @@ from ..errors import InputError
 from ..model import SRCNN
 from ..runtime import memory
 from .jobs import Job, check_writable
-from .options import InferenceOptions
+from .options import InferenceOptions, Progress
 from .tiling import LONGEST, BicubicEnlargement, TileSize
 from .upscaling import upscale_bands
 
 EXPECTED = (InputError, OSError, MemoryError)  # errors of one picture, after which the others are still done
-# Bytes per value, measured.
-OVERLAPPING_BYTES = 32  # where the whole enlargement is in memory: 25 (RGB) to 29 (RGBA)
-BAND_BYTES = 40  # of a band, in float32: its enlargement, its colors, its result
+# Bytes of memory per value, measured.
+OVERLAPPING_BYTES = 32  # with overlapping patches, where the whole enlargement is in memory: 25 (RGB) to 29 (RGBA)
+BAND_BYTES = 40  # of a band in float32: its bicubic rows, their conversion to the network's channels, and the result
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Upscaled:
     """A job that is done.
 
     Args:
-        job: what was read and written.
-        size: (height, width, channels) of what was written.
-        seconds: of work on it.
+        job: the picture and its new file.
+        size: (height, width, channels) of the new file.
+        seconds: how long reading, enlarging and writing took together.
         notes: what was lost in reading or writing, one line each.
     """
 
@@ -59,9 +59,9 @@ def upscale_files(
     scale: float,
     report: Callable[[Outcome], object],
     options: InferenceOptions = InferenceOptions(),
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> list[tuple[Job, Exception]]:
-    """Does every job in turn; a picture that fails does not stop the others.
+    """Does all jobs, in their order; a picture that fails does not stop the others.
 
     Args:
         jobs: as `plan` returns them.
@@ -79,39 +79,39 @@ def upscale_files(
     """
     check_scale(scale)
     outcomes = _Outcomes(report)
-    tile_size = TileSize(model, options.tile)  # shared: a GPU's limit is found only once
+    tile_size = TileSize(model, options.tile)  # one for all pictures: a GPU's limit is found only once
 
     def on_progress(done: int, total: int) -> None:
         outcomes.report_finished()
         if progress:
             progress(done, total)
 
-    current: PictureJob | None = None
-    following: PictureJob | None = None
-    reading: Future | None = None  # of `following`, in a thread
+    pictures = (PictureJob(job, scale, options) for job in jobs)
+    previous: PictureJob | None = None
+    current = next(pictures, None)
     try:
-        for number, job in enumerate(jobs):
-            previous, current = current, following or PictureJob(job, scale, options)
-            read_ahead, reading, following = reading, None, None
+        while current:
+            following = next(pictures, None)
             try:
-                # 1. Read, unless that is done already; then with all the memory.
-                if not _was_read(read_ahead):
+                # 1. Read, unless that is done already; now all the memory is free.
+                if not current.was_read_ahead():
                     outcomes.wait()
                     current.read()
                 # 2. Begin to read the next picture.
-                if number + 1 < len(jobs):
-                    following = PictureJob(jobs[number + 1], scale, options)
+                if following:
                     beside = [current, previous] if previous and outcomes.pending else [current]
-                    reading = _in_thread(functools.partial(following.read, beside), daemon=True)
+                    following.reading = _in_thread(functools.partial(following.read, beside), daemon=True)
                 # 3. Enlarge.
                 tile_size.notify = current.notes.append
                 current.enlarge(model, tile_size, on_progress)
                 # 4. Begin to write, once the previous picture is written.
                 outcomes.wait()
-                outcomes.add(job, _in_thread(current.write))
+                outcomes.add(current.job, _in_thread(current.write))
             except EXPECTED as error:
-                outcomes.add(job, _failed(error))
+                outcomes.add(current.job, _failed(error))
             outcomes.report_finished()
+            previous = current
+            current = following
     finally:
         outcomes.wait()  # Ctrl-C waits for the file that is being written
     return outcomes.failed
@@ -131,7 +131,7 @@ def upscale_file(job: Job, model: SRCNN, scale: float, options: InferenceOptions
 
 
 class _NoRoom(Exception):
-    """A picture has no room in memory beside the pictures that are being enlarged and written."""
+    """A picture does not fit into memory together with those that are being enlarged and written."""
 
 
 class PictureJob:
@@ -143,8 +143,11 @@ class PictureJob:
     """
 
     def __init__(self, job: Job, scale: float, options: InferenceOptions):
-        self.job, self.scale, self.options = job, scale, options
-        self.bytes_needed = 0  # once the picture's size is known
+        self.job = job
+        self.scale = scale
+        self.options = options
+        self.reading: Future | None = None  # `read` in a thread, while the network enlarges another picture
+        self.bytes_needed = 0  # set when the picture's size is known
         self.seconds = 0.0
         self.notes: list[str] = []
 
@@ -152,10 +155,10 @@ class PictureJob:
         """Reads the picture.
 
         Args:
-            beside: jobs that are being worked on; the picture is read only if there is memory for all of them.
+            beside: jobs that are not finished; the picture is read only if it fits into memory together with them.
 
         Raises:
-            _NoRoom: there is not enough memory now; there may be when the others are done.
+            _NoRoom: there is not enough memory before the other jobs are done.
         """
         with self._clock():
             check_writable(self.job.target)
@@ -167,7 +170,16 @@ class PictureJob:
             self.enlargement = BicubicEnlargement(picture, self.scale)
             self.writer = images.PictureWriter(self.job.target, self.enlargement.size, channels, alpha, picture.bits)
 
-    def enlarge(self, model: SRCNN, tile_size: TileSize, progress: Callable[[int, int], object] | None = None) -> None:
+    def was_read_ahead(self) -> bool:
+        """Waits for `reading` and returns whether the picture is read; raises the error of the reading, if any."""
+        reading = self.reading
+        self.reading = None  # an error that it holds would keep the picture in memory
+        if reading is None or isinstance(reading.exception(), _NoRoom):
+            return False
+        reading.result()
+        return True
+
+    def enlarge(self, model: SRCNN, tile_size: TileSize, progress: Progress | None = None) -> None:
         """Runs the network band by band and hands each band to the writer."""
         with self._clock():
             try:
@@ -243,25 +255,17 @@ class _Outcomes:
 
     def _report_first(self) -> None:
         job, outcome = self.pending[0]
-        error = outcome.exception()  # waits until it is known
+        error = outcome.exception()  # waits until the job is done
         if error is not None and not isinstance(error, EXPECTED):
-            raise error  # it stays pending: the wait before leaving raises it again
+            raise error  # the job stays pending: the last `wait` raises the error again
         self.pending.popleft()
         if error is None:
             self.report(outcome.result())
             return
-        # The frames that an error passed through hold its picture.
+        # An error's traceback would keep the picture in memory.
         error.__traceback__ = error.__cause__ = error.__context__ = None
         self.failed.append((job, error))
         self.report((job, error))
-
-
-def _was_read(reading: Future | None) -> bool:
-    """Waits for a picture that is read ahead and tells whether it was; raises the error that it met, if any."""
-    if reading is None or isinstance(reading.exception(), _NoRoom):
-        return False
-    reading.result()
-    return True
 
 
 def _in_thread(function: Callable[[], object], daemon: bool = False) -> Future:

@@ -21,7 +21,7 @@ FILTERS = [(9, 5, 5), (9, 1, 5), (9, 3, 5), (5, 7, 3), (3, 9, 1), (1, 1, 5), (3,
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """Runs these tests in one thread: their many small products gain nothing from more, and wait where cores are busy."""
+    """Runs these tests in one thread: many small products are no faster in several, and far slower on busy cores."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
