@@ -24,7 +24,7 @@ class Scores:
     Args:
         psnr_y: PSNR on Y in dB; inf for equal pictures.
         ssim_y: SSIM on Y; nan for a picture that is smaller than SSIM's window.
-        psnr_rgb: PSNR on RGB in dB; of a grey picture, its grey PSNR.
+        psnr_rgb: PSNR on RGB in dB; of a gray picture, its gray PSNR.
     """
 
     psnr_y: float
@@ -38,7 +38,7 @@ def mse(image: Tensor, reference: Tensor, channel: str = "rgb", shave: int = 0, 
     Args:
         image: (N, C, H, W) or (C, H, W), C = 1 or 3, in [0, data_range]; it is clamped to that range.
         reference: an image of the same shape, clamped as well.
-        channel: "rgb" measures the pixels as they are, "y" their luminance (BT.601, studio range). For a grey image,
+        channel: "rgb" measures the pixels as they are, "y" their luminance (BT.601, studio range). For a gray image,
             which is its own luminance, both are the same.
         shave: pixels to leave out at each border.
         data_range: the value of white: 1, or 255 for 8-bit values.

@@ -71,10 +71,10 @@ def test_y_is_bt601_in_studio_range(pair):
     assert ssim(*pair, channel="y").item() == pytest.approx(expected, abs=1e-6)
 
 
-def test_a_grey_image_is_its_own_y(pair):
-    grey = [picture[:1] for picture in pair]
+def test_a_gray_image_is_its_own_y(pair):
+    gray = [picture[:1] for picture in pair]
     for metric in (mse, psnr, ssim):
-        assert torch.equal(metric(*grey, channel="y"), metric(*grey, channel="rgb"))
+        assert torch.equal(metric(*gray, channel="y"), metric(*gray, channel="rgb"))
 
 
 def test_psnr_of_equal_images_is_infinite(pair):
@@ -89,9 +89,9 @@ def test_ssim_of_equal_images_is_one(pair):
 
 
 def test_psnr_of_a_constant_difference_has_its_closed_form():
-    black, grey = torch.zeros(2, 3, 8, 8), torch.full((2, 3, 8, 8), 0.1, dtype=torch.float64)
-    assert torch.allclose(psnr(grey, black), torch.full((2,), 20.0, dtype=torch.float64), atol=1e-12)
-    assert torch.allclose(mse(grey, black), torch.full((2,), 0.01, dtype=torch.float64), atol=1e-12)
+    black, gray = torch.zeros(2, 3, 8, 8), torch.full((2, 3, 8, 8), 0.1, dtype=torch.float64)
+    assert torch.allclose(psnr(gray, black), torch.full((2,), 20.0, dtype=torch.float64), atol=1e-12)
+    assert torch.allclose(mse(gray, black), torch.full((2,), 0.01, dtype=torch.float64), atol=1e-12)
 
 
 def test_eight_bit_values_give_the_same_psnr_and_ssim(pair):

@@ -1,4 +1,4 @@
-"""RGB, YCbCr and luminance (ITU-R BT.601), and how Y and RGB networks see color and grey pictures."""
+"""RGB, YCbCr and luminance (ITU-R BT.601), and how Y and RGB networks see color and gray pictures."""
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ def ycbcr_to_rgb(image: Tensor) -> Tensor:
 
 
 def luminance(image: Tensor) -> Tensor:
-    """Returns the Y of `rgb_to_ycbcr`: (…, 3, H, W) → (…, 1, H, W). A grey image (…, 1, H, W) is returned as it is."""
+    """Returns the Y of `rgb_to_ycbcr`: (…, 3, H, W) → (…, 1, H, W). A gray image (…, 1, H, W) is returned as it is."""
     if image.shape[-3] == 1:
         return image
     return _transform(image, TO_YCBCR[:1], OFFSET[:1])
@@ -35,11 +35,11 @@ def to_network_channels(image: Tensor, channels: int) -> Tensor:
     """Converts a picture to the channels that a network works on.
 
     Args:
-        image: (…, 1, H, W) grey or (…, 3, H, W) RGB, in [0, 1].
+        image: (…, 1, H, W) gray or (…, 3, H, W) RGB, in [0, 1].
         channels: 1 for a network on luminance (Y), 3 for one on RGB.
 
     Returns:
-        (…, channels, H, W): the luminance, or RGB, which for a grey picture is three equal channels (a view).
+        (…, channels, H, W): the luminance, or RGB, which for a gray picture is three equal channels (a view).
     """
     if channels == 1:
         return luminance(image)
@@ -50,11 +50,11 @@ def from_network_channels(output: Tensor, image: Tensor) -> Tensor:
     """Converts a network's output back to the channels of the picture that the network was given.
 
     A Y network on a color picture restores luminance only: the result takes Cb and Cr from `image`, the bicubic
-    picture. An RGB network on a grey picture gives three channels: the result is their luma, which is grey again.
+    picture. An RGB network on a gray picture gives three channels: the result is their luma, which is gray again.
 
     Args:
         output: (…, 1, H, W) or (…, 3, H, W), what the network returned for `to_network_channels(image, …)`.
-        image: (…, 1, H, W) grey or (…, 3, H, W) RGB, in [0, 1].
+        image: (…, 1, H, W) gray or (…, 3, H, W) RGB, in [0, 1].
 
     Returns:
         Shaped like `image`, on the device of `output`, not clamped.

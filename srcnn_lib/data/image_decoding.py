@@ -135,7 +135,7 @@ def _decode_with_pillow(file: BinaryIO, label: str, limit: int) -> DecodedImage:
         if image.mode not in MODES:
             return DecodedImage(*_decode_deep(image, label, stored), profile, notes)
         if ";16" in stored:
-            notes.append("16 bits were read as 8: grey PNG and TIFF (except LZW-compressed color) are read with 16")
+            notes.append("16 bits were read as 8: gray PNG and TIFF (except LZW-compressed color) are read with 16")
             transparent = image.info.get("transparency")
             if isinstance(transparent, tuple):  # the one transparent color of a PNG: Pillow reduces only the pixels
                 image.info["transparency"] = tuple(value >> 8 for value in transparent)
@@ -154,7 +154,7 @@ def _split_alpha(image: Image.Image, mode: str) -> tuple[Image.Image, Image.Imag
 
 
 def _decode_deep(image: Image.Image, label: str, stored: str) -> tuple[np.ndarray, np.ndarray | None]:
-    """Returns grey of more than 8 bits, and its alpha where the file declares one value transparent."""
+    """Returns gray of more than 8 bits, and its alpha where the file declares one value transparent."""
     array = np.asarray(image)
     transparent = image.info.get("transparency")
     alpha = None if transparent is None else (array != transparent).astype(np.float32)
@@ -201,7 +201,7 @@ def _decode_deep_tiff(file: BinaryIO, label: str, limit: int) -> DecodedImage | 
 
 
 def _separate_samples(array: np.ndarray, colors: int, page: tifffile.TiffPage) -> tuple[np.ndarray, np.ndarray | None]:
-    """Separates (H, W, samples) in [0, 1] into color, (H, W) grey or (H, W, 3), and alpha (H, W)."""
+    """Separates (H, W, samples) in [0, 1] into color, (H, W) gray or (H, W, 3), and alpha (H, W)."""
     color, alpha = array[..., :colors], None
     if int(page.photometric) == 0:  # white is zero
         color = 1 - color
@@ -232,7 +232,7 @@ def convert_to_srgb(color: Image.Image, profile: bytes | None, notes: list[str])
         elif profile:
             source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
         if source:
-            # Grey pictures with an RGB profile are common; their values are those of its grey axis.
+            # Gray pictures with an RGB profile are common; their values are those of its gray axis.
             profile_mode = "RGB" if source.profile.xcolor_space == "RGB " else color.mode
             transform = _to_srgb(source, profile_mode)
             if not _is_identity(transform, profile_mode):
@@ -244,7 +244,7 @@ def convert_to_srgb(color: Image.Image, profile: bytes | None, notes: list[str])
 
 
 def _to_srgb(source: ImageCms.ImageCmsProfile, mode: str) -> ImageCms.ImageCmsTransform:
-    # LittleCMS's optimization is exact for RGB and five times as fast; for grey and Lab it is up to ten levels off.
+    # LittleCMS's optimization is exact for RGB and five times as fast; for gray and Lab it is up to ten levels off.
     flags = ImageCms.Flags.NONE if mode == "RGB" else ImageCms.Flags.NOOPTIMIZE
     return ImageCms.buildTransform(source, ImageCms.createProfile("sRGB"), mode, "RGB", flags=flags)
 

@@ -56,7 +56,7 @@ EXTENSIONS = (*WRITABLE, ".gif")
 class Picture:
     """The pixels of a picture with its alpha, bit depth and name."""
 
-    pixels: Tensor  # (C, H, W) float32 in [0, 1], C = 1 grey or 3 RGB (sRGB)
+    pixels: Tensor  # (C, H, W) float32 in [0, 1], C = 1 gray or 3 RGB (sRGB)
     alpha: Tensor | None = None  # (1, H, W) in [0, 1]; the colors are not multiplied by it
     bits: int = 8  # 8 or 16 per channel in the file
     name: str = "picture"  # of the file, without its folder
@@ -191,7 +191,7 @@ class PictureWriter:
     Args:
         path: ends with one of WRITABLE.
         size: (height, width) in pixels.
-        channels: 1 (grey) or 3 (RGB).
+        channels: 1 (gray) or 3 (RGB).
         alpha: whether the bands have alpha.
         bits: 8 or 16 per channel. A format that can't hold 16 gets 8, and a note.
 

@@ -25,7 +25,7 @@ PROBE_TILES = 4
 
 @dataclass(frozen=True)
 class Patches:
-    """Fixed patches to measure on, in RGB and in Y. A grey photograph is three equal channels in RGB."""
+    """Fixed patches to measure on, in RGB and in Y. A gray photograph is three equal channels in RGB."""
 
     rgb: tuple[Tensor, Tensor]  # inputs (N, 3, crop, crop) and targets (N, 3, patch, patch), float32
     y: tuple[Tensor, Tensor]  # inputs (N, 1, crop, crop) and targets (N, 1, patch, patch), float32

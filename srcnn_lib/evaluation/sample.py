@@ -22,7 +22,7 @@ class Sample:
     """A photograph, downscaled and upscaled again by bicubic interpolation, for a network to restore.
 
     Args:
-        photograph: (C, H, W) in [0, 1], RGB or grey.
+        photograph: (C, H, W) in [0, 1], RGB or gray.
         model: a network; another network can be used later, if it works on the same channels (a run's snapshots do).
         scale: the factor by which the photograph is downscaled; None for the network's own scale.
         max_pixels: the largest photograph that is accepted; None for any size.
@@ -30,7 +30,7 @@ class Sample:
     Attributes:
         original: (C, H, W) the photograph, cropped as `degrade` does.
         upsampled: (C, H, W) the bicubic picture, not clamped.
-        network_input: `upsampled` in the network's channels: Y for one, RGB (or three times grey) for three.
+        network_input: `upsampled` in the network's channels: Y for one, RGB (or three times gray) for three.
 
     Raises:
         InputError: a photograph of more than `max_pixels`, or a scale outside 1.1 to 8.

@@ -42,10 +42,10 @@ def upscale(
     """Upscales an image: bicubic interpolation to the new size, then the network.
 
     A Y network restores the luminance of an RGB image; Cb and Cr are those of the bicubic image. An RGB network gets a
-    grey image as three equal channels, and the luma of its output is returned.
+    gray image as three equal channels, and the luma of its output is returned.
 
     Args:
-        image: (C, H, W) in [0, 1], 1 (grey) or 3 channels (RGB), whatever the network works on.
+        image: (C, H, W) in [0, 1], 1 (gray) or 3 channels (RGB), whatever the network works on.
         model: the network, on any device.
         scale: from 1.1 to 8; None for the network's own.
         mode: "whole": one pass over the picture, without seams. "non-overlapping": each patch once, alone.
@@ -79,7 +79,7 @@ def upscale_picture(
     """Upscales a picture, and its alpha by bicubic interpolation; its name, bits and notes stay the same.
 
     Args:
-        picture: 1 (grey) or 3 channels (RGB), with or without alpha.
+        picture: 1 (gray) or 3 channels (RGB), with or without alpha.
         model, scale, progress: as in `upscale`.
         options: how the network is run.
 
@@ -112,7 +112,7 @@ def upscale_bands(
     run over all rows at once.
 
     Args:
-        enlargement: of a picture with 1 (grey) or 3 channels (RGB).
+        enlargement: of a picture with 1 (gray) or 3 channels (RGB).
         model: the network.
         options: how the network is run.
         tile_size: shared with other pictures, so that a GPU's limit is found only once; None for a new one.

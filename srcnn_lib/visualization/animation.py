@@ -1,6 +1,6 @@
 """Clips of a run: reconstructions, feature maps and kernels of its snapshots as frames (T, H, W, 3) uint8.
 
-`write_clip` of video.py writes them as GIF, MP4 or WebP. Photographs are (C, H, W) in [0, 1], RGB or grey; they are
+`write_clip` of video.py writes them as GIF, MP4 or WebP. Photographs are (C, H, W) in [0, 1], RGB or gray; they are
 downscaled by the network's scale and upscaled again with bicubic interpolation, as in training. The range of values
 that the colors stand for is the same in all frames of a clip, and the caption states it.
 """
@@ -181,7 +181,7 @@ def kernel_clip(
 ) -> np.ndarray:
     """Shows the kernels of a layer, snapshot by snapshot, row by row in the order of their channels.
 
-    The kernels of an RGB network's first layer are drawn in color, with zero as grey. A kernel with several inputs is a
+    The kernels of an RGB network's first layer are drawn in color, with zero as gray. A kernel with several inputs is a
     mosaic of them. Layer 3 is transposed: it shows what each channel of layer 2 contributes to the picture.
 
     Args:

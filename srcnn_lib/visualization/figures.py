@@ -1,7 +1,7 @@
 """Figures of pictures, channels and kernels, good enough to print, in a light or a dark theme.
 
 A function named `…_figure` returns a whole figure; one named `draw_…` draws on given axes. Pictures are (C, H, W), RGB
-or grey, and clamped to [0, 1] where they are drawn. The range of values is an argument: if each picture had a range of
+or gray, and clamped to [0, 1] where they are drawn. The range of values is an argument: if each picture had a range of
 its own, equal values would look different.
 """
 
@@ -88,7 +88,7 @@ def draw_kernel(
         kernel: (inputs, size, size). One input is drawn in the signed colors; of several, all are drawn in rows.
         ax: the axes.
         limit: the weight at the end of the color range.
-        rgb: whether three inputs are the colors of one picture, in which grey is zero; None: where there are three.
+        rgb: whether three inputs are the colors of one picture, in which gray is zero; None: where there are three.
         theme: "light" or "dark".
         options: passed on to `ax.imshow`.
     """
@@ -164,7 +164,7 @@ def comparison_figure(
     """Returns a figure of original, bicubic and SRCNN side by side, with a zoomed box and the scores of each below.
 
     Args:
-        original, bicubic, srcnn: (C, H, W) of one size, RGB or grey.
+        original, bicubic, srcnn: (C, H, W) of one size, RGB or gray.
         box: top, left, height, width of the zoom in pixels; without, the box in which bicubic's error is largest.
         scores: of "bicubic" and "srcnn"; PSNR and SSIM on Y are shown, SSIM only if it is not nan.
         theme: "light" or "dark".
@@ -405,7 +405,7 @@ def kernels_figure(
     if layer == LAYERS[2]:
         shown = f"what each of layer 2's {len(weight)} channels paints, {size}"
     title = f"{LAYER_NAMES[layer]}: {shown}\n{ORDERS[sort]}"
-    label = "weight (grey: zero)" if rgb else "weight"
+    label = "weight (gray: zero)" if rgb else "weight"
     bar = _ColorBar(label, limit, signed=True, is_exceeded=bool(weight.abs().max() > limit))
     return _sheet_figure(draw, names, 1.0, bar, title, theme)
 

@@ -111,7 +111,7 @@ def kernel_pixels(weights: Tensor, limit: float, *, rgb: bool, theme: str = "dar
         weights: (…, inputs, size, size).
         limit: the weight at the end of the color range, for all kernels and frames alike.
         rgb: whether three inputs are the colors of one picture (see `layers.has_rgb_kernels`): they are drawn as such,
-            with zero as grey. Otherwise each input is a signed map, and several are a square mosaic.
+            with zero as gray. Otherwise each input is a signed map, and several are a square mosaic.
         theme: of the lines of the mosaic.
 
     Returns:

@@ -179,7 +179,7 @@ def _write_gif(
     options: dict[str, Any] = {"palette": palette.tobytes(), "optimize": False}
     if len(palette) < 256:
         # A free entry is transparent: pixels that do not change get it, which costs next to nothing.
-        unused = next(grey for grey in range(256) if not (palette == grey).all(1).any())
+        unused = next(gray for gray in range(256) if not (palette == gray).all(1).any())
         palette = np.concatenate([palette, np.full((1, 3), unused, np.uint8)])
         options = {"palette": palette.tobytes(), "optimize": True, "transparency": len(palette) - 1, "disposal": 1}
     images = [Image.fromarray(frame) for frame in indices]

@@ -14,10 +14,10 @@ from srcnn_lib.model import SRCNN, start_from_identity
 from srcnn_lib.run import Run
 
 FACE = photographs.astronaut()[40:104, 180:260]  # (64, 80, 3)
-GREY = np.asarray(Image.fromarray(FACE).convert("L"))
+GRAY = np.asarray(Image.fromarray(FACE).convert("L"))
 PICTURES = {
-    "grey.png": GREY,
-    "grey16.png": GREY.astype(np.uint16) * 257,
+    "gray.png": GRAY,
+    "gray16.png": GRAY.astype(np.uint16) * 257,
     "alpha.png": np.dstack([FACE, np.full(FACE.shape[:2], 90, np.uint8)]),
     "small.png": FACE[:20, :20],
     "strip.png": FACE[:3],
@@ -70,9 +70,9 @@ def test_every_kind_of_picture_is_shown(folder, tmp_path, run, picture):
 
 
 def test_16_bits_and_8_bits_give_the_same_animation(folder, tmp_path):
-    for name in ("grey", "grey16"):
+    for name in ("gray", "gray16"):
         srcnn("animate", folder / "y", "--image", folder / f"{name}.png", "--out", tmp_path / f"{name}.gif")
-    assert (tmp_path / "grey.gif").read_bytes() == (tmp_path / "grey16.gif").read_bytes()
+    assert (tmp_path / "gray.gif").read_bytes() == (tmp_path / "gray16.gif").read_bytes()
 
 
 @pytest.mark.slow
@@ -90,15 +90,15 @@ def test_every_kind_of_run_is_shown(folder, tmp_path, name):
             srcnn("animate", run.path, "--what", what, "--image", "samples:chelsea", "--crop", 40, "--out", clip), clip
         )
     page = tmp_path / "page.html"
-    assert_written(srcnn("player", run.path, "--image", folder / "grey.png", "--out", page), page)
-    assert_written(srcnn("compare", folder / "grey.png", "--weights", run.path, "--out", page), page)
+    assert_written(srcnn("player", run.path, "--image", folder / "gray.png", "--out", page), page)
+    assert_written(srcnn("compare", folder / "gray.png", "--weights", run.path, "--out", page), page)
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["animate", "nowhere"], ["nowhere is no run"]),
-        (["animate", "grey.png"], ["grey.png is no run"]),
+        (["animate", "gray.png"], ["gray.png is no run"]),
         (["animate", "y", "--image", "none.png"], ["none.png doesn't exist"]),
         (["animate", "y", "--image", "empty.png"], ["empty.png is empty"]),
         (["animate", "y", "--image", "text.png"], ["text.png holds no picture"]),
@@ -122,10 +122,10 @@ def test_every_kind_of_run_is_shown(folder, tmp_path, name):
         (["player", "y", "--max-mb", "-1"], ["max_mb is -1"]),
         (["player", "y", "--image", "none.png"], ["none.png doesn't exist"]),
         (["compare", "none.png"], ["none.png doesn't exist"]),
-        (["compare", "grey.png", "--scale", "0"], ["scale is 0", "1.1 to 8"]),
-        (["compare", "grey.png", "--which", "nonsense"], ["--which is nonsense", "newest, best"]),
-        (["compare", "grey.png", "--weights", "text.png"], ["text.png"]),
-        (["compare", "grey.png", "--weights", "y", "--out", "y"], ["a folder"]),
+        (["compare", "gray.png", "--scale", "0"], ["scale is 0", "1.1 to 8"]),
+        (["compare", "gray.png", "--which", "nonsense"], ["--which is nonsense", "newest, best"]),
+        (["compare", "gray.png", "--weights", "text.png"], ["text.png"]),
+        (["compare", "gray.png", "--weights", "y", "--out", "y"], ["a folder"]),
     ],
 )
 def test_invalid_input_prints_one_line_and_exits_with_status_2(folder, arguments, words):

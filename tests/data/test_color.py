@@ -45,7 +45,7 @@ def test_ycbcr_to_rgb_inverts_rgb_to_ycbcr_for_batches_as_well():
     assert color.luminance(image).shape == (2, 5, 1, 7, 9)
 
 
-def test_a_grey_image_is_its_own_luminance():
+def test_a_gray_image_is_its_own_luminance():
     image = torch.rand(4, 1, 5, 5, generator=torch.manual_seed(0))
     assert color.luminance(image) is image
 
@@ -78,11 +78,11 @@ def test_a_network_on_y_changes_the_luminance_and_leaves_the_color():
     assert torch.equal(color.to_network_channels(image, 1), color.luminance(image))
 
 
-def test_a_network_on_rgb_gets_grey_three_times_and_returns_its_luma():
-    grey, output = random_picture(1, 6, 7), random_picture(3, 6, 7)
-    assert torch.equal(color.to_network_channels(grey, 3), grey.repeat(3, 1, 1))
+def test_a_network_on_rgb_gets_gray_three_times_and_returns_its_luma():
+    gray, output = random_picture(1, 6, 7), random_picture(3, 6, 7)
+    assert torch.equal(color.to_network_channels(gray, 3), gray.repeat(3, 1, 1))
     expected = 0.299 * output[0] + 0.587 * output[1] + 0.114 * output[2]
-    assert (color.from_network_channels(output, grey)[0] - expected).abs().max() < 1e-6
+    assert (color.from_network_channels(output, gray)[0] - expected).abs().max() < 1e-6
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -104,7 +104,7 @@ def test_bicubic_reaches_the_published_psnr(name, scale):
     figures = []
     for path in sorted(folder.glob("*.png")):
         pixels = np.asarray(Image.open(path), dtype=np.float64) / 255
-        # Y before the degradation, as in the papers; the bridge is a grey picture.
+        # Y before the degradation, as in the papers; the bridge is a gray picture.
         y = pixels if pixels.ndim == 2 else (pixels @ [65.481, 128.553, 24.966] + 16) / 255
         figures.append(psnr(*degrade(torch.from_numpy(y)[None].float(), scale), shave=scale).item())
     assert len(figures) == {"Set5": 5, "Set14": 14}[name]

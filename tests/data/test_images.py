@@ -20,7 +20,7 @@ from srcnn_lib.data.images import Picture, read_image, write_image
 from srcnn_lib.errors import InputError
 
 PHOTOGRAPH = np.ascontiguousarray(skimage.data.astronaut()[60:100, 200:250])  # (40, 50, 3)
-GREY = np.ascontiguousarray(skimage.data.camera()[100:140, 200:250])  # (40, 50)
+GRAY = np.ascontiguousarray(skimage.data.camera()[100:140, 200:250])  # (40, 50)
 RAMP = np.linspace(0, 255, 2000).round().astype(np.uint8).reshape(40, 50)
 DEEP = np.linspace(0, 65535, 2000).round().astype(np.uint16).reshape(40, 50)
 DEEP_COLOR = np.stack([DEEP, DEEP.T.reshape(40, 50), DEEP[::-1]], axis=-1)
@@ -73,11 +73,11 @@ def adobe_rgb():
     return bytes(data)
 
 
-def grey_profile(gamma):
-    """Builds the smallest ICC profile of grey with this gamma, by the ICC's specification (v2)."""
+def gray_profile(gamma):
+    """Builds the smallest ICC profile of gray with this gamma, by the ICC's specification (v2)."""
     white = b"XYZ \0\0\0\0" + struct.pack(">3i", 63190, 65536, 54061)
     curve = b"curv\0\0\0\0" + struct.pack(">IH2x", 1, round(gamma * 256))
-    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"grey\0" + bytes(78) + b"\0"
+    text = b"desc\0\0\0\0" + struct.pack(">I", 5) + b"gray\0" + bytes(78) + b"\0"
     parts, at, table = [], 132 + 12 * 3, b""
     for kind, data in ((b"wtpt", white), (b"kTRC", curve), (b"desc", text)):
         table += kind + struct.pack(">II", at, len(data))
@@ -116,7 +116,7 @@ def test_a_path_bytes_and_an_address_give_the_same_picture(tmp_path, web):
     [("/a/..%2F..%2Fetc%2Fpasswd", "passwd"), ("/..%5Cb.png", "b.png"), ("/", "picture"), ("/a%0Ab.png", r"a\nb.png")],
 )
 def test_the_name_in_an_address_contains_no_path(monkeypatch, path, name):
-    monkeypatch.setattr(images, "read_url", lambda address: encoded(GREY))
+    monkeypatch.setattr(images, "read_url", lambda address: encoded(GRAY))
     assert read_image("https://example.org" + path).name == name
 
 
@@ -124,7 +124,7 @@ def test_the_name_in_an_address_contains_no_path(monkeypatch, path, name):
 
 
 @pytest.mark.parametrize("mode", ["L", "1", "RGB", "P", "CMYK", "RGBX"])
-def test_each_mode_without_alpha_becomes_grey_or_rgb_as_pillow_converts_it(mode):
+def test_each_mode_without_alpha_becomes_gray_or_rgb_as_pillow_converts_it(mode):
     image = Image.fromarray(PHOTOGRAPH).convert(mode)
     picture = read_image(encoded(image, "TIFF"))
     expected = np.asarray(image.convert("L" if mode in "L1" else "RGB"))
@@ -144,9 +144,9 @@ def test_alpha_is_separated_and_the_colors_under_it_are_unchanged(mode, form):
 
 
 def test_the_transparent_value_of_a_png_becomes_alpha_in_every_kind_of_png():
-    grey = read_image(png(3, 1, 8, 0, [bytes([0, 128, 255])], (b"tRNS", struct.pack(">H", 128))))
-    assert levels(grey.pixels).tolist() == [[0, 128, 255]]
-    assert grey.alpha.tolist() == [[[1, 0, 1]]]
+    gray = read_image(png(3, 1, 8, 0, [bytes([0, 128, 255])], (b"tRNS", struct.pack(">H", 128))))
+    assert levels(gray.pixels).tolist() == [[0, 128, 255]]
+    assert gray.alpha.tolist() == [[[1, 0, 1]]]
     bilevel = read_image(png(8, 1, 1, 0, [b"\x0f"], (b"tRNS", struct.pack(">H", 0))))
     assert bilevel.alpha.tolist() == [[[0] * 4 + [1] * 4]]
     rgb = read_image(png(2, 1, 8, 2, [bytes([1, 2, 3, 4, 5, 6])], (b"tRNS", struct.pack(">3H", 4, 5, 6))))
@@ -181,12 +181,12 @@ def test_the_first_of_several_pictures_in_a_file_is_read_with_a_note(form):
     assert "first" in picture.notes[0]
 
 
-def test_lab_is_converted_to_srgb_with_neutral_greys():
-    grey = np.zeros((1, 5, 3))
-    grey[..., 0] = [0, 25, 50, 75, 100]
-    lab = np.concatenate([np.rint(grey[..., :1] * 2.55), grey[..., 1:]], -1).astype(np.uint8)
+def test_lab_is_converted_to_srgb_with_neutral_grays():
+    gray = np.zeros((1, 5, 3))
+    gray[..., 0] = [0, 25, 50, 75, 100]
+    lab = np.concatenate([np.rint(gray[..., :1] * 2.55), gray[..., 1:]], -1).astype(np.uint8)
     picture = read_image(tiff(lab, photometric="cielab"))
-    assert difference(picture.pixels, np.rint(skimage.color.lab2rgb(grey) * 255)) <= 2
+    assert difference(picture.pixels, np.rint(skimage.color.lab2rgb(gray) * 255)) <= 2
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -207,13 +207,13 @@ def test_every_exif_orientation_is_applied_as_pillow_does(orientation, kind):
 
 
 @pytest.mark.parametrize("data", [encoded(DEEP), tiff(DEEP), tiff(DEEP, byteorder=">"), encoded(DEEP, "TIFF")])
-def test_grey_of_16_bits_keeps_its_bits(data):
+def test_gray_of_16_bits_keeps_its_bits(data):
     picture = read_image(data)
     assert (picture.bits, len(picture.pixels), picture.notes) == (16, 1, ())
     assert difference(picture.pixels, DEEP, 65535) == 0
 
 
-def test_16_bit_grey_with_white_as_zero_is_not_read_as_a_negative():
+def test_16_bit_gray_with_white_as_zero_is_not_read_as_a_negative():
     for order in "<>":
         picture = read_image(tiff(DEEP, byteorder=order, photometric="miniswhite"))
         assert difference(picture.pixels, 65535 - DEEP.astype(int), 65535) == 0
@@ -257,12 +257,12 @@ def test_a_png_of_16_bit_color_is_read_as_8_bits_with_a_note():
     assert difference(picture.pixels, DEEP_COLOR / 257) <= 1
     with_alpha = np.stack([DEEP, DEEP[::-1]], -1)
     picture = read_image(png(50, 40, 16, 4, [row.astype(">u2").tobytes() for row in with_alpha]))
-    assert len(picture.pixels) == 1  # grey stays grey
+    assert len(picture.pixels) == 1  # gray stays gray
     assert "16 bits were read as 8" in picture.notes[0]
     assert difference(picture.alpha, DEEP[::-1] / 257) <= 1
 
 
-def test_12_bit_grey_reaches_white():
+def test_12_bit_gray_reaches_white():
     tags = ((256, 2), (257, 1), (258, 12), (259, 1), (262, 1), (273, 122), (277, 1), (278, 1), (279, 3))
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     data = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4) + b"\xff\xf8\x00"  # 4095 and 2048
@@ -312,13 +312,13 @@ def test_a_color_profile_changes_neither_alpha_nor_the_number_of_channels():
     picture = read_image(encoded(image, icc_profile=adobe_rgb()))
     assert difference(picture.alpha, RAMP) == 0
     assert difference(picture.pixels, PHOTOGRAPH[..., [1, 0, 2]]) <= 2
-    grey = read_image(encoded(GREY, icc_profile=adobe_rgb()))  # of a color profile a grey picture means the grey axis
-    assert (len(grey.pixels), grey.notes) == (1, ())
-    assert difference(grey.pixels, GREY) <= 1
+    gray = read_image(encoded(GRAY, icc_profile=adobe_rgb()))  # of a color profile a gray picture means the gray axis
+    assert (len(gray.pixels), gray.notes) == (1, ())
+    assert difference(gray.pixels, GRAY) <= 1
 
 
-def test_a_grey_profile_is_converted_by_its_gamma():
-    picture = read_image(encoded(RAMP, icc_profile=grey_profile(1.0)))
+def test_a_gray_profile_is_converted_by_its_gamma():
+    picture = read_image(encoded(RAMP, icc_profile=gray_profile(1.0)))
     linear = RAMP / 255
     expected = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)  # IEC 61966-2-1
     assert (len(picture.pixels), picture.notes) == (1, ())
@@ -333,7 +333,7 @@ def test_16_bits_are_kept_with_an_srgb_profile_and_reduced_with_a_note_otherwise
     assert picture.bits == 8
     assert "16 bits were reduced to 8" in picture.notes[0]
     assert difference(picture.pixels, DEEP_COLOR[..., [1, 0, 2]] / 257) <= 2
-    picture = read_image(encoded(DEEP, icc_profile=grey_profile(1.0)))
+    picture = read_image(encoded(DEEP, icc_profile=gray_profile(1.0)))
     assert (picture.bits, len(picture.pixels), len(picture.notes)) == (8, 1, 1)
 
 
@@ -343,7 +343,7 @@ def test_cmyk_of_a_jpeg_is_not_read_inverted():
     assert difference(read_image(data).pixels, PHOTOGRAPH) <= 6
 
 
-@pytest.mark.parametrize("profile", [b"no profile at all", grey_profile(1.0)])
+@pytest.mark.parametrize("profile", [b"no profile at all", gray_profile(1.0)])
 def test_a_profile_that_can_not_be_applied_gives_a_note(profile):
     for array, options in ((PHOTOGRAPH, {}), (DEEP_COLOR, {"photometric": "rgb"})):
         picture = read_image(tiff(array, iccprofile=profile, **{"photometric": "rgb", **options}))
@@ -501,13 +501,13 @@ def test_one_pixel_is_a_picture(form):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".tiff", ".webp", ".PNG"])
-@pytest.mark.parametrize("array", [PHOTOGRAPH, GREY], ids=["rgb", "grey"])
+@pytest.mark.parametrize("array", [PHOTOGRAPH, GRAY], ids=["rgb", "gray"])
 def test_lossless_formats_keep_every_value_for_pillow_and_read_image(tmp_path, suffix, array):
     path = tmp_path / f"a{suffix}"
     assert write_image(path, read_image(encoded(array))) == ()
     with Image.open(path) as image:
         assert np.array_equal(np.asarray(image.convert("L" if array.ndim == 2 else "RGB")), array)
-    expected = np.stack([array] * 3, -1) if suffix == ".webp" and array.ndim == 2 else array  # WebP knows no grey
+    expected = np.stack([array] * 3, -1) if suffix == ".webp" and array.ndim == 2 else array  # WebP knows no gray
     assert difference(read_image(path).pixels, expected) == 0
     assert os.listdir(tmp_path) == [path.name]
 
@@ -520,8 +520,8 @@ def test_a_jpeg_has_quality_95_and_full_color_resolution(tmp_path, suffix):
         assert image.quantization == expected.quantization
         assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3
         assert np.abs(np.asarray(image).astype(int) - PHOTOGRAPH).mean() < 3
-    write_image(tmp_path / "grey.jpg", read_image(encoded(GREY)))
-    assert Image.open(tmp_path / "grey.jpg").mode == "L"
+    write_image(tmp_path / "gray.jpg", read_image(encoded(GRAY)))
+    assert Image.open(tmp_path / "gray.jpg").mode == "L"
 
 
 def test_values_are_rounded_to_the_nearest_and_clamped(tmp_path):
@@ -532,7 +532,7 @@ def test_values_are_rounded_to_the_nearest_and_clamped(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tiff", ".webp"])
-@pytest.mark.parametrize("array", [PHOTOGRAPH, GREY], ids=["rgb", "grey"])
+@pytest.mark.parametrize("array", [PHOTOGRAPH, GRAY], ids=["rgb", "gray"])
 def test_alpha_and_the_color_under_it_are_written_where_the_format_holds_alpha(tmp_path, suffix, array):
     image = Image.fromarray(array)
     image.putalpha(Image.fromarray(RAMP))

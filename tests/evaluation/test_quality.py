@@ -69,7 +69,7 @@ def test_a_y_network_leaves_color_to_bicubic(photograph):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_grey_picture_is_its_own_y_and_its_own_rgb(photograph, channels):
+def test_a_gray_picture_is_its_own_y_and_its_own_rgb(photograph, channels):
     scores = scores_of(small(channels), photograph[1:2])
     for method in ("bicubic", "srcnn"):
         assert scores[method].psnr_rgb == pytest.approx(scores[method].psnr_y)

@@ -1,4 +1,4 @@
-"""The three modes of inference against plain loops; pictures with alpha, grey or color with any network."""
+"""The three modes of inference against plain loops; pictures with alpha, gray or color with any network."""
 
 import dataclasses
 import warnings
@@ -302,13 +302,13 @@ def test_a_network_that_copies_leaves_the_bicubic_picture(channels, network):
 def test_a_y_network_leaves_cb_and_cr_to_bicubic():
     model, image = _network(1), 0.3 + 0.4 * _image(3, 12, 14)
     with torch.no_grad():
-        model.layer_3.bias.fill_(0.5)  # mid-grey: nothing is clamped
+        model.layer_3.bias.fill_(0.5)  # mid-gray: nothing is clamped
     result = rgb_to_ycbcr(_run(image, model))
     assert (result[1:] - rgb_to_ycbcr(image)[1:]).abs().max() < 1e-5
     assert (result[:1] - _pass(luminance(image), model)).abs().max() < 1e-5
 
 
-def test_an_rgb_network_gets_grey_three_times_and_its_luma_is_returned():
+def test_an_rgb_network_gets_gray_three_times_and_its_luma_is_returned():
     model, image = _network(3), _image(1, 12, 14)
     with torch.no_grad():
         model.layer_3.bias.fill_(0.5)

@@ -63,9 +63,9 @@ def log(monkeypatch):
 
 
 @pytest.mark.parametrize("extension", ["png", "jpg", "tiff"])
-@pytest.mark.parametrize("kind", ["grey", "color", "alpha", "deep"])
+@pytest.mark.parametrize("kind", ["gray", "color", "alpha", "deep"])
 def test_a_file_is_the_same_as_that_of_read_upscale_and_write(model, tmp_path, extension, kind):
-    shape = {"grey": (40, 30), "deep": (40, 30), "color": (40, 30, 3), "alpha": (40, 30, 4)}[kind]
+    shape = {"gray": (40, 30), "deep": (40, 30), "color": (40, 30, 3), "alpha": (40, 30, 4)}[kind]
     levels = np.random.default_rng(1).integers(0, 2**16 if kind == "deep" else 256, shape)
     Image.fromarray(levels.astype(np.uint16 if kind == "deep" else np.uint8)).save(tmp_path / "a.png")
     done = upscale_file(Job(tmp_path / "a.png", tmp_path / f"b.{extension}"), model, 1.7)

@@ -87,10 +87,10 @@ def test_frames_are_enlarged_by_a_whole_factor_with_a_caption_below(film):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("grey", [False, True])
-def test_a_reconstruction_shows_the_output_of_each_snapshot(run, rgb_run, channels, grey):
+@pytest.mark.parametrize("gray", [False, True])
+def test_a_reconstruction_shows_the_output_of_each_snapshot(run, rgb_run, channels, gray):
     run = run if channels == 1 else rgb_run
-    original = photograph()[:1] if grey else photograph()
+    original = photograph()[:1] if gray else photograph()
     film = reconstruction_clip(run.snapshots(), original, frames=3)
     for frame, step in ((film[0], 0), (film[-1], 7000)):
         expected = restored(degrade(original, 2)[0], run.model(step), InferenceOptions()).expand(3, -1, -1) * 255
@@ -252,7 +252,7 @@ def kernel_limit(weights):
     return math.ceil(value / unit) * unit
 
 
-def test_the_kernels_of_an_rgb_network_are_colored_with_zero_as_grey(rgb_run):
+def test_the_kernels_of_an_rgb_network_are_colored_with_zero_as_gray(rgb_run):
     film = kernel_clip(rgb_run.snapshots(), "layer_1", frames=2)
     factor = math.ceil(480 / 72)
     corner = film[-1, GAP, GAP]  # of channel 0, which carries red through its center alone

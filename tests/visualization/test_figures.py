@@ -104,7 +104,7 @@ def test_pictures_of_different_sizes_and_boxes_outside_them_are_rejected(photogr
         comparison_figure(photograph, photograph, photograph, theme="pink")
 
 
-def test_a_grey_picture_is_drawn_in_grey():
+def test_a_gray_picture_is_drawn_in_gray():
     figure = comparison_figure(*[torch.rand(1, 30, 30)] * 3, theme="light")
     middle = pixels(figure)[60:300, 60:300].astype(int)
     assert (middle.max(2) - middle.min(2)).max() <= 1
@@ -132,7 +132,7 @@ def test_the_colors_of_signed_maps_have_zero_in_the_middle(root):
     assert max(red[1], blue[1]) < 0.06
 
 
-def test_rgb_kernels_are_grey_where_they_are_zero():
+def test_rgb_kernels_are_gray_where_they_are_zero():
     kernel = torch.zeros(3, 3, 3)
     kernel[0, 0, 0], kernel[2, 2, 2] = 0.2, -0.1
     image = draw_kernel(kernel, Figure().subplots(), limit=0.2)

@@ -75,7 +75,7 @@ def test_a_crop_is_restored_as_within_the_whole_picture(run, cat):
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("colors", [1, 3])
-def test_grey_and_color_pictures_are_shown_with_y_and_rgb_networks(tmp_path, channels, colors, cat):
+def test_gray_and_color_pictures_are_shown_with_y_and_rgb_networks(tmp_path, channels, colors, cat):
     run = run_of(tmp_path / "run", 3, channels, (4, 3))
     picture = Picture(cat.pixels[:colors, :50, :40], name="small.png")
     assert "small.png" in render_player(run, picture)

@@ -86,9 +86,9 @@ def test_pixels_that_do_not_change_do_not_flicker_in_a_gif(tmp_path):
 
 
 def test_a_gif_of_at_most_256_colors_is_exact(tmp_path):
-    greys = np.random.default_rng(0).integers(0, 256, (5, 30, 40, 1), np.uint8).repeat(3, axis=-1)
-    write_clip(tmp_path / "a.gif", greys, 5)
-    assert (reread(tmp_path / "a.gif")[0] == greys).all()
+    grays = np.random.default_rng(0).integers(0, 256, (5, 30, 40, 1), np.uint8).repeat(3, axis=-1)
+    write_clip(tmp_path / "a.gif", grays, 5)
+    assert (reread(tmp_path / "a.gif")[0] == grays).all()
 
 
 def smooth(height=96, width=96):

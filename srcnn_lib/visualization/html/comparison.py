@@ -33,7 +33,7 @@ def render_comparison(
     `write_page(text, path)` writes it, IPython's `HTML(text)` displays it.
 
     Args:
-        original: (C, H, W) in [0, 1], RGB or grey; None for a photograph that was enlarged, which has none.
+        original: (C, H, W) in [0, 1], RGB or gray; None for a photograph that was enlarged, which has none.
         bicubic, srcnn: of the same size.
         scores: of "bicubic" and "srcnn"; PSNR and SSIM on Y are shown under the pictures.
         title, notes: shown above the pictures.

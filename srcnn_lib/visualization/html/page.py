@@ -62,7 +62,7 @@ def to_uint8(pixels: Tensor) -> Tensor:
 
 
 def to_rgb_pixels(picture: Tensor) -> Tensor:
-    """Converts a picture (C, H, W) in [0, 1], RGB or grey, to (H, W, 3) uint8."""
+    """Converts a picture (C, H, W) in [0, 1], RGB or gray, to (H, W, 3) uint8."""
     return to_uint8(picture.expand(3, -1, -1)).permute(1, 2, 0)
 
 

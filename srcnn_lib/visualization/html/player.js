@@ -240,10 +240,10 @@ function rove(tiles) {
 }
 
 /** Shows a range: its two numbers, and its colors between them. */
-function legend(element, low, high, grey = false) {
-  const bar = make("i", { class: grey ? "grey" : "" });
+function legend(element, low, high, gray = false) {
+  const bar = make("i", { class: gray ? "gray" : "" });
   element.replaceChildren(make("span", {}, plain(low)), bar, make("span", {}, plain(high)));
-  element.title = grey ? "Weights as colors; grey is zero" : "Values beyond the range have the color of its end";
+  element.title = gray ? "Weights as colors; gray is zero" : "Values beyond the range have the color of its end";
 }
 
 // Pixels
@@ -259,7 +259,7 @@ async function pixels(base64) {
   return context.getImageData(0, 0, canvas.width, canvas.height);
 }
 
-/** Keeps the grey values of an ImageData: a quarter of the memory. */
+/** Keeps the gray values of an ImageData: a quarter of the memory. */
 function plane({ width, data }) {
   const values = new Uint8Array(data.length / 4);
   for (let n = 0; n < values.length; n++) values[n] = data[4 * n];
