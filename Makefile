@@ -5,24 +5,27 @@ ENV := .venv
 BIN := $(ENV)/bin
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
+# Two tests at a time, each on one thread.
+PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
+
 .PHONY: demo test check test-colab test-lowest lint format notebook demonstrations weights repository clean
 
 demo: $(ENV)/library
 	$(BIN)/srcnn demo
 
 test: $(ENV)/everything lint
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 # The tests that are neither slow nor need a browser or several processes.
 check: $(ENV)/everything
-	$(BIN)/python -m pytest -m "not slow and not browser and not distributed"
+	$(PYTEST) -m "not slow and not browser and not distributed"
 
 # The same tests with Colab's versions, and with the lower bounds, each in an environment of its own.
 test-colab test-lowest: test-%:
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 with venv is needed; none was found on the path" >&2; exit 2; }
 	test -x .venv-$*/bin/pip || $(PYTHON) -m venv .venv-$*
 	.venv-$*/bin/pip install --quiet --disable-pip-version-check --constraint constraints-$*.txt --editable ".[notebook,dev]"
-	.venv-$*/bin/python -m pytest
+	$(subst $(BIN),.venv-$*/bin,$(PYTEST))
 
 lint: $(ENV)/everything
 	$(BIN)/ruff check .
