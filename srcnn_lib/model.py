@@ -89,7 +89,7 @@ class SRCNN(nn.Module):
 
     @property
     def margin(self) -> int:
-        """By how many pixels `run_layers` crops each side: `halo` for padding_mode "replicate", 0 for "zeros"."""
+        """Pixels that `pad` adds to each side and `run_layers` removes: `halo` with "replicate", 0 with "zeros"."""
         return self.halo if self.padding_mode == "replicate" else 0
 
     @property

@@ -51,7 +51,7 @@ def ten_crops(tiles: Tensor, side: int) -> Tensor:
 
 
 def remove_border(image: Tensor, border: int) -> Tensor:
-    """Crops `border` pixels from each side of (…, H, W): a valid network's target is smaller than its input."""
+    """Crops `border` pixels from each side of (…, H, W): without padding, the target is smaller than the input."""
     return image[..., border : image.shape[-2] - border, border : image.shape[-1] - border]
 
 

@@ -144,6 +144,6 @@ def _halve(batch_size: int) -> int:
     """Halves a batch for which a GPU had no memory, and returns unused memory to the GPU."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    # The same words every time: Python shows a warning once.
+    # No numbers in the text: Python shows equal warnings only once.
     warnings.warn("the GPU has no memory for so many patches at a time; fewer are run", stacklevel=2)
     return batch_size // 2

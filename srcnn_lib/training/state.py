@@ -107,8 +107,8 @@ class TrainingState:
         if self.group.size > 1:
             _, start, stop = self.sample_range()
             batch_size = stop - start
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = self.learning_rate * parameters["share"]
+        for param_group in self.optimizer.param_groups:
+            param_group["lr"] = self.learning_rate * param_group["share"]
         self.optimizer.zero_grad(set_to_none=True)
 
         loss = torch.zeros((), device=self.device)
@@ -123,7 +123,7 @@ class TrainingState:
             self.scaler.scale(errors.sum() / batch_size).backward()
             loss += squared_errors.detach().sum() / batch_size
         for hook in self.hooks:
-            hook.before_update(self, loss)
+            hook.before_update(self, loss)  # several processes: sums gradients and loss in place
 
         # 4. Update the weights.
         self.scaler.step(self.optimizer)
@@ -153,7 +153,7 @@ class TrainingState:
         """Measures the averaged network, closes the epoch, and returns its record in the history.
 
         Raises:
-            InputError: where the error is not a finite number any more.
+            InputError: where the validation loss is infinite or NaN.
         """
         self.epoch, steps_into_next = divmod(self.step, self.steps_per_epoch)
         train = validate(self.averaged, self.data.train_patches, self.group)

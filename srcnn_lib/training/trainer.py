@@ -133,7 +133,7 @@ def load_data(
     Args:
         config: what to train.
         group: the processes.
-        progress: called with the photographs loaded and their number.
+        progress: called as progress(done, total), in photographs.
 
     Raises:
         InputError: as `load_training_data` in any of the processes, or where they found different photographs.
