@@ -30,7 +30,7 @@ def demo(
     began = time.monotonic()
     run = _train(unused_path(out / "run"), minutes)
 
-    print(f"\n{HELD_OUT}, which it has never seen: downscaled to half its size and upscaled again")
+    print(f"\n{HELD_OUT}, which is not in the training data: downscaled to half its size and upscaled again")
     model = run.model()
     photographs = load_photographs(f"samples:{HELD_OUT}")
     evaluation = evaluate(model, photographs, photographs.names)
@@ -116,7 +116,7 @@ def released_network_line(sample: "Sample") -> str:
     model, _ = open_weights(path)
     gain = sample.scores(sample.reconstruct(model)).psnr_y - sample.bicubic_scores.psnr_y
     training = f", {model.metadata['steps']:,} steps on more photographs" if "steps" in model.metadata else ""
-    return f"{gain:+.2f} dB: the released network ({path.name}{training}), which has not seen it either"
+    return f"{gain:+.2f} dB: the released network ({path.name}{training}), which was not trained on it either"
 
 
 def unused_path(path: Path) -> Path:
