@@ -24,7 +24,8 @@ MINIMUM_SPEED = 4096  # bytes per second on average: a server that sends one byt
 PICTURE_BYTES = 512 * 2**20  # the longest response that is read into memory
 CHUNK = 2**20
 
-Progress = Callable[[int, int | None], object]  # (bytes done, bytes in all or None where the server doesn't say)
+# Called with the bytes done, and those in all or None where the server doesn't say.
+DownloadProgress = Callable[[int, int | None], object]
 
 
 def is_url(source: object) -> bool:
@@ -52,7 +53,7 @@ def download_file(
     path: str | Path,
     digests: Mapping[str, str] | None = None,
     limit: int = 2**40,
-    progress: Progress | None = None,
+    progress: DownloadProgress | None = None,
 ) -> Path:
     """Downloads an http(s) address into a file, whole or not at all.
 
@@ -109,7 +110,7 @@ def _request(url: str) -> urllib.request.Request:
 
 
 @contextlib.contextmanager
-def _open(url: str, limit: int, progress: Progress | None = None) -> Iterator[Iterator[bytes]]:
+def _open(url: str, limit: int, progress: DownloadProgress | None = None) -> Iterator[Iterator[bytes]]:
     """Opens an address, and yields the chunks of its content."""
     started = time.monotonic()
     with _explain_errors(url):
@@ -150,7 +151,7 @@ def _connect(request: urllib.request.Request) -> HTTPResponse:
 
 
 def _chunks(
-    url: str, response: HTTPResponse, total: int | None, limit: int, progress: Progress | None, started: float
+    url: str, response: HTTPResponse, total: int | None, limit: int, progress: DownloadProgress | None, started: float
 ) -> Iterator[bytes]:
     received = 0
     while True:

@@ -16,7 +16,7 @@ import platformdirs
 from ..errors import InputError
 from ..runtime.files import digest, write_atomically
 from . import archives
-from .download import Progress, download_file
+from .download import DownloadProgress, download_file
 
 STL10_SPLITS = ("train", "test", "unlabeled")
 
@@ -122,7 +122,7 @@ def sample_files() -> dict[str, Path]:
     return found
 
 
-def stl10_file(split: str, progress: Progress | None = None) -> Path:
+def stl10_file(split: str, progress: DownloadProgress | None = None) -> Path:
     """Returns the .npy file of one of STL-10's splits, (N, 3, 96, 96) uint8; it is downloaded and written where absent.
 
     Args:
@@ -146,7 +146,7 @@ def stl10_file(split: str, progress: Progress | None = None) -> Path:
     return cached
 
 
-def _stl10_pixels(split: str, folder: Path, progress: Progress | None) -> np.ndarray:
+def _stl10_pixels(split: str, folder: Path, progress: DownloadProgress | None) -> np.ndarray:
     """Reads, checks and unpacks STL-10 with torchvision's class, which hashes three gigabytes each time."""
     from torchvision.datasets import STL10  # slow to import, and used once
 
@@ -166,7 +166,7 @@ def _stl10_pixels(split: str, folder: Path, progress: Progress | None) -> np.nda
     return pixels
 
 
-def set_folder(name: str, progress: Progress | None = None) -> Path:
+def set_folder(name: str, progress: DownloadProgress | None = None) -> Path:
     """Returns the folder of a named set, which is downloaded and checked where it does not exist yet.
 
     Args:
@@ -186,7 +186,7 @@ def set_folder(name: str, progress: Progress | None = None) -> Path:
     return _download_set(named, progress)
 
 
-def _download_set(named: NamedSet, progress: Progress | None) -> Path:
+def _download_set(named: NamedSet, progress: DownloadProgress | None) -> Path:
     """Downloads, unpacks and checks a set in a temporary folder, which then takes its final name."""
     folder = data_folder() / named.folder
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -19,7 +19,7 @@ from ..errors import InputError
 from ..runtime.files import printable
 from . import archives, images, named_sets
 from .archives import ArchiveMember
-from .download import Progress, is_url
+from .download import DownloadProgress, is_url
 from .named_sets import NAMED_SETS, STL10_SPLITS, data_folder
 
 STL10_SHAPE = (3, 96, 96)
@@ -85,7 +85,7 @@ class Photographs(Sequence[images.Picture]):
         return Photographs(self.source, names, locations)
 
 
-def load_photographs(source: str, limit: int = 0, progress: Progress | None = None) -> Photographs:
+def load_photographs(source: str, limit: int = 0, progress: DownloadProgress | None = None) -> Photographs:
     """Finds the photographs of a source; a named set that is not there yet is downloaded, checked and kept.
 
     Args:
@@ -112,7 +112,7 @@ def load_photographs(source: str, limit: int = 0, progress: Progress | None = No
 
 
 def split_photographs(
-    data: Sequence[str], validation: Sequence[str], seed: int, limit: int = 0, progress: Progress | None = None
+    data: Sequence[str], validation: Sequence[str], seed: int, limit: int = 0, progress: DownloadProgress | None = None
 ) -> tuple[Photographs, Photographs]:
     """Divides photographs into those to train on and those to validate on; none is in both.
 
@@ -167,7 +167,7 @@ def _parse_fraction(validation: Sequence[str]) -> float | None:
 
 
 def _draw_validation(
-    training_parts: list[Photographs], fraction: float, seed: int, limit: int, progress: Progress | None
+    training_parts: list[Photographs], fraction: float, seed: int, limit: int, progress: DownloadProgress | None
 ) -> list[Photographs]:
     """Draws a fraction of the training photographs, or pictures of STL-10's own test split."""
     parts = [part for part in training_parts if part.source.lower() not in ("stl10", "stl10:train", "stl10:unlabeled")]
@@ -211,7 +211,7 @@ def _folder_name(part: Photographs) -> str:
     return path.parent.name if path.name in part.names else path.name
 
 
-def _find_named(source: str, progress: Progress | None) -> Mapping[str, Location] | None:
+def _find_named(source: str, progress: DownloadProgress | None) -> Mapping[str, Location] | None:
     """Returns the photographs of a named source, {name: location}; None where there is no such name."""
     source = source.lower()
     family, _, part = source.partition(":")

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from ..config import TrainingConfig
 from ..errors import InputError
+from ..runtime.console import Progress
 from .augmentation import TILE, Crops, RandomCrops, TenCrops, epoch_generator, remove_border, tile_positions
 from .color import to_network_channels
 from .degradation import degrade, resize
@@ -46,7 +47,7 @@ class TrainingData:
     notes: list[str] = field(default_factory=list)  # photographs that were left out, one line for each reason
 
 
-def load_training_data(config: TrainingConfig, progress: Callable[[int, int], object] | None = None) -> TrainingData:
+def load_training_data(config: TrainingConfig, progress: Progress | None = None) -> TrainingData:
     """Reads, degrades and cuts the photographs of a training.
 
     Args:

@@ -14,9 +14,9 @@ from typing import Any
 from .. import weights
 from ..config import RECIPES, TrainingConfig
 from ..data.sources import load_photographs
-from ..inference.options import Progress
 from ..model import SRCNN
 from ..run import Run
+from ..runtime.console import Progress
 from ..runtime.files import digest, write_atomically
 from .quality import evaluate
 

@@ -9,9 +9,10 @@ from typing import Any
 
 from ..data.sources import load_photographs
 from ..errors import InputError
-from ..inference.options import InferenceOptions, Progress
+from ..inference.options import InferenceOptions
 from ..metrics import Scores
 from ..model import SRCNN
+from ..runtime.console import Progress
 from .quality import evaluate
 
 BICUBIC_TOLERANCE = 0.04  # dB between our bicubic and the published one beyond which a comparison means nothing

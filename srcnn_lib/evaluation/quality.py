@@ -8,10 +8,11 @@ from typing import Any
 from torch import Tensor
 
 from ..data.images import Picture
-from ..inference.options import InferenceOptions, Progress
+from ..inference.options import InferenceOptions
 from ..metrics import Scores
 from ..model import SRCNN
 from ..runtime import memory
+from ..runtime.console import Progress
 from .sample import Sample, mean_scores
 
 # Options that change the scores, with their default values. Where one is not the default, its effect is measured too.

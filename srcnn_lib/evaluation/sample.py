@@ -10,10 +10,11 @@ from torch import Tensor
 from ..data.color import from_network_channels, luminance, to_network_channels
 from ..data.degradation import degrade, shave_width
 from ..errors import InputError
-from ..inference.options import InferenceOptions, Progress
+from ..inference.options import InferenceOptions
 from ..inference.upscaling import reconstruct
 from ..metrics import WINDOW, Scores, psnr, ssim
 from ..model import SRCNN
+from ..runtime.console import Progress
 
 MAX_PIXELS = 1920 * 1080  # of a photograph whose feature maps, or frames, are held as a whole
 

@@ -1,11 +1,8 @@
 """The options of inference, in one frozen dataclass. It does not import torch, so that the command line starts fast."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..errors import InputError
-
-Progress = Callable[[int, int], object]  # progress(done, total)
 
 MODES = ("whole", "non-overlapping", "overlapping")
 ARITHMETICS = ("float32", "bfloat16")

@@ -40,7 +40,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..model import SRCNN
-from .options import Progress
+from ..runtime.console import Progress
 
 BLOCK = 16  # positions per side that are computed at once: 256 columns for the matrix products
 GROUP = 2  # border classes that share a matrix product of layer 1: fewer calls, although some taps are then zero

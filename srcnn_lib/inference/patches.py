@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from ..model import SRCNN
-from .options import Progress
+from ..runtime.console import Progress
 from .tiling import bytes_per_pixel, out_of_memory
 
 BATCH_BYTES = 64 * 2**20  # of the feature maps of a batch: larger batches are slower on a CPU

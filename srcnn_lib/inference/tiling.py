@@ -16,7 +16,7 @@ from ..data.degradation import check_scale, resize, upscaled_size
 from ..data.images import Picture
 from ..model import SRCNN
 from ..runtime import memory
-from .options import Progress
+from ..runtime.console import Progress
 
 # Limits for the feature maps of one tile. On a CPU, tiles of 32 MB are a quarter faster than tiles of 256 MB: the maps
 # stay in its cache, and malloc reuses their pages. On a GPU, larger tiles are not faster.

@@ -22,8 +22,9 @@ from ..data.image_decoding import ImageHeader
 from ..errors import InputError
 from ..model import SRCNN
 from ..runtime import memory
+from ..runtime.console import Progress
 from .jobs import Job, check_writable
-from .options import InferenceOptions, Progress
+from .options import InferenceOptions
 from .tiling import LONGEST, BicubicEnlargement, TileSize
 from .upscaling import upscale_bands
 

@@ -17,8 +17,9 @@ from ..data.color import from_network_channels, to_network_channels
 from ..data.images import Picture
 from ..errors import InputError
 from ..model import SRCNN
+from ..runtime.console import Progress
 from . import overlap, patches
-from .options import InferenceOptions, Progress
+from .options import InferenceOptions
 from .self_ensemble import eight
 from .tiling import BicubicEnlargement, Span, TileSize, run_in_tiles, spans
 

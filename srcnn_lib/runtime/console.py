@@ -14,6 +14,8 @@ from .files import printable
 # processes when the first one exits.
 ERROR_DELAY = 2
 
+Progress = Callable[[int, int], object]  # progress(done, total); a ProgressBar is one
+
 
 def run_command(command: Callable[[], object]) -> None:
     """Runs a command, and prints an error that the user can correct as one line.

@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +15,7 @@ from ..data.training_data import TrainingData
 from ..errors import InputError
 from ..run import Run
 from ..runtime import distributed
+from ..runtime.console import Progress
 from ..runtime.devices import deterministic_algorithms
 from ..runtime.distributed import ProcessGroup
 from .budget import steps_in
@@ -125,9 +126,7 @@ def fit(
             yield clock.record(loss, metrics, checkpointer.take_notes())
 
 
-def load_data(
-    config: TrainingConfig, group: ProcessGroup, progress: Callable[[int, int], None] | None = None
-) -> TrainingData:
+def load_data(config: TrainingConfig, group: ProcessGroup, progress: Progress | None = None) -> TrainingData:
     """Loads the photographs in every process.
 
     Args:

@@ -6,7 +6,7 @@ that the colors stand for is the same in all frames of a clip, and the caption s
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from ..inference.patches import positions
 from ..inference.upscaling import reconstruct
 from ..model import LAYERS, SRCNN
 from ..run import Run, Snapshot
+from ..runtime.console import Progress
 from .channel_analysis import most_informative_channels
 from .frames import (
     GAP,
@@ -50,7 +51,6 @@ KINDS = ("reconstruction", "channel", "kernels", "scan")
 MAX_CHANNELS_WIDTH = 1920  # pixels of a clip of channels; wider maps are reduced
 MIN_KERNELS_WIDTH = 480  # pixels of a clip of kernels
 
-Progress = Callable[[int, int], object]
 Photographs = Tensor | Sample | Sequence[Tensor | Sample]  # a Sample is a photograph that is degraded already
 
 

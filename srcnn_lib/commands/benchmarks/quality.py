@@ -1,7 +1,7 @@
 """Quality against training time: what each recipe reaches on validation photographs and on Set5."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from ...data.sources import Photographs, load_photographs
 from ...data.training_data import TrainingData, load_training_data
 from ...evaluation.quality import evaluate
 from ...model import SRCNN
+from ...runtime.console import Progress
 from ...runtime.devices import resolve_device
 from ...training.budget import steps_in
 from ...training.state import TrainingState
@@ -38,7 +39,7 @@ class Point:
 
 def benchmark_quality(
     minutes: float = 12, recipes: Sequence[str] = ("best", "original"), out: str | Path | None = None,
-    progress: Callable[[int, int], object] | None = None, **settings: Any,
+    progress: Progress | None = None, **settings: Any,
 ) -> list[str]:  # fmt: skip
     """Trains with each recipe for the same time, and measures on the way.
 
@@ -82,7 +83,7 @@ def benchmark_quality(
 
 
 def train_against_time(
-    config: TrainingConfig, data: TrainingData, progress: Callable[[int, int], object] | None = None
+    config: TrainingConfig, data: TrainingData, progress: Progress | None = None
 ) -> tuple[SRCNN, list[Point]]:
     """Trains for `config.minutes` and measures at times that grow by a quarter; measuring does not count as time.
 

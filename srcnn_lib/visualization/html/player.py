@@ -1,7 +1,6 @@
 """The player page: a run's training in one HTML file, in which one scrubber updates every panel."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from ...data.regions import Box, largest_error_region
 from ...errors import InputError
 from ...model import LAYERS
 from ...run import Run, Snapshot
+from ...runtime.console import Progress
 from ..curves import SETS, Points, Series, loss_series, psnr_series
 from ..frames import evenly_spaced, limit_of
 from ..layers import LAYER_NAMES, has_rgb_kernels, layer_kernels
@@ -71,7 +71,7 @@ def render_player(
     box: tuple[int, int] | None = None,
     frames: int = 60,
     max_mb: float = 8.0,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
 ) -> str:
     """Returns a self-contained HTML page that steps through a training.
 
