@@ -1,4 +1,4 @@
-"""`python -m srcnn_lib` is `srcnn`."""
+"""Runs the command line: `python -m srcnn_lib` is the same as `srcnn`."""
 
 from .commands.main import main
 

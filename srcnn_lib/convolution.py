@@ -16,7 +16,7 @@ class Convolution(nn.Conv2d):
     bias: Tensor
 
     def forward(self, images: Tensor) -> Tensor:
-        """(N, inputs, H, W) → (N, outputs, H + 2·padding − size + 1, W + 2·padding − size + 1)."""
+        """Convolves (N, inputs, H, W) → (N, outputs, H + 2·padding − size + 1, W + 2·padding − size + 1)."""
         outputs, inputs, rows, _ = self.weight.shape
         if images.device.type != "cpu" or rows == 1 or (inputs > 1 and outputs > 3):
             return super().forward(images)

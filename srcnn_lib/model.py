@@ -84,7 +84,7 @@ class SRCNN(nn.Module):
 
     @property
     def halo(self) -> int:
-        """How many pixels away, on each side, an input pixel can still influence an output pixel: 8 for 9-5-5."""
+        """Reach of the receptive field on each side, in pixels: 8 for 9-5-5."""
         return halo_of(self.filters)
 
     @property
@@ -94,7 +94,7 @@ class SRCNN(nn.Module):
 
     @property
     def surplus(self) -> tuple[int, ...]:
-        """By how many pixels each layer's output is larger than the network's, on each side: 4, 2 and 0 for 9-5-5.
+        """Pixels by which each layer's output exceeds the network's, on each side: 4, 2 and 0 for 9-5-5.
 
         With padding_mode "zeros" all have the same size.
         """

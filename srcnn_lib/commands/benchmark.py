@@ -1,4 +1,4 @@
-"""`srcnn benchmark`."""
+"""The command `srcnn benchmark`: times implementations of inference and training."""
 
 from pathlib import Path
 from typing import Annotated

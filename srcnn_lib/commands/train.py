@@ -1,4 +1,4 @@
-"""`srcnn train`."""
+"""The command `srcnn train`: its options, and the folder of the run that it begins or resumes."""
 
 import dataclasses
 import functools

@@ -1,4 +1,4 @@
-"""`srcnn upscale`."""
+"""The command `srcnn upscale`: upscales picture files."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated

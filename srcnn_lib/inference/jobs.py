@@ -16,7 +16,7 @@ SUFFIX = "_upscaled"
 
 @dataclass(frozen=True)
 class Job:
-    """A picture, given by its path or by its address (str), and the file that the result is written to."""
+    """A picture to upscale: the path or URL of the source, and the file for the result."""
 
     source: str | Path
     target: Path

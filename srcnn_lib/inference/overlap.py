@@ -243,7 +243,7 @@ def _layer_1_kernels(weight: Tensor, bias: Tensor, rows: _Part, columns: _Part) 
 
 
 def _reach(fold: Tensor) -> int:
-    """Counts the pixels, from the first one, up to the last one that is read."""
+    """Returns how many leading pixels a fold matrix reads: the index of its last nonzero column, plus one."""
     return int(fold.flatten(0, -2).any(0).nonzero().max()) + 1
 
 

@@ -67,12 +67,12 @@ class ExplorerPictures:
         return drawing
 
     def _draw_bicubic(self, width: int) -> np.ndarray:
-        """(1, H, width, 3)"""
+        """Draws the bicubic picture, (1, H, width, 3)."""
         sample = self.inspector.sample
         return caption(_resize(sample.to_pixels(sample.network_input), width)[None], "Bicubic")
 
     def _draw_srcnn(self, step: int | None, width: int) -> np.ndarray:
-        """(1, H, width, 3), with PSNR in the caption."""
+        """Draws the network's output, (1, H, width, 3), with PSNR in the caption."""
         sample = self.inspector.sample
         output = self.inspector.feature_maps(LAYERS[-1], step)
         return caption(_resize(sample.to_pixels(output), width)[None], "SRCNN", sample.psnr_label(output))

@@ -30,7 +30,7 @@ def deterministic_algorithms(enabled: bool) -> Iterator[None]:
 
 
 def resolve_device(name: str) -> torch.device:
-    """Returns the device of a name: "auto" is the best one available.
+    """Returns the torch.device that a name selects; "auto" selects the best one available.
 
     Of several GPUs, each process is given its own by the launcher.
 
