@@ -201,6 +201,11 @@ class TrainingConfig:
         return self.patch + 2 * self.margin
 
     @property
+    def psnr_channel(self) -> str:
+        """The channel that PSNR is shown for: "y" where the network works on luminance, otherwise "rgb"."""
+        return "y" if self.channels == 1 else "rgb"
+
+    @property
     def padding_mode(self) -> str:
         """The network's border rule: one that is trained through zero padding is also run through it."""
         return "zeros" if self.padding == "padded" else "replicate"

@@ -148,9 +148,8 @@ def newest_run(folder: Path = RUNS) -> Path:
 
 def new_run_name(config: TrainingConfig) -> str:
     """Returns a name made of the date and the settings, such as 2026-01-31-120000-y-64-32-x2-best."""
-    color = "y" if config.channels == 1 else "rgb"
     widths = "-".join(map(str, config.widths))
-    return f"{datetime.now():%Y-%m-%d-%H%M%S}-{color}-{widths}-x{config.scale:g}-{config.recipe}"
+    return f"{datetime.now():%Y-%m-%d-%H%M%S}-{config.psnr_channel}-{widths}-x{config.scale:g}-{config.recipe}"
 
 
 def resumed_config(before: TrainingConfig, settings: dict[str, Any], path: Path) -> TrainingConfig:

@@ -83,19 +83,15 @@ class PanelView:
             time_left=time_left,
             share=record.step / record.steps if record else 0,
             figures=self._figures(history),
-            chart=svg_chart(history, self.losses.points, channel=self._channel) if record else "",
+            chart=svg_chart(history, self.losses.points, channel=self.run.config.psnr_channel) if record else "",
             probe=self.probe.columns if record else [],
             notes=[str(self.run.path), *self.notes, self.status],
         )
 
     def __repr__(self) -> str:
-        psnr = _newest(self.run.history(), f"validation_psnr_{self._channel}")
+        psnr = _newest(self.run.history(), f"validation_psnr_{self.run.config.psnr_channel}")
         measured = f", validation {psnr:.2f} dB" if psnr is not None else ""
         return f"{self.state}: {self._position()}{measured} ({self.run.path})"
-
-    @property
-    def _channel(self) -> str:
-        return "y" if self.run.config.channels == 1 else "rgb"
 
     def _position(self) -> str:
         record = self.record
@@ -109,11 +105,12 @@ class PanelView:
     def _figures(self, history: Sequence[dict]) -> list[tuple[str, str]]:
         """Returns (value, label) of the gain over bicubic, the speed and the learning rate, as far as known."""
         figures = []
-        psnr = _newest(history, f"validation_psnr_{self._channel}")
-        bicubic = _newest(history, f"validation_bicubic_psnr_{self._channel}")
+        channel = self.run.config.psnr_channel
+        psnr = _newest(history, f"validation_psnr_{channel}")
+        bicubic = _newest(history, f"validation_bicubic_psnr_{channel}")
         if psnr is not None and bicubic is not None:
             gain = f"{psnr - bicubic:+.2f} dB".replace("-", "−")
-            figures.append((gain, f"over bicubic, validation patches ({self._channel.upper()})"))
+            figures.append((gain, f"over bicubic, validation patches ({channel.upper()})"))
         if self.record:
             if self.record.crops_per_second:
                 figures.append((f"{self.record.crops_per_second:,.0f}", "crops per second"))

@@ -104,7 +104,7 @@ class Checkpointer:
         state = self.state
         self.run.remove_after(state.step)
         self.run.write_history(state.history)
-        self.events = TensorBoardWriter(self.run.path, state.config.channels, state.step)
+        self.events = TensorBoardWriter(self.run.path, state.config.psnr_channel, state.step)
         before = (self.run.metadata.get("resolved") or {}).get("processes")
         now = state.group.size
         if before and before != now:

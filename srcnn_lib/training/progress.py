@@ -19,7 +19,7 @@ def train_with_progress(records: Iterable[Record], run: Run, quiet: bool = False
     Returns:
         The last record; None where the training had ended already.
     """
-    channel = "y" if run.config.channels == 1 else "rgb"
+    channel = run.config.psnr_channel
     columns = (
         "train_loss",
         f"train_psnr_{channel}",

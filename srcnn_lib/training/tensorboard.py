@@ -18,11 +18,11 @@ class TensorBoardWriter:
 
     Args:
         folder: the run.
-        channels: of the network; PSNR is written on Y for 1, on RGB for 3.
+        channel: that PSNR is written for, "y" or "rgb".
         step: steps taken so far. TensorBoard hides later steps in earlier event files.
     """
 
-    def __init__(self, folder: Path, channels: int, step: int):
+    def __init__(self, folder: Path, channel: str, step: int):
         from torch.utils.tensorboard import SummaryWriter
 
         if not step:
@@ -34,7 +34,7 @@ class TensorBoardWriter:
         # file of the same second as the one before it might be read first.
         while any(folder.glob(f"events.out.tfevents.{int(time.time())}.*")):
             time.sleep(0.01)
-        self.channel = "y" if channels == 1 else "rgb"
+        self.channel = channel
         self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else 0)
         if not step:
             self.writer.add_custom_scalars(self._layout())

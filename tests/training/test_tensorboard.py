@@ -5,6 +5,7 @@ import torch
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTHING_SIZE_GUIDANCE, EventAccumulator
 
+from srcnn_lib.config import TrainingConfig
 from srcnn_lib.model import SRCNN, start_from_identity
 from srcnn_lib.training.tensorboard import CHANNELS_SHOWN, TensorBoardWriter, channel_sheets, reconstruct_probe
 
@@ -25,7 +26,7 @@ def read_events(folder) -> EventAccumulator:
 def test_feature_maps_have_the_size_of_the_picture(tmp_path, channels, padding_mode):
     model = SRCNN(channels, (9, 5, 5), (12, 10), padding_mode)
     tiles = torch.rand(4, 3, 96, 96)
-    writer = TensorBoardWriter(tmp_path, channels, 0)
+    writer = TensorBoardWriter(tmp_path, TrainingConfig(channels=channels).psnr_channel, 0)
     writer.write(RECORD, model, (tiles, tiles))
     writer.close()
     events = read_events(tmp_path)
@@ -51,7 +52,7 @@ def test_a_feature_map_lies_on_the_picture_pixel_by_pixel():
 def test_the_charts_name_the_channel_that_psnr_is_measured_on(tmp_path, channels, channel, validation, bicubic):
     model = SRCNN(channels, (3, 1, 3), (4, 2))
     tiles = torch.rand(4, 3, 96, 96)
-    writer = TensorBoardWriter(tmp_path, channels, 0)
+    writer = TensorBoardWriter(tmp_path, TrainingConfig(channels=channels).psnr_channel, 0)
     writer.write(RECORD, model, (tiles, tiles))
     writer.close()
     events = read_events(tmp_path)
@@ -69,13 +70,13 @@ def test_the_charts_name_the_channel_that_psnr_is_measured_on(tmp_path, channels
 def test_event_files_of_one_second_are_read_in_their_order(tmp_path):
     """TensorBoard sorts event files by name; names begin with the second, so no two may have the same second."""
     for step in (0, 1, 2):
-        TensorBoardWriter(tmp_path, 1, step).close()
+        TensorBoardWriter(tmp_path, "y", step).close()
     assert len({path.name.split(".")[3] for path in tmp_path.iterdir()}) == 3
 
 
 def test_the_layout_is_written_once_however_often_a_training_is_started(tmp_path):
     for step in (0, 0, 0, 7, 9):
-        TensorBoardWriter(tmp_path, 1, step)  # never closed: its process was killed
+        TensorBoardWriter(tmp_path, "y", step)  # never closed: its process was killed
     assert len(read_events(tmp_path).Tensors("custom_scalars__config__")) == 1
 
 
