@@ -12,6 +12,7 @@ import json
 import math
 import re
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -171,10 +172,10 @@ class Run:
         if which == "newest":
             return snapshots[-1]
         if which == "best":
-            records = [record for record in self.history() if record.get("validation_psnr_y") is not None]
-            if not records:
+            best = best_step(self.history())
+            if best is None:
                 return snapshots[-1]
-            which = max(records, key=lambda record: record["validation_psnr_y"])["step"]
+            which = best
         for snapshot in snapshots:
             if snapshot.step == which:
                 return snapshot
@@ -190,7 +191,7 @@ class Run:
     def checkpoints(self) -> list[Path]:
         """Returns all checkpoints, the newest first."""
         paths = (path for path in (self.path / "checkpoints").glob("*") if CHECKPOINT_NAME.fullmatch(path.name))
-        return sorted(paths, key=_step_of_checkpoint, reverse=True)
+        return sorted(paths, key=step_of_checkpoint, reverse=True)
 
     def write_checkpoint(self, state: dict, step: int, best_step: int | None, keep: int) -> Path:
         """Writes a checkpoint and removes older ones.
@@ -210,7 +211,7 @@ class Run:
         with write_atomically(path) as temporary:
             torch.save(state, temporary)
         for old in self.checkpoints()[keep:]:
-            if _step_of_checkpoint(old) != (best_step or 0):
+            if step_of_checkpoint(old) != (best_step or 0):
                 old.unlink(missing_ok=True)
         return path
 
@@ -243,7 +244,7 @@ class Run:
             if snapshot.step > step:
                 snapshot.path.unlink()
         for path in self.checkpoints():
-            if _step_of_checkpoint(path) > step:
+            if step_of_checkpoint(path) > step:
                 path.unlink()
 
     # The probe: tiles that show the progress of a training
@@ -275,8 +276,15 @@ def weights_digest(run: Run) -> tuple[Path, str]:
     return path, digest(path)
 
 
-def _step_of_checkpoint(path: Path) -> int:
-    return int(path.stem.removeprefix("step-"))
+def best_step(history: Iterable[dict]) -> int | None:
+    """Returns the step with the highest validation PSNR on Y, the earliest of equal ones; None before the first."""
+    measured = [record for record in history if record.get("validation_psnr_y") is not None]
+    return max(measured, key=lambda record: record["validation_psnr_y"])["step"] if measured else None
+
+
+def step_of_checkpoint(path: str | Path) -> int:
+    """Returns the step in the name of a checkpoint."""
+    return int(Path(path).stem.removeprefix("step-"))
 
 
 def _finite(record: dict) -> dict:

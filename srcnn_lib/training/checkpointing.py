@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from ..errors import InputError
-from ..run import Run
+from ..run import Run, best_step
 from ..runtime.devices import describe_device, package_versions
 from .state import TrainingState
 from .tensorboard import TensorBoardWriter
@@ -195,8 +195,7 @@ class Checkpointer:
             return
         if not all(bool(parameter.isfinite().all()) for parameter in state.model.parameters()):
             return  # an earlier checkpoint is better
-        measured = [record for record in state.history if record["validation_psnr_y"] is not None]
-        best = max(measured, key=lambda record: record["validation_psnr_y"])["step"] if measured else None
+        best = best_step(state.history)
         self.run.write_checkpoint(state.state_dict(), state.step, best, state.config.keep_checkpoints)
         self._saved_at = time.monotonic()
         self._saved_step = state.step

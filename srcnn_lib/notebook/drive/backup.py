@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from types import TracebackType
 
-from ...run import Run
+from ...run import Run, step_of_checkpoint
 from ...runtime.files import printable, write_atomically
 from .pieces import IDENTITY_FILE, MOUNT_ERRORS, DamagedError
 from .storage import DriveStorage
@@ -166,7 +166,7 @@ class DriveBackup:
                 files[path] = self._storage.store(path, content)
                 self._signatures[path] = file_signature
             self._files_behind -= path in changed
-        steps = [step_of(path) for path in files if path.startswith("checkpoints/")]
+        steps = [step_of_checkpoint(path) for path in files if path.startswith("checkpoints/")]
         if not steps:  # nothing that a training could resume from
             return
         self._storage.commit(files, max(steps))
@@ -181,7 +181,7 @@ def backup_paths(run: Run) -> list[str]:
     checkpoints = run.checkpoints()
     if not checkpoints:
         return []
-    newest = step_of(checkpoints[0])
+    newest = step_of_checkpoint(checkpoints[0])
     single_files = [run.path / name for name in ("config.json", "probe.safetensors", "history.jsonl")]
     files = [
         *checkpoints,
@@ -190,11 +190,6 @@ def backup_paths(run: Run) -> list[str]:
         *sorted(run.path.glob("events.out.*")),
     ]
     return [path.relative_to(run.path).as_posix() for path in files]
-
-
-def step_of(checkpoint: str | Path) -> int:
-    """Returns the step in the name of a checkpoint."""
-    return int(Path(checkpoint).stem.removeprefix("step-"))
 
 
 def read_with_signature(path: Path) -> tuple[bytes, Signature]:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...errors import InputError
+from ...run import step_of_checkpoint
 from ...runtime.files import printable
-from .backup import step_of, write_identity
+from .backup import write_identity
 from .pieces import MOUNT_ERRORS, DamagedError, Listing, Piece, listing_names, read_piece, readable_listings
 
 REQUIRED = "config.json"  # and a checkpoint: training can't resume without them
@@ -120,7 +121,7 @@ def _read(folder: Path, piece: Piece) -> bytes:
 
 def _summary(listing: Listing, target: Path, is_newest: bool) -> str:
     missing = [printable(path) for path in listing.files if not (target / path).is_file()]
-    step = max(step_of(path) for path in (target / "checkpoints").glob("step-*.pt"))
+    step = max(step_of_checkpoint(path) for path in (target / "checkpoints").glob("step-*.pt"))
     return (
         f"Drive: {printable(target)} was restored at step {step}"
         + ("" if is_newest else "; the newer copy there is damaged")
