@@ -1,4 +1,4 @@
-"""The error for input that can't be used, and the line that is printed for it."""
+"""The error for input that can't be used, and the words in which errors are reported."""
 
 
 class InputError(ValueError):
@@ -20,3 +20,8 @@ def user_message(error: InputError | OSError) -> str:
     if error.strerror is None:
         raise error
     return f"{error.filename or 'file'}: {error.strerror}"
+
+
+def error_reason(error: Exception) -> str:
+    """Returns the reason of an error in a few words, without the file that an OSError names."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from . import weights
 from .config import TrainingConfig
-from .errors import InputError
+from .errors import InputError, error_reason
 from .model import SRCNN
 from .runtime.files import digest, write_atomically
 
@@ -266,8 +266,7 @@ class Run:
             tensors = safetensors.torch.load(path.read_bytes())
             return tensors["upsampled"], tensors["original"]
         except (OSError, KeyError, safetensors.SafetensorError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise InputError(f"{path} can't be read ({reason}); name a photograph in its place") from error
+            raise InputError(f"{path} can't be read ({error_reason(error)}); name a photograph in its place") from error
 
 
 def weights_digest(run: Run) -> tuple[Path, str]:

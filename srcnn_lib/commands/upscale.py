@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import InputError
+from ..errors import InputError, error_reason
 from ..inference.options import InferenceOptions
-from ..runtime.console import ProgressBar, error_text
+from ..runtime.console import ProgressBar
 from ..runtime.files import printable
 from .options import Arithmetic, Device, Ensemble, Mode, Patch, Scale, Stride, Weights, Which, check_choice
 
@@ -77,7 +77,7 @@ def print_outcome(progress: ProgressBar, outcome: "Outcome") -> None:
     progress.clear()
     if isinstance(outcome, tuple):
         job, error = outcome
-        reason = str(error) if isinstance(error, InputError) else f"{job.source}: {error_text(error)}"
+        reason = str(error) if isinstance(error, InputError) else f"{job.source}: {error_reason(error)}"
         print("srcnn:", printable(reason), file=sys.stderr)
         return
     height, width, _ = outcome.size

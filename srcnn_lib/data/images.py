@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, error_reason
 from ..runtime.files import printable, write_atomically
 from .download import is_url, read_url
 from .image_decoding import DecodedImage, ImageHeader, convert_to_srgb, decode, read_header
@@ -121,7 +121,7 @@ def _open_path(path: Path, label: str) -> BinaryIO:
     except IsADirectoryError as error:
         raise InputError(f"{label} is a folder; give a picture in it") from error
     except (OSError, ValueError) as error:  # no permission, a name that is too long or holds a zero byte
-        reason = printable(getattr(error, "strerror", None) or error)
+        reason = printable(error_reason(error))
         raise InputError(f"{label} can't be opened ({reason}); check the path and its permissions") from error
 
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..data import images
 from ..data.download import is_url
-from ..errors import InputError
+from ..errors import InputError, error_reason
 
 SUFFIX = "_upscaled"
 
@@ -111,7 +111,7 @@ def _expand(source: str) -> Sequence[str | Path]:
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{source} can't be read ({getattr(error, 'strerror', None) or error})") from error
+        raise InputError(f"{source} can't be read ({error_reason(error)})") from error
 
 
 def _pictures(paths: Iterable[Path], otherwise: str) -> list[Path]:

@@ -40,11 +40,6 @@ def _exit(message: str, status: int = 2) -> NoReturn:
     sys.exit(status)
 
 
-def error_text(error: Exception) -> str:
-    """Returns the reason of an error in a few words."""
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
 class ProgressBar:
     """A progress bar, called with `(done, total)`. It is shown on standard error where that is a terminal.
 
