@@ -10,7 +10,7 @@ import typer
 from ..errors import InputError
 from ..inference.options import InferenceOptions
 from ..runtime.console import ProgressBar
-from .options import Arithmetic, Device, Ensemble, Mode, Patch, Scale, Stride, Which, check_choice
+from .options import Arithmetic, Device, Ensemble, Mode, Patch, Scale, Stride, Which
 
 
 def evaluate(
@@ -40,7 +40,6 @@ def evaluate(
 
     With --arithmetic bfloat16 or --ensemble the table also says what the option changes.
     """
-    check_choice("which", which, ("newest", "best"))
     words = [word for word in (weights, *(sources or ())) if word]
     if not table:
         options = InferenceOptions(mode, patch, stride, arithmetic=arithmetic, ensemble=ensemble)

@@ -6,6 +6,22 @@ import typer
 
 from ..errors import InputError
 
+
+def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    """Checks the value of an option that takes one of a few words.
+
+    Raises:
+        InputError: with the valid choices.
+    """
+    if value not in choices:
+        raise InputError(f"--{option} is {value}, expected one of {', '.join(choices)}")
+
+
+def _check_which(which: str) -> str:
+    check_choice("which", which, ("newest", "best"))
+    return which
+
+
 Scale = Annotated[
     float | None,
     typer.Option(help="Upscaling factor from 1.1 to 8 (default: the network's own)."),
@@ -13,7 +29,12 @@ Scale = Annotated[
 Weights = Annotated[
     str | None, typer.Option(help="A weights file or the folder of a run (default: a released network).")
 ]
-Which = Annotated[str, typer.Option(help="The snapshot of a run: newest, or best (the highest validation PSNR on Y).")]
+Which = Annotated[
+    str,
+    typer.Option(
+        callback=_check_which, help="The snapshot of a run: newest, or best (the highest validation PSNR on Y)."
+    ),
+]
 Mode = Annotated[
     str,
     typer.Option(help="whole (the picture in one pass), or patches of 33×33 pixels: non-overlapping or overlapping."),
@@ -25,13 +46,3 @@ Ensemble = Annotated[
     bool, typer.Option("--ensemble", help="Average the results for all eight flips and rotations; eight times as slow.")
 ]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or mps.")]
-
-
-def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
-    """Checks the value of an option that takes one of a few words.
-
-    Raises:
-        InputError: with the valid choices.
-    """
-    if value not in choices:
-        raise InputError(f"--{option} is {value}, expected one of {', '.join(choices)}")

@@ -9,7 +9,7 @@ from ..errors import InputError, error_reason
 from ..inference.options import InferenceOptions
 from ..runtime.console import ProgressBar
 from ..runtime.files import printable
-from .options import Arithmetic, Device, Ensemble, Mode, Patch, Scale, Stride, Weights, Which, check_choice
+from .options import Arithmetic, Device, Ensemble, Mode, Patch, Scale, Stride, Weights, Which
 
 if TYPE_CHECKING:
     from ..inference.upscale_files import Outcome
@@ -43,7 +43,6 @@ def upscale(
     from ..runtime import distributed
     from ..runtime.devices import resolve_device
 
-    check_choice("which", which, ("newest", "best"))
     options = InferenceOptions(mode, patch, stride, arithmetic=arithmetic, ensemble=ensemble)
     if scale is not None:
         check_scale(scale)

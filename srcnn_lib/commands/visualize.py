@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..runtime.console import ProgressBar
-from .options import Scale, Weights, Which, check_choice
+from .options import Scale, Weights, Which
 
 
 def animate(
@@ -109,7 +109,6 @@ def compare(
     from ..pretrained import open_weights, released_for
     from ..visualization.html import render_model_comparison, write_page
 
-    check_choice("which", which, ("newest", "best"))
     model, _ = open_weights(weights or released_for(scale)[0], which)
     write_page(render_model_comparison(image, model, scale), out)
     _print_size(out)

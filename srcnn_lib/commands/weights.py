@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..runtime.console import ProgressBar
-from .options import Which, check_choice
+from .options import Which
 
 if TYPE_CHECKING:
     from ..model import SRCNN
@@ -26,7 +26,6 @@ def release(
     from ..evaluation import model_card
     from ..run import Run
 
-    check_choice("which", which, ("newest", "best"))
     sets = on or ("set5", "set14")
     with ProgressBar("measuring") as progress:
         card = model_card.release(Run(run), out, sets, which, progress)
