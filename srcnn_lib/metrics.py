@@ -32,6 +32,16 @@ class Scores:
     psnr_rgb: float
 
 
+def psnr_text(value: float, bicubic: float = math.nan) -> str:
+    """Returns "33.71 dB (+0.62)": a PSNR, and its gain over bicubic's where that is given and finite."""
+    if math.isinf(value):
+        return "∞ dB"
+    text = f"{value:.2f} dB"
+    if math.isfinite(gain := value - bicubic):
+        text += f" ({round(gain, 2) + 0.0:+.2f})"  # + 0.0: never "-0.00"
+    return text.replace("-", "−")
+
+
 def mse(image: Tensor, reference: Tensor, channel: str = "rgb", shave: int = 0, data_range: float = 1.0) -> Tensor:
     """Computes the mean squared error of each image, over its pixels and channels.
 

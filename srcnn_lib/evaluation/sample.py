@@ -12,7 +12,7 @@ from ..data.degradation import degrade, shave_width
 from ..errors import InputError
 from ..inference.options import InferenceOptions
 from ..inference.upscaling import reconstruct
-from ..metrics import WINDOW, Scores, psnr, ssim
+from ..metrics import WINDOW, Scores, psnr, psnr_text, ssim
 from ..model import SRCNN
 from ..runtime.console import Progress
 
@@ -86,13 +86,7 @@ class Sample:
 
     def psnr_label(self, output: Tensor) -> str:
         """Returns "33.71 dB (+0.62)": the output's PSNR on Y, and its gain over bicubic."""
-        value = self._psnr_y(self._network_y(output, self.to_image(output)))
-        if math.isinf(value):
-            return "∞ dB"
-        gain = value - self._bicubic_psnr_y
-        if not math.isfinite(gain):
-            return f"{value:.2f} dB"
-        return f"{value:.2f} dB ({round(gain, 2) + 0.0:+.2f})".replace("-", "−")
+        return psnr_text(self._psnr_y(self._network_y(output, self.to_image(output))), self._bicubic_psnr_y)
 
     @cached_property
     def _bicubic_psnr_y(self) -> float:

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from ..data.regions import Box, largest_error_region
 from ..errors import InputError
-from ..metrics import Scores
+from ..metrics import Scores, psnr_text
 from ..model import LAYERS, SRCNN
 from .channel_analysis import ChannelReport, kernel_orientation
 from .frames import limit_of
@@ -209,9 +209,8 @@ def _score_captions(scores: Mapping[str, Scores]) -> dict[str, str]:
     """Returns captions such as "33.69 dB · SSIM 0.9299", with SRCNN's gain over bicubic."""
     captions = {}
     for name, score in scores.items():
-        text = "∞ dB" if math.isinf(score.psnr_y) else f"{score.psnr_y:.2f} dB"
-        if name == "srcnn" and "bicubic" in scores and math.isfinite(gain := score.psnr_y - scores["bicubic"].psnr_y):
-            text += f" ({round(gain, 2) + 0.0:+.2f})".replace("-", "−")
+        bicubic = scores["bicubic"].psnr_y if name == "srcnn" and "bicubic" in scores else math.nan
+        text = psnr_text(score.psnr_y, bicubic)
         captions[name] = text if math.isnan(score.ssim_y) else f"{text} · SSIM {score.ssim_y:.4f}"
     return captions
 

@@ -10,7 +10,7 @@ from ...errors import InputError
 from ...evaluation.quality import check_memory
 from ...evaluation.sample import Sample
 from ...inference.options import InferenceOptions
-from ...metrics import Scores
+from ...metrics import Scores, psnr_text
 from ...model import SRCNN
 from ..pictures import open_picture
 from .page import encode_picture, render_page, to_rgb_pixels
@@ -100,7 +100,7 @@ def render_model_comparison(
 
 def _score_text(scores: Scores) -> str:
     """Returns the text under a picture, such as "30.12 dB, SSIM 0.912"."""
-    psnr = f"{scores.psnr_y:.2f} dB".replace("inf", "∞")
+    psnr = psnr_text(scores.psnr_y)
     return psnr if math.isnan(scores.ssim_y) else f"{psnr}, SSIM {scores.ssim_y:.3f}"
 
 
