@@ -60,7 +60,7 @@ def capture(model: SRCNN, layers: Sequence[str] = LAYERS, before_relu: bool = Fa
     try:
         for name, layer, surplus in zip(LAYERS, model.layers(), model.surplus, strict=True):
             if name in layers:
-                keep_signed = before_relu or name == LAYERS[-1]
+                keep_signed = is_signed(name, before_relu)
                 hooks.append(layer.register_forward_hook(_collect_into(maps, name, surplus, keep_signed)))
         yield maps
     finally:
@@ -78,6 +78,11 @@ def _collect_into(maps: dict[str, Tensor], name: str, crop: int, keep_signed: bo
         maps[name] = (values if keep_signed else values.relu()).cpu().contiguous()
 
     return hook
+
+
+def is_signed(layer: str, before_relu: bool) -> bool:
+    """Returns whether a layer's maps have values below zero: all have before ReLU, and layer 3 has none."""
+    return before_relu or layer == LAYERS[-1]
 
 
 def get_layer(model: SRCNN, name: str) -> nn.Conv2d:

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..activations import is_signed
 from ..model import LAYERS
 from ..visualization.frames import (
     GAP,
@@ -20,6 +21,7 @@ from ..visualization.frames import (
     mosaic,
     outline,
     pad,
+    range_text,
     repeat_pixels,
 )
 from ..visualization.inspector import Inspector
@@ -50,16 +52,17 @@ class ExplorerPictures:
 
         # 1. The feature map.
         limit = inspector.channel_limit(address, before_relu)
-        signed = _has_sign(address.layer, before_relu)
+        signed = is_signed(address.layer, before_relu)
         pixels = map_pixels(inspector.feature_map(address, step, before_relu), limit, signed=signed)  # (H, W, 3)
         pixels = repeat_pixels(pixels, max(1, CHANNEL_SIDE // max(pixels.shape[:2])))
-        top = caption(pixels[None], str(address), f"±{limit:.2g}" if signed else f"0 to {limit:.2g}")[0]
+        top = caption(pixels[None], str(address), range_text(limit, signed=signed))[0]
 
         # 2. The row below.
         width = (top.shape[1] - 2 * GAP) // 3
         weights = layer_kernels(model, address.layer)[address.channel]
         rgb = address.layer == LAYERS[0] and has_rgb_kernels(model, address.layer)
-        kernel = caption(_draw_kernel(weights, width, rgb)[None], "Kernel", f"±{limit_of(weights, 1):.2g}")
+        largest = limit_of(weights, 1)
+        kernel = caption(_draw_kernel(weights, largest, width, rgb)[None], "Kernel", range_text(largest, signed=True))
         bottom = join([self._bicubic(width), self._srcnn(step, width), kernel])[0]
 
         drawing = pad(top, top.shape[0] + GAP + bottom.shape[0], top.shape[1])
@@ -105,7 +108,7 @@ class ExplorerPictures:
         height = max(1, round(width * maps.shape[1] / maps.shape[2]))
         small = F.interpolate(maps[None], (height, width), mode="area")[0]  # (channels, height, width)
         limit = self.inspector.layer_limit(layer, before_relu)
-        tiles = map_pixels(small, limit, signed=_has_sign(layer, before_relu), root=True)
+        tiles = map_pixels(small, limit, signed=is_signed(layer, before_relu), root=True)
         return mosaic(caption(tiles, [str(number) for number in range(len(maps))]), columns, gap=GRID_LINE)
 
 
@@ -120,19 +123,15 @@ def _columns(channels: int) -> int:
     return math.ceil(math.sqrt(channels))
 
 
-def _has_sign(layer: str, before_relu: bool) -> bool:
-    return before_relu or layer == LAYERS[-1]
-
-
 def _resize(pixels: np.ndarray, width: int) -> np.ndarray:
     """Resizes a photograph to a width."""
     height = max(1, round(width * pixels.shape[0] / pixels.shape[1]))
     return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
 
 
-def _draw_kernel(weights: Tensor, width: int, rgb: bool) -> np.ndarray:
+def _draw_kernel(weights: Tensor, limit: float, width: int, rgb: bool) -> np.ndarray:
     """Draws a kernel (inputs, k, k) as (width, width, 3): in colors for RGB, or all inputs in rows."""
-    pixels = kernel_pixels(weights, limit_of(weights, 1), rgb=rgb)
+    pixels = kernel_pixels(weights, limit, rgb=rgb)
     factor = width // pixels.shape[1]
     if factor == 0:
         return _resize(pixels, width)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..activations import feature_maps
+from ..activations import feature_maps, is_signed
 from ..data.images import Picture
 from ..errors import InputError
 from ..evaluation.sample import Sample
@@ -40,6 +40,7 @@ from .frames import (
     mosaic,
     outline,
     pad,
+    range_text,
     repeat_pixels,
 )
 from .layers import ChannelAddress, has_rgb_kernels, layer_kernels
@@ -147,8 +148,8 @@ def channel_clip(
     for channel_maps, layer in zip(strips, layer_of_strip, strict=True):
         values[layer].append(channel_maps.flatten())
     limits = {layer: limit_of(torch.cat(values[layer])) for layer in layers} | (limits or {})
-    signed = {layer: before_relu or layer == LAYERS[-1] for layer in layers}
-    ranges = {layer: f"±{limits[layer]:.2g}" if signed[layer] else f"0 to {limits[layer]:.2g}" for layer in layers}
+    signed = {layer: is_signed(layer, before_relu) for layer in layers}
+    ranges = {layer: range_text(limits[layer], signed=signed[layer]) for layer in layers}
     pictures = [
         map_pixels(channel_maps, limits[layer], signed=signed[layer], root=len(strips) > 1)
         for channel_maps, layer in zip(strips, layer_of_strip, strict=True)
@@ -211,7 +212,7 @@ def kernel_clip(
     tiles = repeat_pixels(tiles, math.ceil(MIN_KERNELS_WIDTH / (columns * tiles.shape[3])))
     sheet = mosaic(tiles, columns, gap=GAP, theme=theme)
     part = "" if outputs == total else f", {outputs} of {total}"
-    return caption(sheet, _step_labels(chosen), f"{layer}{part}, ±{limit:.2g}", theme)
+    return caption(sheet, _step_labels(chosen), f"{layer}{part}, {range_text(limit, signed=True)}", theme)
 
 
 def scan_clip(

@@ -83,6 +83,11 @@ def limit_of(values: Tensor, share: float = 0.999) -> float:
     return float(f"{math.ceil(value / unit - 1e-9) * unit:.6g}")
 
 
+def range_text(limit: float, *, signed: bool) -> str:
+    """Returns the range of the colors of `map_pixels` for a caption: "±0.25", or "0 to 0.25" without a sign."""
+    return f"±{limit:.2g}" if signed else f"0 to {limit:.2g}"
+
+
 def map_pixels(values: Tensor, limit: float, *, signed: bool, root: bool = False) -> np.ndarray:
     """Colors maps: dark at 0, orange up to `limit`, and where `signed` blue down to −`limit`.
 

@@ -76,20 +76,19 @@ class Inspector:
     def feature_maps(self, layer: str, step: int | None = None, before_relu: bool = False) -> Tensor:
         """Returns a layer's maps, (channels, H, W), after its ReLU unless `before_relu`; layer 3 has none."""
         values = self._signed_maps(layer, step)
-        return values if before_relu or layer == LAYERS[-1] else values.relu()
+        return values if activations.is_signed(layer, before_relu) else values.relu()
 
     def feature_map(self, address: str | ChannelAddress, step: int | None = None, before_relu: bool = False) -> Tensor:
         """Returns the map of one channel, such as "layer_2:16", (H, W)."""
         layer, channel = ChannelAddress.parse(address, self.model(step))
         values = self._signed_maps(layer, step)[channel]
-        return values if before_relu or layer == LAYERS[-1] else values.relu()
+        return values if activations.is_signed(layer, before_relu) else values.relu()
 
     def _signed_maps(self, layer: str, step: int | None) -> Tensor:
         """Returns a layer's maps before its ReLU, from the cache if they are there."""
         step = self.steps[-1] if step is None else step
         model = self.model(step)
-        if layer not in LAYERS:
-            raise InputError(f"{layer!r} is no layer of this network, expected one of {', '.join(LAYERS)}")
+        activations.get_layer(model, layer)  # refuses an unknown one
         if step not in self._maps:
             maps = activations.feature_maps(model, self.sample.network_input, before_relu=True)
             self._maps[step] = {name: values[0] for name, values in maps.items()}
