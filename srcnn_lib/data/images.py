@@ -156,6 +156,16 @@ def _to_tensor(image: Image.Image | np.ndarray) -> Tensor:
     return pixels if array.dtype == np.float32 else pixels.div_(255)
 
 
+def to_uint8(pixels: Tensor) -> Tensor:
+    """Converts (…) in [0, 1] to uint8, clamped and rounded, on the CPU."""
+    return (pixels.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
+
+
+def to_rgb_pixels(picture: Tensor) -> Tensor:
+    """Converts a picture (C, H, W) in [0, 1], RGB or gray, to (H, W, 3) uint8."""
+    return to_uint8(picture.expand(3, -1, -1)).permute(1, 2, 0)
+
+
 def write_image(path: str | Path, picture: Picture | Tensor) -> tuple[str, ...]:
     """Writes a picture, whole or not at all, in the format that the extension selects.
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ..data.color import from_network_channels, luminance, to_network_channels
 from ..data.degradation import degrade, shave_width
+from ..data.images import to_rgb_pixels
 from ..errors import InputError
 from ..inference.options import InferenceOptions
 from ..inference.upscaling import reconstruct
@@ -68,8 +69,7 @@ class Sample:
 
     def to_pixels(self, output: Tensor) -> np.ndarray:
         """Converts a network's output to (H, W, 3) uint8; a Y network's output gets bicubic's color."""
-        pixels = (self.to_image(output) * 255).round().byte()  # (C, H, W)
-        return pixels.expand(3, -1, -1).permute(1, 2, 0).numpy()
+        return to_rgb_pixels(self.to_image(output)).numpy()
 
     def scores(self, output: Tensor) -> Scores:
         """Measures a network's output against the photograph.

@@ -17,10 +17,11 @@ from ..model import LAYERS
 from ..pretrained import saved_folder
 from ..run import Run
 from ..visualization.channel_analysis import RARE
+from ..visualization.frames import encode_png
 from ..visualization.inspector import Inspector
 from ..visualization.layers import LAYER_NAMES, ChannelAddress
 from ..visualization.style import Figure, save_figure
-from .explorer_pictures import ExplorerPictures, png
+from .explorer_pictures import ExplorerPictures
 
 FIGURES = {  # what can be saved, and the Inspector's method for it
     "this channel": "channel_figure",
@@ -229,8 +230,8 @@ class Explorer(ipywidgets.VBox):
     def _draw(self) -> None:
         before_relu = self.before_relu.value
         grid = self._drawings.channel_grid(self.layer, self.step, before_relu, marked=self.channel_slider.value)
-        self.channel_image.value = png(self._drawings.channel(self.address, self.step, before_relu))
-        self.grid_image.value = png(grid)
+        self.channel_image.value = encode_png(self._drawings.channel(self.address, self.step, before_relu))
+        self.grid_image.value = encode_png(grid)
         self._show_code()
 
     # The selected figure, as a line of code and as a file

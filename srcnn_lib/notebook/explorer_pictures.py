@@ -1,7 +1,6 @@
 """Draws the explorer's pictures as pixels, (H, W, 3) uint8, in a few hundredths of a second."""
 
 import functools
-import io
 import math
 
 import numpy as np
@@ -110,13 +109,6 @@ class ExplorerPictures:
         limit = self.inspector.layer_limit(layer, before_relu)
         tiles = map_pixels(small, limit, signed=is_signed(layer, before_relu), root=True)
         return mosaic(caption(tiles, [str(number) for number in range(len(maps))]), columns, gap=GRID_LINE)
-
-
-def png(pixels: np.ndarray) -> bytes:
-    """Returns the bytes of a PNG file, fast rather than small."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return file.getvalue()
 
 
 def _columns(channels: int) -> int:

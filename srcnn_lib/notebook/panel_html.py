@@ -2,14 +2,14 @@
 
 import base64
 import html
-import io
 import math
 from collections.abc import Sequence
 
-from PIL import Image
 from torch import Tensor
 
 from ..data.augmentation import TILE
+from ..data.images import to_rgb_pixels
+from ..visualization.frames import encode_png
 
 STYLE = """<style>
 .srcnn-live { container-type: inline-size; max-width: 1080px; margin: .3em 0; line-height: 1.4;
@@ -89,10 +89,7 @@ def render_panel(
 
 def png_address(tile: Tensor) -> str:
     """Returns a picture (3, H, W) as a `data:` address of a PNG image."""
-    pixels = tile.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)  # (H, W, 3)
-    file = io.BytesIO()
-    Image.fromarray(pixels.numpy()).save(file, "png", compress_level=1)  # fast rather than small
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return "data:image/png;base64," + base64.b64encode(encode_png(to_rgb_pixels(tile).numpy())).decode()
 
 
 def duration(seconds: float) -> str:

@@ -3,6 +3,7 @@
 import torch
 from PIL import Image
 
+from ..data.images import to_rgb_pixels
 from ..data.sources import split_photographs
 from ..evaluation.quality import evaluate
 from ..evaluation.report import print_table
@@ -60,6 +61,6 @@ def probe_strip(run: Run, snapshots: int = 6) -> Image.Image:
     columns["original"] = original
     pictures = []
     for title, tiles in columns.items():
-        pixels = torch.cat(list(tiles), dim=-2).clamp(0, 1).mul(255).round().byte()  # (3, 4 · 96, 96)
-        pictures.append(caption(pixels.permute(1, 2, 0).numpy()[None], title))
+        pixels = to_rgb_pixels(torch.cat(list(tiles), dim=-2))  # (4 · 96, 96, 3)
+        pictures.append(caption(pixels.numpy()[None], title))
     return Image.fromarray(join(pictures)[0])

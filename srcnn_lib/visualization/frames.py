@@ -4,6 +4,7 @@ Figures draw maps and kernels on matplotlib's axes instead, with the same colors
 """
 
 import functools
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -255,3 +256,13 @@ def outline(frame: np.ndarray, top: int, left: int, bottom: int, right: int, the
         corners = (left - offset, top - offset, right - 1 + offset, bottom - 1 + offset)
         draw.rectangle(corners, outline=tuple(color.tolist()))
     frame[:] = np.asarray(image)
+
+
+# Files
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Encodes (H, W, 3) uint8 as a PNG file, fast rather than small."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return file.getvalue()

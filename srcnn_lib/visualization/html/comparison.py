@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ...data.images import Picture
+from ...data.images import Picture, to_rgb_pixels
 from ...errors import InputError
 from ...evaluation.quality import check_memory
 from ...evaluation.sample import Sample
@@ -13,7 +13,7 @@ from ...inference.options import InferenceOptions
 from ...metrics import Scores, psnr_text
 from ...model import SRCNN
 from ..pictures import open_picture
-from .page import encode_picture, render_page, to_rgb_pixels
+from .page import encode_picture, render_page
 
 LABELS = {"bicubic": "Bicubic", "srcnn": "SRCNN", "original": "Original"}
 MAX_EXACT_PIXELS = 700_000  # of a picture that is stored without loss; three larger ones would bloat a notebook

@@ -14,7 +14,6 @@ from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 
-import torch
 from PIL import Image
 from torch import Tensor
 
@@ -54,16 +53,6 @@ def write_page(text: str, path: str | Path) -> Path:
     with write_atomically(path) as temporary:
         temporary.write_text(text, "utf-8")
     return path
-
-
-def to_uint8(pixels: Tensor) -> Tensor:
-    """Converts (…) in [0, 1] to uint8, clamped and rounded, on the CPU."""
-    return (pixels.detach().cpu().clamp(0, 1) * 255).round().to(torch.uint8)
-
-
-def to_rgb_pixels(picture: Tensor) -> Tensor:
-    """Converts a picture (C, H, W) in [0, 1], RGB or gray, to (H, W, 3) uint8."""
-    return to_uint8(picture.expand(3, -1, -1)).permute(1, 2, 0)
 
 
 def encode_picture(pixels: Tensor, file_format: str = "webp", **options) -> str:

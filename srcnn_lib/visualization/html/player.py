@@ -12,7 +12,7 @@ from ... import metrics
 from ...activations import feature_maps
 from ...data.color import from_network_channels, luminance, to_network_channels
 from ...data.degradation import degrade
-from ...data.images import Picture
+from ...data.images import Picture, to_rgb_pixels
 from ...data.regions import Box, largest_error_region
 from ...errors import InputError
 from ...model import LAYERS
@@ -23,7 +23,7 @@ from ..frames import evenly_spaced, limit_of
 from ..layers import LAYER_NAMES, has_rgb_kernels, layer_kernels
 from ..pictures import open_picture
 from ..style import COLORS
-from .page import encode_picture, render_page, to_rgb_pixels
+from .page import encode_picture, render_page
 from .sheets import COLUMNS, add_sheets, kernel_sheet, map_sheet, tile_size
 
 SHOWN_LAYERS = LAYERS[:2]  # whose channels have a sheet

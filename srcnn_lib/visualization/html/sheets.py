@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ...data.images import to_uint8
 from ..frames import evenly_spaced
-from .page import encode_picture, to_uint8
+from .page import encode_picture
 
 COLUMNS = 8  # maps in a row of a sheet
 BLOCK = 16  # pixels: WebP codes such squares; maps padded to whole squares do not affect their neighbors
