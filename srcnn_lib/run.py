@@ -9,7 +9,6 @@ events.out.*       TensorBoard
 """
 
 import json
-import math
 import re
 import zipfile
 from collections.abc import Iterable
@@ -26,7 +25,7 @@ from . import weights
 from .config import TrainingConfig
 from .errors import InputError, error_reason
 from .model import SRCNN
-from .runtime.files import digest, write_atomically
+from .runtime.files import digest, json_values, write_atomically
 
 # Names of a run's files. Other files, such as the copies "step-… (1)" that Drive makes, are ignored.
 SNAPSHOT_NAME = re.compile(r"step-(\d+)-epoch-(\d+)\.safetensors")
@@ -136,7 +135,7 @@ class Run:
 
     def write_history(self, records: list[dict]) -> None:
         """Writes all records. The whole file is rewritten, so that it can't end in half a line."""
-        lines = [json.dumps(_finite(record)) + "\n" for record in records]
+        lines = [json.dumps(json_values(record)) + "\n" for record in records]
         with write_atomically(self.path / "history.jsonl") as temporary:
             temporary.write_text("".join(lines), "utf-8")
 
@@ -284,13 +283,6 @@ def best_step(history: Iterable[dict]) -> int | None:
 def step_of_checkpoint(path: str | Path) -> int:
     """Returns the step in the name of a checkpoint."""
     return int(Path(path).stem.removeprefix("step-"))
-
-
-def _finite(record: dict) -> dict:
-    """Returns the record with null in place of infinity and NaN, which JSON does not have."""
-    return {
-        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()
-    }
 
 
 def _write_json(path: Path, content: dict) -> None:

@@ -1,15 +1,15 @@
 """`srcnn evaluate`: a network measured on photographs, or the released networks compared with the paper's."""
 
 import json
-import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from ..errors import InputError
 from ..inference.options import InferenceOptions
 from ..runtime.console import ProgressBar
+from ..runtime.files import json_values
 from .options import Arithmetic, Device, Ensemble, Mode, Patch, Scale, Stride, Which
 
 
@@ -97,7 +97,7 @@ def _measure(
         with ProgressBar(label, quiet=as_json) as progress:
             tables[label] = evaluate_network(model, photographs, photographs.names, scale, options, progress)
     if as_json:
-        print(json.dumps(_finite({label: table.to_dict() for label, table in tables.items()}), indent=2))
+        print(json.dumps(json_values({label: table.to_dict() for label, table in tables.items()}), indent=2))
         return
     for label, table in tables.items():
         print(f"\n{label} ×{table.scale:g}")
@@ -126,7 +126,7 @@ def _compare_with_paper(words: list[str], device: str, as_json: bool, options: I
     with ProgressBar("measuring", quiet=as_json) as progress:
         rows = published_results.compare_with_paper(networks, sources, options, progress)
     if as_json:
-        print(json.dumps(_finite([row.to_dict() for row in rows]), indent=2))
+        print(json.dumps(json_values([row.to_dict() for row in rows]), indent=2))
         return
     print(published_results.markdown(rows))
     print("\nPSNR in dB / SSIM on Y, mean over the pictures; gain: dB over bicubic, each over its own")
@@ -148,12 +148,3 @@ def source_labels(sources: list[str]) -> list[str]:
     """Returns a short name for each source: its last part, or the whole path where two would have the same name."""
     names = [Path(source).name or source for source in sources]
     return [source if names.count(name) > 1 else name for source, name in zip(sources, names, strict=True)]
-
-
-def _finite(value: Any) -> Any:
-    """Replaces infinity and nan by None, since JSON has neither."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

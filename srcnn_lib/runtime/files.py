@@ -1,11 +1,13 @@
-"""Writes files whole or not at all, and prepares names for messages."""
+"""Writes files whole or not at all, and prepares names for messages and values for JSON."""
 
 import contextlib
 import hashlib
+import math
 import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ..errors import InputError
 
@@ -67,3 +69,12 @@ def digest(path: str | Path, kind: str = "sha256") -> str:
     """Returns a file's digest as lower-case hexadecimal digits; `kind` is a name of hashlib."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, kind).hexdigest()
+
+
+def json_values(value: Any) -> Any:
+    """Returns plain values with None in place of infinity and NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return {key: json_values(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [json_values(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
