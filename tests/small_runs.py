@@ -1,4 +1,4 @@
-"""A run as a training would have written it, for tests of what reads runs."""
+"""A run as a training would have written it, and a photograph, for tests of what reads runs."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from skimage import data as photographs
 
 from srcnn_lib.config import TrainingConfig
 from srcnn_lib.data.degradation import degrade
+from srcnn_lib.data.images import Picture
 from srcnn_lib.model import SRCNN, start_from_identity
 from srcnn_lib.run import Run
 
@@ -39,3 +40,9 @@ def small_run(path: Path, channels: int = 1, widths: tuple[int, int] = (6, 4), *
     tiles = [degrade(cat[:, top : top + 96, left : left + 96], 2.0) for top in (30, 130) for left in (100, 200)]
     run.write_probe(*(torch.stack(pictures) for pictures in zip(*tiles, strict=True)))
     return run
+
+
+def cat_picture() -> Picture:
+    """Returns fur and an eye of a cat, 64 × 80 pixels in color."""
+    pixels = torch.from_numpy(photographs.chelsea()[40:104, 100:180].copy()).permute(2, 0, 1) / 255
+    return Picture(pixels, name="cat.png")

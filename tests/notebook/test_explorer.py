@@ -8,11 +8,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-import torch
 from matplotlib.figure import Figure
 from PIL import Image
 from skimage import data as photographs
-from small_runs import STEPS, small_run
+from small_runs import STEPS, cat_picture, small_run
 
 from srcnn_lib import InputError, degrade, psnr, save
 from srcnn_lib.data.images import Picture
@@ -33,8 +32,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cat() -> Picture:
-    pixels = torch.from_numpy(photographs.chelsea()[40:104, 100:180].copy()).permute(2, 0, 1) / 255
-    return Picture(pixels, name="cat.png")
+    return cat_picture()
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 import pytest
 import torch
 from matplotlib.figure import Figure
-from skimage import data as photographs
-from small_runs import small_run
+from small_runs import cat_picture, small_run
 from torch.nn import functional as F
 
 from srcnn_lib import InputError, load, save
@@ -21,8 +20,7 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def cat() -> Picture:
-    pixels = torch.from_numpy(photographs.chelsea()[40:104, 100:180].copy()).permute(2, 0, 1) / 255
-    return Picture(pixels, name="cat.png")
+    return cat_picture()
 
 
 def test_feature_maps_are_those_of_plain_convolutions_at_every_step(run, cat):
