@@ -180,7 +180,9 @@ def reconstruct(
     )
     reduced = options.arithmetic == "bfloat16"
     if exact and reduced:
-        raise InputError("overlapping patches at stride 1 are run in float32 only; take it, another mode or stride")
+        raise InputError(
+            "overlapping patches at stride 1 are run in float32 only; choose float32, another mode or another stride"
+        )
     tile_size = tile_size or TileSize(model, options.tile)
     if options.ensemble:
         plain = dataclasses.replace(options, ensemble=False)
