@@ -47,12 +47,12 @@ FREE = (*ENDS, "device", "keep_checkpoints")  # settings that may change when a 
 
 
 def _training(default: Any, help: str) -> Any:
-    """A setting that many people change."""
+    """Returns a setting that many people change."""
     return field(default=default, metadata={"help": help, "group": "Training"})
 
 
 def _advanced(default: Any, help: str) -> Any:
-    """A setting whose default was measured and seldom needs a change."""
+    """Returns a setting whose default was measured and that seldom needs a change."""
     return field(default=default, metadata={"help": help, "group": "Advanced"})
 
 

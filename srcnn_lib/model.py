@@ -1,4 +1,4 @@
-"""The network, SRCNN: three convolutions, its rule for the picture's border, and its initialization."""
+"""The network, SRCNN: three convolutions, the border rule, and initializations."""
 
 from collections.abc import Sequence
 

@@ -1,1 +1,1 @@
-"""The command line: `main` joins the commands, one file a group of them; `benchmarks` does the work of one."""
+"""The command line: one file for each group of commands, and `main`, which joins them."""

@@ -1,4 +1,4 @@
-"""`srcnn demo`: trains a small network on photographs that come with the package, and shows what it has learned."""
+"""The command `srcnn demo`: trains a small network on photographs of the package, and shows what it has learned."""
 
 import time
 from pathlib import Path

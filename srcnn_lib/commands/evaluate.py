@@ -1,4 +1,4 @@
-"""`srcnn evaluate`: a network measured on photographs, or the released networks compared with the paper's."""
+"""The command `srcnn evaluate`: measures a network, or compares the released networks with the paper's."""
 
 import json
 from pathlib import Path

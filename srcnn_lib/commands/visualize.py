@@ -1,4 +1,4 @@
-"""`srcnn animate`, `srcnn player` and `srcnn compare`: trainings and their results as GIFs, videos and web pages."""
+"""The commands `srcnn animate`, `srcnn player` and `srcnn compare`: write GIFs, videos and web pages."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""`srcnn release` and `srcnn info`: weights files and what is known about them."""
+"""The commands `srcnn release` and `srcnn info`: write a network with its model card, and describe one."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What only notebooks need: the training panel, the explorer, Google Drive, summaries, a run for those without one."""
+"""What only notebooks need: the training panel, the explorer, Google Drive, summaries, and a run to begin with."""
 
 import lazy_loader
 

@@ -1,4 +1,4 @@
-"""Trains a small network for those who have no run yet."""
+"""Trains a small network for a notebook that has no run yet."""
 
 import importlib.util
 from pathlib import Path

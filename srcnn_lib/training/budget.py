@@ -1,4 +1,4 @@
-"""How many steps fit into a training of so many minutes."""
+"""Estimates how many steps fit into a training of so many minutes."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""How the contestants of a benchmark are timed, and the rate of matrix products that their times are related to.
+"""Times the implementations that a benchmark compares, and measures the machine's rate of matrix products.
 
 On a shared machine a single time means little: contestants run in turn, several times, and the best time counts.
 """
