@@ -26,7 +26,7 @@ ORDER = [
     ("metrics",),
     ("data",),
     ("runtime",),
-    ("activations",),
+    ("activations", "kernel_projection"),
     ("model", "convolution"),
     ("config",),
     ("errors",),

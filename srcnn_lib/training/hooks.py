@@ -12,12 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..config import TrainingConfig
+from ..kernel_projection import patch_statistics, shrink_kernels
 from ..runtime.distributed import ProcessGroup
 
 if TYPE_CHECKING:
     from .state import TrainingState
 
 REINIT_UNTIL = 0.6  # of the steps; a channel that is reinitialized later has no time to learn
+PATCH_STRIDE = 3  # of the patches whose covariance is measured; neighbors tell little new
 PROBED_PATCHES = 32  # a channel that is active in none of them is dead
 
 
@@ -40,6 +42,8 @@ def make_hooks(config: TrainingConfig, group: ProcessGroup) -> list[StepHook]:
         hooks.append(InputCentering())
     if config.reinit_dead_every:
         hooks.append(DeadChannelReinitialization())
+    if config.kernel_ridge:
+        hooks.append(KernelShrinkage())
     if group.size > 1:
         hooks.append(WeightBroadcast())
     hooks.append(WeightAveraging())
@@ -116,6 +120,30 @@ class DeadChannelReinitialization(StepHook):
                 weight[dead] = kernels.to(state.device)
                 bias[dead] = 0.0
                 following.weight[:, dead] = 0.0
+
+
+class KernelShrinkage(StepHook):
+    """Shrinks the first layer's kernels along the directions in which bicubic pictures hardly vary.
+
+    No gradient reaches these directions, but the optimizer's normalized steps fill them with noise. The shrinkage is a
+    weight decay for them alone: at the full learning rate a step multiplies a direction of variance v by
+    v / (v + ridge), and at a lower rate it shrinks less, as decoupled weight decay does.
+
+    Reference: Loshchilov and Hutter, Decoupled Weight Decay Regularization, arXiv 1711.05101, for the schedule.
+    """
+
+    shrinkage: Tensor | None = None  # (C·k·k, C·k·k), in float32; measured at the first step
+    mean_patch: Tensor  # (C·k·k,)
+
+    def after_update(self, state: "TrainingState") -> None:
+        if self.shrinkage is None:
+            patches = state.data.train_patches
+            inputs = (patches.y if state.config.channels == 1 else patches.rgb)[0]
+            statistics = patch_statistics([inputs], state.config.filters[0], PATCH_STRIDE)
+            self.shrinkage = statistics.shrinkage(state.config.kernel_ridge).to(state.device, torch.float32)
+            self.mean_patch = statistics.mean.to(state.device, torch.float32)
+        fraction = state.optimizer.param_groups[0]["lr"] / state.config.learning_rate
+        shrink_kernels(state.model, self.shrinkage, self.mean_patch, fraction)
 
 
 class WeightBroadcast(StepHook):

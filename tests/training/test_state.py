@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from srcnn_lib.data.training_data import load_training_data
+from srcnn_lib.kernel_projection import patch_statistics
 from srcnn_lib.training import TrainingState, fit, new_model
 
 
@@ -14,7 +15,14 @@ from srcnn_lib.training import TrainingState, fit, new_model
 def test_a_step_equals_a_step_of_adam_written_out(small, loss, center):
     """One step against a plain one, written here, of a network whose input has the center subtracted."""
     config = dataclasses.replace(
-        small, optimizer="adam", loss=loss, ema=0.0, warmup=0, schedule="constant", input_center=center
+        small,
+        optimizer="adam",
+        loss=loss,
+        ema=0.0,
+        warmup=0,
+        schedule="constant",
+        input_center=center,
+        kernel_ridge=0.0,
     )
     data = load_training_data(config)
     state = TrainingState(config, data)
@@ -62,7 +70,8 @@ def test_a_batch_in_parts_has_the_gradient_of_the_whole(small, monkeypatch, crop
 
 def test_dead_channels_are_reinitialized_without_a_change_of_the_output(small):
     data = load_training_data(small)
-    state = TrainingState(dataclasses.replace(small, reinit_dead_every=1, learning_rate=1e-12, ema=0.0), data)
+    config = dataclasses.replace(small, reinit_dead_every=1, learning_rate=1e-12, ema=0.0, kernel_ridge=0.0)
+    state = TrainingState(config, data)
     state.steps = 10
     inputs = data.train_patches.y[0]
     with torch.no_grad():
@@ -83,6 +92,24 @@ def test_dead_channels_are_reinitialized_without_a_change_of_the_output(small):
         state.model.layer_1.bias[3] = -100.0
     state.take_step(*state.next_batch())
     assert state.model.layer_1.bias[3].item() == pytest.approx(-100)
+
+
+def test_first_layer_kernels_shrink_where_bicubic_pictures_hardly_vary(small):
+    data = load_training_data(small)
+    statistics = patch_statistics([data.train_patches.y[0]], small.filters[0])
+    variance, directions = torch.linalg.eigh(statistics.covariance)
+    for ridge, shrinks in ((0.0, False), (1e-6, True)):
+        state = TrainingState(dataclasses.replace(small, kernel_ridge=ridge, learning_rate=1e-12, warmup=0), data)
+        state.steps = 100
+        energies = []
+        for _ in range(2):
+            kernels = state.model.layer_1.weight.detach().double().flatten(1)
+            energies.append((kernels @ directions).square().sum(0))
+            for _ in range(10):
+                state.take_step(*state.next_batch())
+        change = energies[1] / energies[0]
+        assert change[variance > 1e-3].min() > 0.95
+        assert (change[variance < 1e-7].max() < 0.2) == shrinks
 
 
 def test_the_averaged_weights_follow_the_documented_decay(small):
