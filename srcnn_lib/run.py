@@ -23,7 +23,7 @@ from torch import Tensor
 
 from . import weights
 from .config import TrainingConfig
-from .errors import InputError, error_reason
+from .errors import InputError, error_reason, searched_folder
 from .model import SRCNN
 from .runtime.files import digest, json_values, write_atomically
 
@@ -63,6 +63,9 @@ class Run:
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
+        if not self.path.exists():
+            place = searched_folder(self.path)
+            raise InputError(f"{self.path} is no run: it does not exist{place}; `srcnn train` makes one")
         try:
             self.metadata: dict[str, Any] = json.loads((self.path / "config.json").read_text("utf-8"))
             self.config = TrainingConfig.from_dict(self.metadata["training_config"])

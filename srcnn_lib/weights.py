@@ -11,7 +11,7 @@ from torch import Tensor
 
 from .data.degradation import check_scale
 from .data.images import EXTENSIONS
-from .errors import InputError
+from .errors import InputError, searched_folder
 from .model import LAYERS, SRCNN
 from .runtime.files import write_atomically
 
@@ -116,6 +116,9 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict]:
         raise InputError(f"{path} is a folder without weights; expected a .safetensors or .pth file, or a run")
     try:
         content = path.read_bytes()
+    except FileNotFoundError as error:
+        expected = "a .safetensors or .pth file, or the folder of a run"
+        raise InputError(f"{path} does not exist{searched_folder(path)}; expected {expected}") from error
     except OSError as error:
         raise InputError(f"{path} can't be read ({error.strerror}); expected a .safetensors or .pth file") from error
     if content[8:9] == b"{":

@@ -120,7 +120,7 @@ def test_every_truncation_of_a_file_is_refused(tmp_path, extension):
 
 
 def test_a_file_that_is_not_a_weights_file_is_refused(tmp_path):
-    assert "can't be read (No such file or directory)" in _refusal(tmp_path / "missing.pth")
+    assert "does not exist; expected a .safetensors or .pth file, or " in _refusal(tmp_path / "missing.pth")
     assert "is a folder" in _refusal(tmp_path)
     for name, content in {
         "empty.pth": b"",

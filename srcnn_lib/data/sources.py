@@ -15,7 +15,7 @@ from typing import overload
 import numpy as np
 import torch
 
-from ..errors import InputError
+from ..errors import InputError, searched_folder
 from ..runtime.files import printable
 from . import archives, images, named_sets
 from .archives import ArchiveMember
@@ -263,7 +263,9 @@ def _find_path(source: str) -> Mapping[str, Location]:
         }
         return _check_found(found, source)
     names = ", ".join(["samples", "stl10", *(f"stl10:{part}" for part in STL10_SPLITS), *NAMED_SETS])
-    raise InputError(f"there is no file, folder or set '{printable(source)}'; the sets are {names}")
+    raise InputError(
+        f"there is no file, folder or set '{printable(source)}'{searched_folder(source)}; the sets are {names}"
+    )
 
 
 def _before_wildcards(pattern: str | Path) -> Path:

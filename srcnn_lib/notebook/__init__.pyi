@@ -4,6 +4,7 @@ from .drive.backup import DriveBackup as DriveBackup
 from .drive.restore import restore_run as restore_run
 from .explorer import Explorer as Explorer
 from .quickstart import open_or_train_run as open_or_train_run
+from .run_names import run_path as run_path
 from .summary import print_environment as print_environment
 from .summary import print_scores as print_scores
 from .summary import print_weights_digest as print_weights_digest
