@@ -137,7 +137,7 @@ class TrainingConfig:
     # A bicubic picture has hardly any high frequencies, so no gradient corrects what a kernel does there. Without this,
     # a third of the first layer's energy is noise after 4 000 steps, and half of it after 40 000.
     kernel_ridge: float = _advanced(
-        1e-8,
+        2e-8,
         "Shrink layer 1's kernels at each step in directions of less variance than this times the remaining steps; "
         "0 disables.",
     )
@@ -174,7 +174,7 @@ class TrainingConfig:
             self._require(name, getattr(self, name) >= 0, "0 or more")
         for name in ("float32_fraction", "input_center"):
             self._require(name, 0 <= getattr(self, name) <= 1, "from 0 to 1")
-        self._require("kernel_ridge", 0 <= self.kernel_ridge <= 1, "from 0 to 1, such as 1e-8")
+        self._require("kernel_ridge", 0 <= self.kernel_ridge <= 1, "from 0 to 1, such as 2e-8")
         usable = math.isfinite(self.learning_rate) and self.learning_rate > 0
         self._require("learning_rate", usable, "a positive number such as 5e-4")
         self._require("minutes", math.isfinite(self.minutes) and self.minutes >= 0, "0 or more")
