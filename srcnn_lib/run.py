@@ -6,19 +6,22 @@ snapshots/         weights only: at step 0, at log-spaced early steps, then ever
 checkpoints/       the whole state for an exact resume: the last few, and the best by validation PSNR on Y
 probe.safetensors  four fixed 96×96 tiles of validation photographs: upsampled, original
 events.out.*       TensorBoard
+lock               there while it is trained
+set_aside-1/ …     damaged files, and newer ones than the checkpoint that a training went back to
 """
 
+import itertools
 import json
+import os
 import re
-import zipfile
+import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import safetensors
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from . import weights
@@ -26,11 +29,16 @@ from .config import TrainingConfig
 from .errors import InputError, error_reason, searched_folder
 from .model import SRCNN
 from .runtime.files import digest, json_values, write_atomically
+from .runtime.lock import FileLock
+from .runtime.state_file import DamagedError, read_state, write_state
 
 # Names of a run's files. Other files, such as the copies "step-… (1)" that Drive makes, are ignored.
 SNAPSHOT_NAME = re.compile(r"step-(\d+)-epoch-(\d+)\.safetensors")
 CHECKPOINT_NAME = re.compile(r"step-(\d+)\.pt")
-HALF_WRITTEN_SUFFIXES = (".safetensors", ".pt", ".json", ".jsonl")
+# What a process that was killed leaves behind; see `write_atomically`.
+HALF_WRITTEN_NAME = re.compile(
+    r"\.(config|history|probe|drive_backup|step-\d+(-epoch-\d+)?)-[0-9a-f]{8}\.(safetensors|pt|json|jsonl)"
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,21 @@ class Snapshot:
     def load(self) -> SRCNN:
         """Returns the network with these weights, on the CPU."""
         return weights.load(self.path)
+
+
+@dataclass(frozen=True)
+class StoredState:
+    """What a run's checkpoints hold.
+
+    Attributes:
+        state: of the newest checkpoint that can be read; None without one.
+        damaged: the newer checkpoints, which are damaged.
+        missing: epochs in the history beyond all checkpoints, whose checkpoints are gone.
+    """
+
+    state: dict[str, Any] | None = None
+    damaged: list[Path] = field(default_factory=list)
+    missing: int = 0
 
 
 class Run:
@@ -92,7 +115,10 @@ class Run:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"{path} can't be created ({error.strerror}); name another with --out") from error
-        _write_json(path / "config.json", {"training_config": config.to_dict(), **metadata})
+        try:
+            _write_json(path / "config.json", {"training_config": config.to_dict(), **metadata}, new=True)
+        except FileExistsError as error:  # another process has created it in the meantime
+            raise InputError(f"{path} exists already; name another with --out, or go on with --resume") from error
         return cls(path)
 
     @staticmethod
@@ -108,12 +134,20 @@ class Run:
     @staticmethod
     def is_empty(path: Path) -> bool:
         """Returns whether a folder is empty; the half-written config of a process that was killed does not count."""
-        return all(file.match(".config-????????.json") for file in path.iterdir())
+        return all(HALF_WRITTEN_NAME.fullmatch(file.name) for file in path.iterdir())
 
     @property
     def name(self) -> str:
         """The folder's name."""
         return self.path.resolve().name
+
+    def lock(self) -> FileLock:
+        """Returns a lock that keeps other trainings out of the run until it is released, or the process ends.
+
+        Raises:
+            InputError: the run is being trained.
+        """
+        return FileLock(self.path / "lock", "is being trained")
 
     def update_metadata(self, **changes: Any) -> None:
         """Changes entries of config.json, such as a number of steps that is determined during the training."""
@@ -139,7 +173,7 @@ class Run:
     def write_history(self, records: list[dict]) -> None:
         """Writes all records. The whole file is rewritten, so that it can't end in half a line."""
         lines = [json.dumps(json_values(record)) + "\n" for record in records]
-        with write_atomically(self.path / "history.jsonl") as temporary:
+        with write_atomically(self.path / "history.jsonl", follow_links=False) as temporary:
             temporary.write_text("".join(lines), "utf-8")
 
     # The snapshots: weights only
@@ -148,7 +182,7 @@ class Run:
         """Returns all snapshots, in the order of their steps."""
         snapshots = []
         for path in (self.path / "snapshots").glob("*"):
-            if match := SNAPSHOT_NAME.fullmatch(path.name):
+            if (match := SNAPSHOT_NAME.fullmatch(path.name)) and path.is_file():
                 snapshots.append(Snapshot(int(match[1]), int(match[2]), path))
         return sorted(snapshots, key=lambda snapshot: snapshot.step)
 
@@ -157,7 +191,12 @@ class Run:
         folder = self.path / "snapshots"
         folder.mkdir(exist_ok=True)
         metadata = {"step": step, "epoch": epoch}  # not the run's name, so that equal trainings have equal files
-        return weights.save(model, folder / f"step-{step:08}-epoch-{epoch:04}.safetensors", metadata)
+        path = folder / f"step-{step:08}-epoch-{epoch:04}.safetensors"
+        content = weights.to_bytes(model, metadata)
+        if not (path.is_file() and path.read_bytes() == content):  # an unchanged file need not be copied to Drive again
+            with write_atomically(path, follow_links=False) as temporary:
+                temporary.write_bytes(content)
+        return path
 
     def snapshot(self, which: str | int = "newest") -> Snapshot:
         """Returns one snapshot.
@@ -192,7 +231,8 @@ class Run:
 
     def checkpoints(self) -> list[Path]:
         """Returns all checkpoints, the newest first."""
-        paths = (path for path in (self.path / "checkpoints").glob("*") if CHECKPOINT_NAME.fullmatch(path.name))
+        found = (self.path / "checkpoints").glob("*")
+        paths = (path for path in found if CHECKPOINT_NAME.fullmatch(path.name) and path.is_file())
         return sorted(paths, key=step_of_checkpoint, reverse=True)
 
     def write_checkpoint(self, state: dict, step: int, best_step: int | None, keep: int) -> Path:
@@ -210,28 +250,64 @@ class Run:
         folder = self.path / "checkpoints"
         folder.mkdir(exist_ok=True)
         path = folder / f"step-{step:08}.pt"
-        with write_atomically(path) as temporary:
-            torch.save(state, temporary)
+        write_state(path, state)
         for old in self.checkpoints()[keep:]:
             if step_of_checkpoint(old) != (best_step or 0):
                 old.unlink(missing_ok=True)
         return path
 
-    def read_checkpoint(self) -> tuple[dict | None, list[str]]:
-        """Returns the newest state that can be read (None without one), and a note for each newer, damaged one."""
-        notes: list[str] = []
+    def read_checkpoint(self) -> StoredState:
+        """Reads the newest checkpoint that is whole, and finds out what is lost if that is not the last one written.
+
+        Raises:
+            OSError: a checkpoint can't be read at the moment. That does not make it a damaged one.
+        """
+        damaged: list[Path] = []
         for path in self.checkpoints():
             try:
-                with zipfile.ZipFile(path) as archive:  # torch does not compare the checksums that it writes
-                    if archive.testzip():
-                        raise ValueError("a checksum differs")
-                state = torch.load(path, map_location="cpu", weights_only=True)
-                if "step" not in state:
-                    raise ValueError("not the state of a training")
-                return state, notes
-            except Exception:  # torch raises half a dozen kinds of exception for a damaged file
-                notes.append(f"{path} is damaged; the checkpoint before it is used")
-        return None, notes
+                state = read_state(path)
+            except DamagedError:
+                state = {}
+            except MemoryError as error:
+                raise InputError(f"{path} can't be read: there is not enough memory") from error
+            if state.get("step") == step_of_checkpoint(path):
+                return StoredState(state, damaged, self._epochs_beyond(state["step"]))
+            damaged.append(path)
+        return StoredState(None, damaged)
+
+    def _epochs_beyond(self, step: int) -> int:
+        """Returns how many epochs of the history are newer than `step`. A killed process leaves one at most."""
+        try:
+            return sum(record["step"] > step for record in self.history())
+        except InputError:  # a training writes the history again
+            return 0
+
+    def set_aside(self, step: int, damaged: list[Path]) -> Path:
+        """Moves damaged checkpoints, and everything newer than `step`, into a new folder in the run.
+
+        Returns:
+            The folder, `set_aside-1` or with the next free number.
+        """
+        folder = self._new_folder("set_aside")
+        newer = [snapshot.path for snapshot in self.snapshots() if snapshot.step > step]
+        newer += [path for path in self.checkpoints() if step_of_checkpoint(path) > step and path not in damaged]
+        for path in (*damaged, *newer):
+            (folder / path.parent.name).mkdir(exist_ok=True)
+            os.rename(path, folder / path.parent.name / path.name)
+        history = self.path / "history.jsonl"
+        if history.is_file():
+            shutil.copyfile(history, folder / history.name)
+        return folder
+
+    def _new_folder(self, name: str) -> Path:
+        for number in itertools.count(1):
+            folder = self.path / f"{name}-{number}"
+            try:
+                folder.mkdir()
+            except FileExistsError:
+                continue
+            return folder
+        raise AssertionError("the numbers do not end")
 
     def remove_after(self, step: int) -> None:
         """Removes snapshots and checkpoints beyond `step`, which a resumed training writes again.
@@ -239,8 +315,8 @@ class Run:
         Half-written files of a process that was killed are removed too.
         """
         for folder in (self.path, self.path / "snapshots", self.path / "checkpoints"):
-            for half_written in folder.glob(".*-*"):
-                if half_written.suffix in HALF_WRITTEN_SUFFIXES:
+            for half_written in folder.glob(".*"):
+                if HALF_WRITTEN_NAME.fullmatch(half_written.name):
                     half_written.unlink()
         for snapshot in self.snapshots():
             if snapshot.step > step:
@@ -254,7 +330,7 @@ class Run:
     def write_probe(self, upsampled: Tensor, original: Tensor) -> None:
         """Writes the probe: (4, 3, 96, 96) each, RGB in [0, 1]."""
         tensors = {"upsampled": upsampled.contiguous(), "original": original.contiguous()}
-        with write_atomically(self.path / "probe.safetensors") as temporary:
+        with write_atomically(self.path / "probe.safetensors", follow_links=False) as temporary:
             temporary.write_bytes(safetensors.torch.save(tensors))
 
     def probe(self) -> tuple[Tensor, Tensor]:
@@ -288,6 +364,8 @@ def step_of_checkpoint(path: str | Path) -> int:
     return int(Path(path).stem.removeprefix("step-"))
 
 
-def _write_json(path: Path, content: dict) -> None:
-    with write_atomically(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+def _write_json(path: Path, content: dict, new: bool = False) -> None:
+    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+    with write_atomically(path, new, follow_links=False) as temporary:
+        # A file's name that is no text becomes an escape of JSON, which is read back as the same name.
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))

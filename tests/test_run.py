@@ -7,7 +7,7 @@ import torch
 from srcnn_lib.config import TrainingConfig
 from srcnn_lib.errors import InputError
 from srcnn_lib.model import SRCNN
-from srcnn_lib.run import Run
+from srcnn_lib.run import Run, StoredState
 
 
 def make_model(value=0.0):
@@ -88,14 +88,13 @@ def test_the_last_checkpoints_and_the_best_are_kept(run):
     assert [path.stem for path in run.checkpoints()] == ["step-00000050", "step-00000040", "step-00000020"]
 
 
-def test_in_place_of_a_damaged_checkpoint_the_one_before_is_read_with_a_note(run):
+def test_in_place_of_a_damaged_checkpoint_the_one_before_is_read(run):
     run.write_checkpoint({"step": 10}, 10, None, 3)
     newest = run.write_checkpoint({"step": 20}, 20, None, 3)
     newest.write_bytes(newest.read_bytes()[:100])
-    state, notes = run.read_checkpoint()
-    assert state["step"] == 10
-    assert len(notes) == 1
-    assert str(newest) in notes[0]
+    stored = run.read_checkpoint()
+    assert stored.state["step"] == 10
+    assert stored.damaged == [newest]
 
 
 def test_code_in_a_checkpoint_is_never_run(run):
@@ -105,9 +104,9 @@ def test_code_in_a_checkpoint_is_never_run(run):
 
     path = run.write_checkpoint({"step": 10}, 10, None, 3)
     torch.save({"step": Touch()}, path)
-    state, notes = run.read_checkpoint()
-    assert state is None
-    assert len(notes) == 1
+    stored = run.read_checkpoint()
+    assert stored.state is None
+    assert stored.damaged == [path]
     assert not (run.path / "touched").exists()
 
 
@@ -140,9 +139,9 @@ def test_a_checkpoint_with_a_changed_byte_counts_as_damaged(run):
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
     newest.write_bytes(content)
-    state, notes = run.read_checkpoint()
-    assert len(state["weights"]) == 64
-    assert len(notes) == 1
+    stored = run.read_checkpoint()
+    assert len(stored.state["weights"]) == 64
+    assert stored.damaged == [newest]
 
 
 @pytest.mark.parametrize("name", ["step-x", "step-best", "step-00000010 (1)", "step-00000010-epoch-0001 (1)", "final"])
@@ -155,7 +154,7 @@ def test_files_with_other_names_are_neither_read_nor_removed(run, name):
         other.write_bytes(b"")
     assert [snapshot.step for snapshot in run.snapshots()] == [10]
     assert [path.name for path in run.checkpoints()] == ["step-00000010.pt"]
-    assert run.read_checkpoint() == ({"step": 10}, [])
+    assert run.read_checkpoint() == StoredState({"step": 10})
     run.write_checkpoint({"step": 20}, 20, None, 1)
     run.remove_after(0)
     assert run.snapshots() == run.checkpoints() == []

@@ -1,8 +1,10 @@
 """The command `srcnn train`: its options, and the folder of the run that it begins or resumes."""
 
+import contextlib
 import dataclasses
 import functools
 import inspect
+import itertools
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -94,6 +96,10 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue the run in --out, or the newest one under runs/.")
     ] = False,
+    go_back: Annotated[
+        bool,
+        typer.Option("--go-back", help="Resume from an older checkpoint where more than the newest one is damaged."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress bar.")] = False,
     **settings: Any,
 ) -> None:
@@ -110,7 +116,14 @@ def train(
 
     group = distributed.process_group()
     config, path = group.run_on_main(lambda: choose_run(settings, out, resume))
-    if launch.train(config, path, quiet):
+    try:
+        run = launch.train(config, path, quiet, new=not resume, go_back=go_back)
+    except BaseException:
+        if group.is_main and not out:
+            with contextlib.suppress(OSError):
+                path.rmdir()  # empty, where no photograph could be read
+        raise
+    if run:
         print(f"next: srcnn evaluate {path} set5 · srcnn upscale PICTURE --weights {path}")
         print(f"      tensorboard --logdir {path}")
     group.shutdown()
@@ -118,6 +131,8 @@ def train(
 
 def choose_run(settings: dict[str, Any], out: Path | None, resume: bool) -> tuple[TrainingConfig, Path]:
     """Returns the settings and the folder of a run, new or resumed; no photograph is read.
+
+    The folder of a new run under runs/ is made at once, so that no other training takes it.
 
     Raises:
         InputError: a new run in a folder that holds something, or a resumed one that does not exist or differs.
@@ -129,9 +144,10 @@ def choose_run(settings: dict[str, Any], out: Path | None, resume: bool) -> tupl
         path = out or newest_run()
         return resumed_config(Run(path).config, settings, path), path
     config = TrainingConfig.of(**settings)
-    path = out or RUNS / new_run_name(config)
-    Run.check_new(path)
-    return config, path
+    if not out:
+        return config, new_run_folder(config)
+    Run.check_new(out)
+    return config, out
 
 
 def newest_run(folder: Path = RUNS) -> Path:
@@ -144,6 +160,21 @@ def newest_run(folder: Path = RUNS) -> Path:
     if not runs:
         raise InputError(f"{folder}/ holds no run to resume; name one with --out")
     return max(runs, key=lambda run: (run / "config.json").stat().st_mtime)
+
+
+def new_run_folder(config: TrainingConfig) -> Path:
+    """Makes a new, empty folder for a run and returns its path."""
+    name = new_run_name(config)
+    for number in itertools.count(1):
+        path = RUNS / (name if number == 1 else f"{name}-{number}")
+        try:
+            path.mkdir(parents=True)
+        except FileExistsError:
+            if not RUNS.is_dir():
+                raise
+            continue
+        return path
+    raise AssertionError("the numbers do not end")
 
 
 def new_run_name(config: TrainingConfig) -> str:

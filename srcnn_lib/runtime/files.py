@@ -1,6 +1,7 @@
 """Writes files whole or not at all, and prepares names for messages and values for JSON."""
 
 import contextlib
+import errno
 import hashlib
 import math
 import os
@@ -18,18 +19,24 @@ def printable(text: object) -> str:
 
 
 @contextlib.contextmanager
-def write_atomically(path: str | Path) -> Iterator[Path]:
+def write_atomically(path: str | Path, new: bool = False, follow_links: bool = True) -> Iterator[Path]:
     """Yields a temporary file in the same folder, which replaces `path` when the block ends without an error.
 
     It has the same extension, from which some writers choose the format. On any error, Ctrl-C included, it is removed,
-    and the file at `path` is unchanged. A link stays a link: the file that it points to is replaced.
+    and the file at `path` is unchanged.
+
+    Args:
+        path: of the file.
+        new: replace nothing: of several processes that write the same new file, one alone succeeds.
+        follow_links: whether a link stays a link and the file that it points to is replaced; otherwise the link is.
 
     Raises:
         InputError: `path` is a folder or a device, or its folder doesn't exist.
+        FileExistsError: there is a file already, and `new` is set.
         OSError: a full disk, or a folder without permission to write.
     """
     name = printable(path)
-    path = Path(os.path.realpath(path))
+    path = Path(os.path.realpath(path) if follow_links else os.path.abspath(path))
     # Renaming would replace /dev/null by a plain file.
     if path.exists() and not path.is_file():
         kind = "a folder" if path.is_dir() else "no plain file"
@@ -45,7 +52,7 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
         yield temporary
         with open(temporary, "r+b") as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        _rename_new(temporary, path) if new else os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         # An error in writing to an open file has no file name.
@@ -53,6 +60,20 @@ def write_atomically(path: str | Path) -> Iterator[Path]:
             raise OSError(error.errno, error.strerror, name) from error
         raise
     _sync_folder(path.parent)
+
+
+def _rename_new(temporary: Path, path: Path) -> None:
+    """Renames a file; fails where there is one already."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError as error:
+        raise FileExistsError(error.errno, error.strerror, str(path)) from None
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        os.replace(temporary, path)
+    else:
+        temporary.unlink()
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Trains in the terminal, in one process or in each of those that a launcher starts."""
 
+import contextlib
 from pathlib import Path
 
 from ..config import TrainingConfig
@@ -11,7 +12,9 @@ from .progress import train_with_progress
 from .trainer import fit, load_data
 
 
-def train(config: TrainingConfig, path: str | Path, quiet: bool = False) -> Run | None:
+def train(
+    config: TrainingConfig, path: str | Path, quiet: bool = False, new: bool = False, go_back: bool = False
+) -> Run | None:
     """Trains to the end, in a new run or in the one at `path`, and prints the progress.
 
     On several GPUs, from a notebook that has not used one yet:
@@ -22,6 +25,8 @@ def train(config: TrainingConfig, path: str | Path, quiet: bool = False) -> Run 
         config: what to train; `config.batch_size` is divided among the processes.
         path: the run's folder, on the main process's disk.
         quiet: whether to show no progress bars.
+        new: whether a run that is at `path` already is an error; otherwise it is resumed.
+        go_back: as in `fit`.
 
     Returns:
         The run, in the main process, which alone writes and prints; None in the others.
@@ -36,20 +41,20 @@ def train(config: TrainingConfig, path: str | Path, quiet: bool = False) -> Run 
         data = load_data(config, group, progress)
 
     def open_or_create() -> Run:
-        if (path / "config.json").exists():
+        if not new and (path / "config.json").exists():
             return Run(path)
         return Run.create(path, config, machine=describe_device(device))
 
     run = group.run_on_main(open_or_create)
-    records = fit(config, run, data)
-    if not group.is_main:
-        for _ in records:
-            pass
-        return None
-
-    for note in filter(None, (group.note, *data.notes)):
-        print(note)
-    last = train_with_progress(records, run, quiet)
+    # Closed here, so that an error in saving at the end is raised and not only printed.
+    with contextlib.closing(fit(config, run, data, go_back=go_back)) as records:
+        if not group.is_main:
+            for _ in records:
+                pass
+            return None
+        for note in filter(None, (group.note, *data.notes)):
+            print(note)
+        last = train_with_progress(records, run, quiet)
     if last and last.step < last.steps:
         print(f"stopped at step {last.step} of {last.steps}; --resume goes on from there")
     if not run.snapshots():  # stopped before the first step

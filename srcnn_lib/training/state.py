@@ -200,7 +200,14 @@ class TrainingState:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restores the state of a checkpoint; the inverse of `state_dict`."""
+        """Restores the state of a checkpoint; the inverse of `state_dict`.
+
+        Raises:
+            RuntimeError, LookupError, ValueError, TypeError, AttributeError: it is the state of another training.
+        """
+        for name in ("step", "steps", "requested_steps", "epoch", "crops"):
+            if type(state[name]) is not int or state[name] < 0:
+                raise ValueError(f"{name} is {state[name]!r}")
         self.model.load_state_dict(state["model"])
         self.averaged.load_state_dict(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -1,8 +1,14 @@
 """Writes what TensorBoard shows of a run."""
 
+import io
+import os
+import re
+import socket
 import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,6 +17,10 @@ from ..data.color import from_network_channels, to_network_channels
 from ..model import LAYERS, SRCNN
 
 CHANNELS_SHOWN = 8  # of each hidden layer
+EVENT_FILE_NAME = re.compile(r"events\.out\.tfevents\.\d{10}\.")
+# The limits of the histograms' bins, as TensorBoard's own: 1e-12 · 1.1ⁿ on both sides of zero.
+POSITIVE_BINS = 1e-12 * 1.1 ** np.arange(774)
+HISTOGRAM_BINS = [*-POSITIVE_BINS[::-1], 0, *POSITIVE_BINS]
 
 
 class TensorBoardWriter:
@@ -23,22 +33,18 @@ class TensorBoardWriter:
     """
 
     def __init__(self, folder: Path, channel: str, step: int):
-        from torch.utils.tensorboard import SummaryWriter
-
-        if not step:
-            # A training that was killed before its first checkpoint left these files. `purge_step` would hide their
-            # curves, but not their tensors. The layout is a tensor and would be there twice.
-            for old in folder.glob("events.out.tfevents.*"):
-                old.unlink()
-        # TensorBoard reads event files in the order of their names, which begin with the second of their creation. A
-        # file of the same second as the one before it might be read first.
-        while any(folder.glob(f"events.out.tfevents.{int(time.time())}.*")):
-            time.sleep(0.01)
         self.channel = channel
-        self.writer = SummaryWriter(str(folder), purge_step=step + 1 if step else 0)
         if not step:
-            self.writer.add_custom_scalars(self._layout())
-            self.writer.flush()  # a training that is resumed does not write the layout again
+            # A training that was killed before its first checkpoint left these files. A purge would hide their
+            # curves, but not their tensors. The layout is a tensor and would be there twice.
+            for old in event_files(folder):
+                old.unlink()
+        self.file = EventFile(folder, purge_step=step + 1 if step else 0)
+        if not step:  # a training that is resumed does not write the layout again
+            from torch.utils.tensorboard.summary import custom_scalars
+
+            self.file.add(custom_scalars(self._layout()), 0)
+            self.file.flush()
 
     def _layout(self) -> dict:
         """Returns the charts of TensorBoard's page "Custom scalars"."""
@@ -63,19 +69,89 @@ class TensorBoardWriter:
             scalars[f"mse/{part}"] = record[f"{part}_mse"]
             scalars[f"psnr/{part}"] = record[f"{part}_psnr_{self.channel}"]
             scalars[f"psnr/bicubic_{part}"] = record[f"{part}_bicubic_psnr_{self.channel}"]
-        for tag, value in scalars.items():
-            self.writer.add_scalar(tag, value, step)
-        upsampled, original = probe
-        self.writer.add_image("probe/bicubic, original, SRCNN", probe_rows(model, upsampled, original), step)
-        for layer, sheet in channel_sheets(model, upsampled[0]).items():
-            self.writer.add_image(f"feature_maps/{layer}", sheet, step)
-        for name, parameter in model.named_parameters():  # layer_1.weight, layer_1.bias, …
-            self.writer.add_histogram(name.replace(".", "/"), parameter, step)
-        self.writer.flush()
+        from torch.utils.tensorboard import summary
 
-    def close(self) -> None:
-        """Closes the event file."""
-        self.writer.close()
+        for tag, value in scalars.items():
+            self.file.add(summary.scalar(tag, value), step)
+        upsampled, original = probe
+        rows = probe_rows(model, upsampled, original)
+        self.file.add(summary.image("probe/bicubic, original, SRCNN", rows, dataformats="CHW"), step)
+        for layer, sheet in channel_sheets(model, upsampled[0]).items():
+            self.file.add(summary.image(f"feature_maps/{layer}", sheet, dataformats="CHW"), step)
+        for name, parameter in model.named_parameters():  # layer_1.weight, layer_1.bias, …
+            values = parameter.detach().cpu().numpy()
+            self.file.add(summary.histogram(name.replace(".", "/"), values, HISTOGRAM_BINS), step)
+        self.file.flush()
+
+
+class EventFile:
+    """A new event file of TensorBoard. Each `flush` appends all new events or none.
+
+    SummaryWriter writes in a thread, where a full disk or a deleted folder ends in a traceback.
+
+    Args:
+        folder: of the run.
+        purge_step: TensorBoard hides this step and later ones in earlier files; 0 hides none.
+    """
+
+    def __init__(self, folder: Path, purge_step: int):
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        # TensorBoard reads event files in the order of their names, which begin with the second of their creation. The
+        # number must grow, also within a second and after the clock was set back.
+        earlier = (int(path.name.split(".")[3]) for path in event_files(folder))
+        second = max(int(time.time()), 1 + max(earlier, default=0))
+        self.path = folder / f"events.out.tfevents.{second:010}.{socket.gethostname()}.{os.getpid()}.0"
+        self._content = io.BytesIO()
+        self._records = RecordWriter(self._content)
+        self._size = 0
+        self._write(Event(step=purge_step, file_version="brain.Event:2"))
+        if purge_step:
+            self._write(Event(step=purge_step, session_log=SessionLog(status=SessionLog.START)))
+        self.path.touch(exist_ok=False)
+        self.flush()
+
+    def add(self, summary: Any, step: int) -> None:
+        """Adds a summary, which `flush` writes."""
+        from tensorboard.compat.proto.event_pb2 import Event
+
+        self._write(Event(step=step, summary=summary))
+
+    def _write(self, event: Any) -> None:
+        event.wall_time = time.time()
+        self._records.write(event.SerializeToString())
+
+    def flush(self) -> None:
+        """Appends the events that were added.
+
+        Raises:
+            OSError: they can't be written; the file is as long as before.
+        """
+        content = self._content.getvalue()
+        self._content.seek(0)
+        self._content.truncate()
+        with open(self.path, "r+b", buffering=0) as file:  # a file that was deleted is not made again
+            file.truncate(self._size)
+            file.seek(self._size)
+            try:
+                append(file, content)
+            except BaseException:
+                file.truncate(self._size)
+                raise
+        self._size += len(content)
+
+
+def append(file: io.FileIO, content: bytes) -> None:
+    """Writes all of the content, which a full disk may take in part."""
+    left = memoryview(content)
+    while left:
+        left = left[file.write(left) :]
+
+
+def event_files(folder: Path) -> list[Path]:
+    """Returns the event files of a run."""
+    return [path for path in folder.iterdir() if EVENT_FILE_NAME.match(path.name)]
 
 
 @torch.inference_mode()

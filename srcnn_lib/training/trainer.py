@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -65,7 +65,8 @@ def fit(
     run: Run | None = None,
     data: TrainingData | None = None,
     control: TrainingControl | None = None,
-) -> Iterator[Record]:
+    go_back: bool = False,
+) -> Generator[Record, None, None]:
     """Trains a network, one step each time the next record is asked for: `for record in fit(config, run): …`.
 
     A run that was trained before is resumed. Ctrl-C (or the notebook's interrupt button) ends the training after the
@@ -80,18 +81,21 @@ def fit(
             one ignore it.
         data: the photographs; loaded as `config` says if None.
         control: commands from another thread or a file, applied between two steps.
+        go_back: resume from an older checkpoint where more than the newest one is damaged or gone.
 
     Yields:
         A Record per step. `record.epoch_ends` marks the end of an epoch, whose measurements are `record.metrics`.
 
     Raises:
-        InputError: for photographs that can't be used, or a run that was made with other settings.
+        InputError: for photographs that can't be used, or a run that is being trained already or was made with other
+            settings.
+        OSError: the run can't be read or written, as on a full disk. Its last checkpoint is kept.
     """
     group = distributed.process_group()
     run = run if group.is_main else None
     data = data or load_data(config, group)
     state = TrainingState(config, data, group)
-    checkpointer = Checkpointer(run, state)
+    checkpointer = Checkpointer(run, state, go_back)
     control = control or TrainingControl()
     with (
         interruptible() as interrupted,

@@ -8,7 +8,8 @@ import os
 import pytest
 from command_line import assert_refused, srcnn
 
-from srcnn_lib.commands.train import newest_run, resumed_config, with_config_options
+from srcnn_lib.commands import train as train_module
+from srcnn_lib.commands.train import new_run_folder, newest_run, resumed_config, with_config_options
 from srcnn_lib.config import TrainingConfig
 from srcnn_lib.errors import InputError
 
@@ -47,6 +48,18 @@ def test_options_arrive_in_the_types_of_the_settings_and_only_those_that_are_giv
     given = {"quiet": True, "widths": "8,4", "data": ["a", "b"], "limit": 0, "scale": 3.0, "validation": []}
     command(**{**dict.fromkeys(options), **given})
     assert received == {"quiet": True, "widths": (8, 4), "data": ("a", "b"), "limit": 0, "scale": 3.0}
+
+
+def test_trainings_that_begin_in_the_same_second_get_a_folder_each(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train_module, "new_run_name", lambda config: "same")
+    folders = [new_run_folder(TrainingConfig()) for _ in range(3)]
+    assert [folder.name for folder in folders] == ["same", "same-2", "same-3"]
+
+
+def test_a_training_without_photographs_leaves_no_folder(tmp_path):
+    assert_refused(srcnn("train", "--data", "nowhere", cwd=tmp_path), "nowhere")
+    assert not list(tmp_path.glob("runs/*"))
 
 
 def test_a_resumed_run_keeps_all_settings_except_its_end_device_and_checkpoints(tmp_path):

@@ -68,3 +68,33 @@ def test_printable_text_is_on_one_line_and_keeps_letters_beyond_ascii():
     assert files.printable("bad\nname\r\x1b[31m\u2028.png") == r"bad\nname\r\x1b[31m\u2028.png"
     assert files.printable("schöne 鳥.png") == "schöne 鳥.png"
     files.printable(os.fsdecode(b"\xff.png")).encode()  # a name that is no UTF-8 must not break the terminal
+
+
+def test_of_two_writers_of_a_new_file_one_succeeds(tmp_path):
+    with files.write_atomically(tmp_path / "a.txt", new=True) as temporary:
+        temporary.write_text("first")
+    with pytest.raises(FileExistsError), files.write_atomically(tmp_path / "a.txt", new=True) as temporary:
+        temporary.write_text("second")
+    assert (tmp_path / "a.txt").read_text() == "first"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_new_file_needs_no_hard_links(tmp_path, monkeypatch):
+    def unsupported(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", unsupported)
+    test_of_two_writers_of_a_new_file_one_succeeds(tmp_path)
+
+
+def test_a_link_is_followed_or_replaced_as_asked(tmp_path):
+    target, link = tmp_path / "target.txt", tmp_path / "link.txt"
+    target.write_text("before")
+    link.symlink_to(target)
+    with files.write_atomically(link) as temporary:
+        temporary.write_text("through the link")
+    assert target.read_text() == "through the link"
+    with files.write_atomically(link, follow_links=False) as temporary:
+        temporary.write_text("in its place")
+    assert target.read_text() == "through the link"
+    assert not link.is_symlink()

@@ -19,7 +19,7 @@ def test_commands_pause_halve_the_rate_add_an_epoch_and_stop(small, tmp_path, mo
     record = next(training)
     assert not record.paused
     assert record.steps > first.steps
-    assert run.read_checkpoint()[0]["rate_factor"] == 0.5
+    assert run.read_checkpoint().state["rate_factor"] == 0.5
     (run.path / "control").write_text("stop")
     assert list(training) == []
     assert not (run.path / "control").exists()

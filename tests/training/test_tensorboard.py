@@ -1,4 +1,5 @@
 import io
+import time
 
 import pytest
 import torch
@@ -7,6 +8,7 @@ from tensorboard.backend.event_processing.event_accumulator import STORE_EVERYTH
 
 from srcnn_lib.config import TrainingConfig
 from srcnn_lib.model import SRCNN, start_from_identity
+from srcnn_lib.training import tensorboard
 from srcnn_lib.training.tensorboard import CHANNELS_SHOWN, TensorBoardWriter, channel_sheets, reconstruct_probe
 
 RECORD = {"step": 5, "learning_rate": 1e-3} | {
@@ -28,7 +30,6 @@ def test_feature_maps_have_the_size_of_the_picture(tmp_path, channels, padding_m
     tiles = torch.rand(4, 3, 96, 96)
     writer = TensorBoardWriter(tmp_path, TrainingConfig(channels=channels).psnr_channel, 0)
     writer.write(RECORD, model, (tiles, tiles))
-    writer.close()
     events = read_events(tmp_path)
     for layer in ("layer_1", "layer_2"):
         (image,) = events.Images(f"feature_maps/{layer}")
@@ -54,7 +55,6 @@ def test_the_charts_name_the_channel_that_psnr_is_measured_on(tmp_path, channels
     tiles = torch.rand(4, 3, 96, 96)
     writer = TensorBoardWriter(tmp_path, TrainingConfig(channels=channels).psnr_channel, 0)
     writer.write(RECORD, model, (tiles, tiles))
-    writer.close()
     events = read_events(tmp_path)
     values = {tag: events.Scalars(tag)[0].value for tag in events.Tags()["scalars"]}
     assert values.keys() == {
@@ -70,8 +70,38 @@ def test_the_charts_name_the_channel_that_psnr_is_measured_on(tmp_path, channels
 def test_event_files_of_one_second_are_read_in_their_order(tmp_path):
     """TensorBoard sorts event files by name; names begin with the second, so no two may have the same second."""
     for step in (0, 1, 2):
-        TensorBoardWriter(tmp_path, "y", step).close()
+        TensorBoardWriter(tmp_path, "y", step)
     assert len({path.name.split(".")[3] for path in tmp_path.iterdir()}) == 3
+
+
+def test_after_the_clock_was_set_back_a_new_event_file_still_comes_after_the_earlier_ones(tmp_path, monkeypatch):
+    model = SRCNN(1, (3, 1, 3), (4, 2))
+    tiles = torch.rand(1, 3, 16, 16)
+    TensorBoardWriter(tmp_path, "y", 0).write(RECORD, model, (tiles, tiles))
+    monkeypatch.setattr(time, "time", lambda: 1e9)
+    TensorBoardWriter(tmp_path, "y", 5).write(RECORD | {"step": 6}, model, (tiles, tiles))
+    assert [event.step for event in read_events(tmp_path).Scalars("psnr/validation")] == [5, 6]
+
+
+def test_events_that_a_full_disk_cuts_leave_the_file_as_it_was(tmp_path, monkeypatch):
+    model = SRCNN(1, (3, 1, 3), (4, 2))
+    tiles = torch.rand(1, 3, 16, 16)
+    writer = TensorBoardWriter(tmp_path, "y", 0)
+    writer.write(RECORD, model, (tiles, tiles))
+    (path,) = tmp_path.iterdir()
+    before = path.read_bytes()
+
+    def cut(file, content):
+        file.write(content[: len(content) // 2])
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tensorboard, "append", cut)
+        with pytest.raises(OSError, match="No space left"):
+            writer.write(RECORD | {"step": 6}, model, (tiles, tiles))
+    assert path.read_bytes() == before
+    writer.write(RECORD | {"step": 7}, model, (tiles, tiles))
+    assert [event.step for event in read_events(tmp_path).Scalars("psnr/validation")] == [5, 7]
 
 
 def test_the_layout_is_written_once_however_often_a_training_is_started(tmp_path):

@@ -83,7 +83,7 @@ def test_ctrl_c_ends_the_training_after_the_step_with_everything_saved(small, tm
             signal.raise_signal(signal.SIGINT)
     assert steps == [1, 2, 3]
     assert signal.getsignal(signal.SIGINT) is before
-    assert run.read_checkpoint()[0]["step"] == 3
+    assert run.read_checkpoint().state["step"] == 3
 
 
 @pytest.mark.slow
@@ -105,4 +105,4 @@ def test_weights_that_are_not_finite_end_the_training_and_are_not_checkpointed(s
     run = Run.create(tmp_path / "run", dataclasses.replace(small, optimizer="adam", learning_rate=1e30))
     with pytest.raises(InputError, match="not a finite number any more; start a new run with a smaller learning_rate"):
         list(fit(run.config, run))
-    assert all(part.isfinite().all() for part in run.read_checkpoint()[0]["model"].values())
+    assert all(part.isfinite().all() for part in run.read_checkpoint().state["model"].values())
