@@ -3,7 +3,7 @@
 import base64
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -12,12 +12,13 @@ from ..data.images import to_rgb_pixels
 from ..visualization.frames import encode_png
 
 STYLE = """<style>
-.srcnn-live { container-type: inline-size; max-width: 1080px; margin: .3em 0; line-height: 1.4;
+.srcnn-live { container-type: inline-size; max-width: 1080px; margin: .5em 0; line-height: 1.4;
   font-family: system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; font-size: 13px;
   font-variant-numeric: tabular-nums }
 .srcnn-live .row { display: flex; flex-wrap: wrap; gap: .2em 1.6em; align-items: baseline }
 .srcnn-live .state { font-weight: 600; font-size: 15px }
 .srcnn-live .end { margin-left: auto }
+.srcnn-live .feedback { color: #2f86dd }
 .srcnn-live .dim { opacity: .66 }
 .srcnn-live .bar { position: relative; height: 3px; margin: .5em 0 1em; border-radius: 2px; overflow: hidden }
 .srcnn-live .bar::before { content: ""; position: absolute; inset: 0; background: currentColor; opacity: .14 }
@@ -30,7 +31,9 @@ STYLE = """<style>
 .srcnn-live svg { display: block; width: 100%; height: auto; overflow: visible }
 .srcnn-live svg text { fill: currentColor; font-size: 13px }
 .srcnn-live .probe { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 4px; align-self: start }
-.srcnn-live .probe img { display: block; width: 100%; height: auto; max-width: none; margin: 0 0 4px }
+.srcnn-live .probe .tile { display: block; width: 100%; height: auto; aspect-ratio: 1; max-width: none; margin: 0 0 4px;
+  background-size: 100% 100% }
+.srcnn-live .title { opacity: .66; height: 2.8em; white-space: pre-line; overflow: hidden }
 .srcnn-live .legend { gap: .2em 1.3em; margin-bottom: .3em }
 .srcnn-live .key::before { content: ""; display: inline-block; width: 1.3em; margin-right: .45em; vertical-align: .25em;
   border-top: 2.5px solid var(--c, currentColor) }
@@ -49,6 +52,7 @@ def render_panel(
     chart: str,
     probe: Sequence[tuple[str, Sequence[str]]],
     notes: Sequence[str],
+    feedback: str = "",
 ) -> str:
     """Returns the whole panel.
 
@@ -59,8 +63,9 @@ def render_panel(
         share: of the steps that are done, from 0 to 1.
         figures: (value, label) each, the most important first.
         chart: SVG of the learning curves, with its legend.
-        probe: (title, pictures) of each column; pictures are addresses as `png_address` returns them.
+        probe: (title, pictures) of each column; pictures are markup, as `tile_image` or `tile_place` returns it.
         notes: a line each, below.
+        feedback: what the last press of a button did.
     """
     values = "".join(
         f'<div><div class="figure{"" if number else " lead"}">{html.escape(value)}</div>'
@@ -68,17 +73,13 @@ def render_panel(
         for number, (value, label) in enumerate(figures)
     )
     columns = "".join(
-        f'<div><div class="dim">{html.escape(title)}</div>'
-        + "".join(
-            f'<img alt="" decoding="sync" width="{TILE}" height="{TILE}" src="{address}">' for address in pictures
-        )
-        + "</div>"
-        for title, pictures in probe
+        f'<div><div class="title">{html.escape(title)}</div>{"".join(pictures)}</div>' for title, pictures in probe
     )
     lines = "".join(f"<span>{html.escape(note)}</span>" for note in notes if note)
     return (
         f'<div class="srcnn-live">{STYLE}'
         f'<div class="row"><span class="state">{html.escape(state)}</span><span>{html.escape(position)}</span>'
+        f'<span class="feedback">{html.escape(feedback)}</span>'
         f'<span class="end">{html.escape(time_left)}</span></div>'
         f'<div class="bar"><span style="width:{100 * share:.1f}%"></span></div>'
         f'<div class="body"><div><div class="row figures">{values}</div>{chart}</div>'
@@ -90,6 +91,27 @@ def render_panel(
 def png_address(tile: Tensor) -> str:
     """Returns a picture (3, H, W) as a `data:` address of a PNG image."""
     return "data:image/png;base64," + base64.b64encode(encode_png(to_rgb_pixels(tile).numpy())).decode()
+
+
+def tile_image(address: str) -> str:
+    """Returns the markup of a picture."""
+    return f'<img class="tile" alt="" decoding="sync" width="{TILE}" height="{TILE}" src="{address}">'
+
+
+def tile_place(name: str) -> str:
+    """Returns the markup of a place for a picture, which `tile_style` of the same name fills from elsewhere."""
+    return f'<div class="tile {name}"></div>'
+
+
+def tile_style(addresses: Mapping[str, str]) -> str:
+    """Returns the style that puts pictures in their places; {name: address}.
+
+    The panel is drawn once a second, its pictures change with a snapshot: apart from it, they are not sent each time.
+    """
+    rules = "".join(
+        f".srcnn-live .{name} {{ background-image: url({address}) }}" for name, address in addresses.items()
+    )
+    return f"<style>{rules}</style>"
 
 
 def duration(seconds: float) -> str:

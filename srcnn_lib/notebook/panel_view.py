@@ -1,5 +1,6 @@
 """What the training panel shows, as HTML for a notebook and as a line of text elsewhere."""
 
+import secrets
 import time
 from collections.abc import Sequence
 
@@ -10,6 +11,7 @@ from ..training.tensorboard import reconstruct_probe
 from ..training.trainer import Record
 from ..visualization.curves import scientific, svg_chart
 from . import panel_html
+from .panel_buttons import button_style
 from .throttle import Throttle
 
 GETTING_READY = "Getting ready"
@@ -27,18 +29,24 @@ class PanelView:
     Attributes:
         state: one word or a sentence, such as "Training".
         record: the last one; None before the first step.
+        feedback: what the last press of a button did.
         notes: lines below the curves, which stay.
         status: a last line, which changes, such as the status of the backup on Drive.
         losses: the curve of the training loss.
         probe: the probe's pictures.
+        buttons: the class of the panel's buttons, of which one of Pause and Resume is hidden; "" without buttons.
+        whole: whether the pictures are part of the HTML; otherwise `probe.styles` has them, which are sent apart.
     """
 
     def __init__(self, run: Run):
         self.run = run
         self.state = GETTING_READY
         self.record: Record | None = None
+        self.feedback = ""
         self.notes: list[str] = []
         self.status = ""
+        self.buttons = ""
+        self.whole = True
         self.losses = LossCurve()
         self.probe = ProbePictures(run)
 
@@ -49,6 +57,20 @@ class PanelView:
         if not record.paused:
             self.losses.add(record)
 
+    def acknowledge(self, commands: Sequence[str]) -> None:
+        """Sets `feedback` to what these commands have done, which the last record shows."""
+        if record := self.record:
+            step = f"{record.step:,}".replace(",", THIN_SPACE)
+            saved = self.run.snapshots()[-1:]
+            effects = {
+                "epoch": f"one epoch more: {self._epochs(record)} epochs in all",
+                "halve": f"learning rate halved to {scientific(record.learning_rate, 1)}",
+                "snapshot": f"snapshot of step {saved[0].step:,} saved".replace(",", THIN_SPACE) if saved else "",
+                "pause": f"paused at step {step}",
+                "resume": f"resumed at step {step}",
+            }
+            self.feedback = "; ".join(dict.fromkeys(effects.get(command, "") for command in commands)).capitalize()
+
     def show_end(self, failed: bool) -> None:
         """Sets the state in which the training ended."""
         if self.record is None and not failed:
@@ -57,6 +79,7 @@ class PanelView:
             self.state = "Stopped before the first step; run the cell again to begin"
         elif self.record.step >= self.record.steps and not failed:
             self.state = "Finished"
+            self.notes.append("for a longer training, set epochs to a larger number and run the cells again")
         else:
             self.state = "Stopped; run the cell again to resume"
 
@@ -73,19 +96,24 @@ class PanelView:
 
     def _repr_html_(self) -> str:
         record = self.record
+        channel = self.run.config.psnr_channel
         history = self.run.history() if record else []
         time_left = ""
         if record and record.step < record.steps:
             time_left = f"{panel_html.duration(record.seconds_left)} left"
-        return panel_html.render_panel(
+        style = button_style(self.buttons, bool(record and record.paused)) if self.buttons else ""
+        first = (self.run.metadata.get("resolved") or {}).get("steps_per_epoch")
+        losses = self.losses.points
+        return style + panel_html.render_panel(
             state=self.state,
             position=self._position(),
             time_left=time_left,
             share=record.step / record.steps if record else 0,
             figures=self._figures(history),
-            chart=svg_chart(history, self.losses.points, channel=self.run.config.psnr_channel) if record else "",
-            probe=self.probe.columns if record else [],
+            chart=svg_chart(history, losses, channel=channel, first_measurement=first) if record else "",
+            probe=self.probe.columns(self.whole) if record else [],
             notes=[str(self.run.path), *self.notes, self.status],
+            feedback=self.feedback,
         )
 
     def __repr__(self) -> str:
@@ -97,10 +125,14 @@ class PanelView:
         record = self.record
         if record is None:
             return "reading the photographs, timing the first steps" if self.state == GETTING_READY else ""
-        per_epoch = self.run.metadata.get("resolved", {}).get("steps_per_epoch") or record.steps
-        epochs = -(-record.steps // per_epoch)
+        epochs = self._epochs(record)
         epoch = f"epoch {min(record.epoch + 1, epochs)} of {epochs}"
         return f"{epoch} · step {record.step:,} of {record.steps:,}".replace(",", THIN_SPACE)
+
+    def _epochs(self, record: Record) -> int:
+        """Returns how many epochs the training has, of which the last may be a part."""
+        per_epoch = self.run.metadata.get("resolved", {}).get("steps_per_epoch") or record.steps
+        return -(-record.steps // per_epoch)
 
     def _figures(self, history: Sequence[dict]) -> list[tuple[str, str]]:
         """Returns (value, label) of the gain over bicubic, the speed and the learning rate, as far as known."""
@@ -154,28 +186,56 @@ class ProbePictures:
     """The probe's tiles in three columns: bicubic, the reconstruction by the newest snapshot, original.
 
     Attributes:
-        columns: (title, addresses of PNG images) of each column.
+        styles: what fills the places of the pictures, where the panel does not hold them: one for bicubic and original,
+            which never change, and one for the reconstruction. Empty before the first snapshot.
     """
 
     SHARE = 0.01  # of the training's time that reconstructing may take
 
     def __init__(self, run: Run):
         self.run = run
-        self.columns: list[tuple[str, list[str]]] = []  # empty before the first snapshot
+        self.styles: tuple[str, ...] = ()
+        self._name = f"srcnn-{secrets.token_hex(4)}"  # before the names of the places, so that panels have their own
+        self._addresses: dict[str, list[str]] = {}  # of each column, by its title
         self._throttle = Throttle(self.SHARE)
         self._snapshot: Snapshot | None = None
 
-    def update(self, force: bool = False) -> None:
-        """Reconstructs the probe if there is a newer snapshot and enough time has passed, or if `force`."""
+    def columns(self, whole: bool = True) -> list[tuple[str, list[str]]]:
+        """Returns (title, markup of the pictures) of each column: the pictures themselves, or only their places."""
+        return [
+            (
+                title,
+                [panel_html.tile_image(address) if whole else panel_html.tile_place(name) for name, address in tiles],
+            )
+            for title, tiles in zip(self._addresses, self._named_tiles(), strict=True)
+        ]
+
+    def _named_tiles(self) -> list[list[tuple[str, str]]]:
+        """Returns (name of its place, address) of each tile, by column."""
+        return [
+            [(f"{self._name}-{column}-{row}", address) for row, address in enumerate(addresses)]
+            for column, addresses in enumerate(self._addresses.values())
+        ]
+
+    def update(self, force: bool = False) -> bool:
+        """Reconstructs the probe if there is a newer snapshot and enough time has passed, or if `force`.
+
+        Returns:
+            Whether the pictures have changed.
+        """
         if not force and not self._throttle.is_due():
-            return
+            return False
         snapshots = self.run.snapshots()
         if not snapshots or snapshots[-1] == self._snapshot:
-            return
+            return False
         began = time.monotonic()
         self._snapshot = snapshots[-1]
         upsampled, original = self.run.probe()
         reconstruction = reconstruct_probe(self._snapshot.load(), upsampled)
-        columns = {"Bicubic": upsampled, f"SRCNN, step {self._snapshot.step}": reconstruction, "Original": original}
-        self.columns = [(title, [panel_html.png_address(tile) for tile in tiles]) for title, tiles in columns.items()]
+        srcnn = f"SRCNN\nstep {self._snapshot.step:,}".replace(",", THIN_SPACE)
+        columns = {"Bicubic": upsampled, srcnn: reconstruction, "Original": original}
+        self._addresses = {title: [panel_html.png_address(tile) for tile in tiles] for title, tiles in columns.items()}
+        left, middle, right = self._named_tiles()
+        self.styles = panel_html.tile_style(dict(left + right)), panel_html.tile_style(dict(middle))
         self._throttle.done(time.monotonic() - began)
+        return True

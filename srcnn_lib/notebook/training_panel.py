@@ -1,6 +1,7 @@
 """The panel of the training notebook: follows a training in the output of its cell, with buttons to control it."""
 
 import shlex
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +13,7 @@ from ..run import Run
 from ..training.control import TrainingControl
 from ..training.trainer import Record
 from .drive.backup import DriveBackup
-from .panel_buttons import ColabButtons, LabButtons, notebook_kernel, show_buttons
+from .panel_buttons import LABELS, NOTHING, ColabButtons, LabButtons, notebook_kernel, show_busy, show_buttons
 from .panel_view import PanelView
 from .throttle import Throttle
 
@@ -68,26 +69,37 @@ class TrainingPanel:
         self.view = PanelView(run)
         self.view.notes.append(f"from a terminal: echo pause > {shlex.quote(str(run.path / 'control'))}")
         self._display: Any = None  # IPython's handle; None outside a notebook
+        self._styles: list[Any] = []  # handles of the probe's pictures
+        self._shown_styles: tuple[str, ...] = ()
         self._buttons: LabButtons | ColabButtons | None = None
         self._drawing = Throttle(DRAWING_SHARE, SHORTEST)
         self._polling = Throttle(POLLING_SHARE, SHORTEST)
         self._paused = False
-        self._pressed_at: float | None = None  # of the last press whose effect has not been drawn yet
+        self._pressed: list[str] = []  # commands whose effect has not been drawn yet
+        self._records_since_press = 0
+        self._lock = threading.RLock()  # a press before the first step is drawn by its own thread
 
     def __enter__(self) -> "TrainingPanel":
         if notebook_kernel():
             from IPython.display import display
 
             self._buttons = show_buttons(self._press)
+            self.view.buttons = self._buttons.name if self._buttons else ""
+            self.view.whole = False
             self._display = display(self.view, display_id=True)
+            self._styles = [display(NOTHING, raw=True, display_id=True) for _ in range(2)]
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         """Draws for the last time: how the training ended, and how to resume it."""
         if self._buttons:
             self._buttons.close()
+        self.view.buttons = self.view.feedback = ""
+        self.view.whole = True  # so that a saved notebook shows the pictures without its styles
         self.view.show_end(failed=error is not None)
         self._draw(last=True)
+        for style in self._styles:
+            style.update(NOTHING, raw=True)
 
     def show(self, record: Record) -> None:
         """Adds a step, and draws the panel if it is due."""
@@ -95,13 +107,17 @@ class TrainingPanel:
         if self._display is None:
             self._print(record)
             return
+        self._records_since_press += 1
         self._poll(record.paused)
         pause_changed = record.paused != self._paused
         self._paused = record.paused
-        # Half a second after a press, the training has carried out the command.
-        press_took_effect = self._pressed_at is not None and time.monotonic() > self._pressed_at + SHORTEST
+        # The record after a press may be that of a step which had begun before it.
+        press_took_effect = bool(self._pressed) and self._records_since_press > 1
         if pause_changed or press_took_effect or (self._drawing.is_due() and not record.paused):
-            self._pressed_at = None
+            if press_took_effect:
+                commands, self._pressed = self._pressed, []
+                self.view.acknowledge(commands)
+                show_busy()
             self.view.state = "Paused" if record.paused else "Training"
             self._draw()
 
@@ -122,23 +138,38 @@ class TrainingPanel:
         began = time.monotonic()
         answered = self._buttons.poll()
         longest = LONGEST_POLL if answered else LONGEST_SILENCE
-        if paused or self._pressed_at is not None:
+        if paused or self._pressed:
             longest = SHORTEST
         self._polling.done(time.monotonic() - began, longest)
 
     def _press(self, command: str) -> None:
-        """Sends a button's command, from any thread; the panel is drawn soon after."""
+        """Sends a button's command, from any thread; the panel is drawn when it has taken effect."""
         self.control.send(command)
-        self._pressed_at = time.monotonic()
+        self._records_since_press = 0
+        self._pressed.append(command)
+        if self.view.record is None and self._buttons and self._buttons.at_once:
+            self.view.feedback = f"{LABELS[command][0]}: as soon as the training begins"
+            self._draw()
 
     def _draw(self, last: bool = False) -> None:
         if self._display is None:
             return
-        self.view.losses.update()
-        if self.view.record:
-            self.view.probe.update(force=last)
-        if self.backup:
-            self.view.status = self.backup.status
-        began = time.monotonic()
-        self._display.update(self.view)
-        self._drawing.done(time.monotonic() - began)
+        with self._lock:
+            self.view.losses.update()
+            if self.view.record:
+                self.view.probe.update(force=last)
+            if self.backup:
+                self.view.status = self.backup.status
+            began = time.monotonic()
+            if not last:
+                self._send_styles()
+            self._display.update(self.view)
+            self._drawing.done(time.monotonic() - began)
+
+    def _send_styles(self) -> None:
+        """Sends the probe's pictures that have changed."""
+        styles = self.view.probe.styles
+        for handle, style, shown in zip(self._styles, styles, self._shown_styles or ("", ""), strict=False):
+            if style != shown:
+                handle.update({"text/html": style, "text/plain": ""}, raw=True)
+        self._shown_styles = styles

@@ -1,6 +1,7 @@
 """The training panel without a browser; tests/notebooks/test_notebook_in_browser.py has a real one."""
 
 import html.parser
+import re
 import time
 from dataclasses import replace
 from threading import Thread
@@ -43,20 +44,34 @@ def epoch(number: int) -> dict:
         "train_psnr_y": 31.0 + number,
         "validation_psnr_y": 30.5 + number,
         "validation_bicubic_psnr_y": 30.0,
+        "train_bicubic_psnr_y": 31.0,
         "learning_rate": 1e-3,
     }
 
 
 class Screen:
-    """Stands in for a notebook's display: keeps the HTML of each drawing, and takes `seconds` for it."""
+    """Stands in for a notebook's display: keeps the HTML of each drawing."""
 
-    def __init__(self, seconds: float = 0.0):
-        self.seconds = seconds
+    def __init__(self):
         self.drawings: list[str] = []
+        self.styles: list[str] = []  # what was sent apart from the panel
 
     def update(self, view) -> None:
-        time.sleep(self.seconds)
         self.drawings.append(view._repr_html_())
+
+    def show(self, shown, **options):
+        """Replaces IPython's `display`."""
+        return Style(self) if options.get("raw") else self
+
+
+class Style:
+    """Stands in for the display of the probe's pictures."""
+
+    def __init__(self, screen: Screen):
+        self.screen = screen
+
+    def update(self, data, raw) -> None:
+        self.screen.styles.append(data["text/html"])
 
 
 class Clock:
@@ -75,7 +90,7 @@ def in_notebook(monkeypatch):
         screen = Screen()
         monkeypatch.setattr(training_panel, "notebook_kernel", lambda: object())
         monkeypatch.setattr(training_panel, "show_buttons", lambda press: buttons)
-        monkeypatch.setattr("IPython.display.display", lambda view, display_id: screen)
+        monkeypatch.setattr("IPython.display.display", screen.show)
         return screen
 
     return in_notebook
@@ -124,7 +139,7 @@ def test_the_panel_shows_progress_gain_and_pictures(run):
     source = view._repr_html_()
     for expected in (
         "Training", "epoch 3 of 10", "step 30 of 100", "1 min 12 s left", "+3.50 dB", "148", "4.0e−4", str(run.path),
-        "Drive: off", "validation 33.50", "train 34.00", "30.00", "SRCNN, step 30",
+        "Drive: off", "validation +3.50 dB (33.50, bicubic 30.00)", "train +3.00 dB", "SRCNN\nstep 30",
     ):  # fmt: skip
         assert expected in words(source)
     assert source.count("data:image/png") == 12
@@ -146,13 +161,13 @@ def test_the_probe_is_reconstructed_only_for_a_newer_snapshot_and_after_a_while(
     assert len(reconstructed) == 1
     run.write_snapshot(new_network(run), 40, 4)
     probe.update()  # the first one took a second, so the next is due after a hundred
-    assert [title for title, _ in probe.columns] == ["Bicubic", "SRCNN, step 30", "Original"]
+    assert [title for title, _ in probe.columns()] == ["Bicubic", "SRCNN\nstep 30", "Original"]
     clock.now += 101
     probe.update()
-    assert [title for title, _ in probe.columns] == ["Bicubic", "SRCNN, step 40", "Original"]
+    assert [title for title, _ in probe.columns()] == ["Bicubic", "SRCNN\nstep 40", "Original"]
     run.write_snapshot(new_network(run), 50, 5)
     probe.update(force=True)
-    assert [title for title, _ in probe.columns] == ["Bicubic", "SRCNN, step 50", "Original"]
+    assert [title for title, _ in probe.columns()] == ["Bicubic", "SRCNN\nstep 50", "Original"]
 
 
 def test_the_loss_curve_stays_short_and_reaches_the_last_step(monkeypatch):
@@ -215,7 +230,7 @@ def test_a_finished_training_shows_where_it_ended(run, in_notebook):
     screen = in_notebook()
     with TrainingPanel(run):
         pass
-    for expected in ("Finished", "epoch 3 of 3", "+3.50 dB", "SRCNN, step 30"):
+    for expected in ("Finished", "epoch 3 of 3", "+3.50 dB", "SRCNN\nstep 30"):
         assert expected in screen.drawings[-1]
 
 
@@ -244,11 +259,32 @@ def test_outside_a_notebook_it_prints_notes_and_a_line_per_epoch(run, capsys):
     assert "Training: epoch 3 of 10 · step 30 of 100, validation 33.50 dB" in line.replace("\u2009", " ")
 
 
+def test_pictures_are_sent_once_for_each_snapshot_and_belong_to_the_last_drawing(run, in_notebook, monkeypatch):
+    clock, screen = Clock(monkeypatch), in_notebook()
+    monkeypatch.setattr(ProbePictures, "SHARE", 1)
+    with TrainingPanel(run) as panel:
+        for step in range(30, 60):
+            clock.now += 1
+            if step == 45:
+                run.write_snapshot(new_network(run), 45, 4)
+            panel.show(replace(RECORD, step=step))
+        assert len(screen.drawings) == 30
+        assert not any("data:image" in drawing for drawing in screen.drawings)
+        assert [style.count("data:image") for style in screen.styles] == [8, 4, 4]
+        places = re.findall(r'class="tile ([\w-]+)"', screen.drawings[-1])
+        assert len(places) == 12
+        assert all(f".{place} " in "".join(screen.styles) for place in places)
+    assert screen.drawings[-1].count("data:image") == 12
+    assert screen.styles[-2:] == ["", ""]
+
+
 # Buttons
 
 
 class SlowButtons:
     """Buttons whose page takes `seconds` to answer, as Colab's does; keeps when it was asked."""
+
+    name, at_once = "srcnn-buttons-test", False
 
     def __init__(self, clock: Clock, seconds: float, answers: bool = True):
         self.clock, self.seconds, self.answers = clock, seconds, answers
@@ -263,11 +299,11 @@ class SlowButtons:
         pass
 
 
-def train_for(panel: TrainingPanel, clock: Clock, seconds: float, paused: bool = False) -> None:
+def train_for(panel: TrainingPanel, clock: Clock, seconds: float, **changes) -> None:
     until = clock.now + seconds
     while clock.now < until:
         clock.now += 0.1
-        panel.show(replace(RECORD, paused=paused))
+        panel.show(replace(RECORD, **changes))
 
 
 def gaps(times: list[float]) -> list[float]:
@@ -296,14 +332,75 @@ def test_in_a_pause_the_page_is_asked_often(run, in_notebook, monkeypatch):
     assert max(gaps(buttons.asked)) < 1
 
 
-def test_a_slow_page_does_not_delay_the_drawing(run, in_notebook, monkeypatch):
+@pytest.mark.parametrize(("seconds", "answers"), [(0.2, True), (1.3, True), (3.0, False)])
+def test_a_slow_page_does_not_delay_the_drawing(run, in_notebook, monkeypatch, seconds, answers):
+    """A page that does not answer is closed or asleep: it shows no drawing."""
     clock = Clock(monkeypatch)
-    screen = in_notebook(SlowButtons(clock, 0.4))
+    buttons = SlowButtons(clock, seconds, answers)
+    screen = in_notebook(buttons)
     update, times = screen.update, []
     screen.update = lambda view: (times.append(clock.now), update(view))
     with TrainingPanel(run) as panel:
-        train_for(panel, clock, 60)
-    assert max(gaps(times)) < 2
+        train_for(panel, clock, 400)
+    assert max(gaps(times)) < (2 if answers else 4)
+    assert (len(buttons.asked) - 1) * seconds < 0.03 * (buttons.asked[-1] - buttons.asked[0])
+
+
+class PressedButtons(SlowButtons):
+    """Buttons that pass a press on when they are polled, as Colab's do."""
+
+    def __init__(self, clock: Clock):
+        super().__init__(clock, 0.01)
+        self.press = None
+        self.presses: list[str] = []
+
+    def poll(self) -> bool:
+        while self.presses:
+            self.press(self.presses.pop(0))
+        return super().poll()
+
+
+@pytest.mark.parametrize(
+    ("command", "effect", "text"),
+    [
+        ("snapshot", {}, "Snapshot of step 30 saved"),
+        ("halve", {"learning_rate": 2e-4}, "Learning rate halved to 2.0e−4"),
+        ("epoch", {"steps": 110}, "One epoch more: 11 epochs in all"),
+        ("pause", {"paused": True}, "Paused at step 30"),
+    ],
+)
+def test_each_press_is_answered_in_the_panel(run, in_notebook, monkeypatch, command, effect, text):
+    clock = Clock(monkeypatch)
+    buttons = PressedButtons(clock)
+    screen = in_notebook(buttons)
+    monkeypatch.setattr(training_panel, "show_buttons", lambda press: (setattr(buttons, "press", press), buttons)[1])
+    with TrainingPanel(run) as panel:
+        train_for(panel, clock, 2)
+        assert text not in words(screen.drawings[-1])
+        buttons.presses.append(command)
+        train_for(panel, clock, 2, **effect)
+        assert text in words(screen.drawings[-1])
+        assert panel.control._queue[0] == command
+
+
+def test_only_the_one_of_pause_and_resume_that_has_an_effect_is_shown(run, in_notebook, monkeypatch):
+    clock = Clock(monkeypatch)
+    screen = in_notebook(SlowButtons(clock, 0.01))
+    with TrainingPanel(run) as panel:
+        panel.show(RECORD)
+        assert ".srcnn-buttons-test .srcnn-resume { display: none" in screen.drawings[-1]
+        panel.show(replace(RECORD, paused=True))
+        assert ".srcnn-buttons-test .srcnn-pause { display: none" in screen.drawings[-1]
+    assert "srcnn-buttons-test" not in screen.drawings[-1]
+
+
+def test_a_press_before_the_first_step_is_answered_at_once(run, in_notebook, monkeypatch):
+    buttons = SlowButtons(Clock(monkeypatch), 0.0)
+    buttons.at_once = True
+    screen = in_notebook(buttons)
+    with TrainingPanel(run) as panel:
+        panel._press("pause")
+        assert "Pause: as soon as the training begins" in words(screen.drawings[-1])
 
 
 @pytest.mark.slow

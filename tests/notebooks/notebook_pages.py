@@ -100,6 +100,9 @@ class Notebook:
         found = self.page.locator(".srcnn-live .state")
         return found.inner_text() if found.count() else ""
 
+    def panel(self) -> str:
+        return self.page.locator(".srcnn-live").inner_text()
+
     def steps(self) -> list[int]:
         """Returns [step, steps in all]."""
         place = self.page.locator(".srcnn-live .row").first.inner_text()

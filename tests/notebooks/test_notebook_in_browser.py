@@ -1,5 +1,6 @@
 """The training notebook in a real JupyterLab in a real browser: its buttons are pressed while its cell runs."""
 
+import re
 import sys
 import time
 import types
@@ -40,6 +41,11 @@ def test_the_buttons_control_the_training_while_its_cell_runs(tmp_path, chromium
         until(lambda: notebook.state() == "Training" and notebook.steps()[0] > step, "it goes on")
         notebook.press("epoch")
         until(lambda: notebook.steps()[1] > steps, "one epoch more")
+        until(lambda: "One epoch more: 2001 epochs in all" in notebook.panel(), "the press is answered")
+        notebook.press("snapshot")
+        until(lambda: re.search("Snapshot of step [\\d\u2009]+ saved", notebook.panel()), "the press is answered")
+        assert "Busy" in page.locator("#jp-main-statusbar").inner_text()
+        assert not page.locator(f".widget-button:text-is('{LABELS['resume'][0]}')").is_visible()
         notebook.shot(shots / "training-light.png")
         notebook.make_dark()
         notebook.shot(shots / "training-dark.png")
@@ -49,6 +55,8 @@ def test_the_buttons_control_the_training_while_its_cell_runs(tmp_path, chromium
         step = notebook.steps()[0]
         until(notebook.idle, "the cells below have run")
         notebook.shot(shots / "stopped-dark.png")
+        assert not page.locator(".widget-button").count()
+        assert page.locator(".srcnn-live img").count() == 12
         assert Run(tmp_path / "runs" / "steered").checkpoints()[0].stem == f"step-{step:08}"
 
         page.locator(".jp-CodeCell", has_text="panel.show(record)").locator(".jp-InputArea-editor").click()
@@ -59,6 +67,11 @@ def test_the_buttons_control_the_training_while_its_cell_runs(tmp_path, chromium
         until(notebook.idle, "the cell ends")
         assert "Traceback" not in page.locator(".jp-Notebook").inner_text()
         assert not page.locator(".jp-OutputArea-output[data-mime-type='application/vnd.jupyter.error']").count()
+        notebook.execute("docmanager:save")
+        until(lambda: "Stopped; run" in (tmp_path / "training.ipynb").read_text(), "it is saved")
+        saved = (tmp_path / "training.ipynb").read_text()
+        assert "HBox" not in saved
+        assert "widget-view" not in saved
         page.close()
 
 
@@ -68,14 +81,16 @@ def test_colabs_buttons_return_what_was_pressed(chromium, monkeypatch):
     output = types.SimpleNamespace(eval_js=lambda script, timeout_sec: page.evaluate(script))
     monkeypatch.setitem(sys.modules, "google", types.ModuleType("google"))
     monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(output=output))
-    monkeypatch.setattr("IPython.display.display", lambda html, display_id: shown.append(html.data))
+    monkeypatch.setattr("IPython.display.display", lambda data, **options: shown.append(data["text/html"]))
     buttons = ColabButtons(pressed.append)
     page.set_content(shown[0])
     buttons.poll()
     assert pressed == []
     for label, _ in LABELS.values():
         page.get_by_role("button", name=label, exact=True).click()
+        assert page.locator(".waiting").inner_text() == f"{label}: waiting for the training …"
     buttons.poll()
+    assert page.locator(".waiting").inner_text() == ""
     buttons.poll()
     assert pressed == list(COMMANDS)
     output.eval_js = lambda script, timeout_sec: None  # what it answers when the browser is closed
