@@ -30,7 +30,8 @@ class PanelView:
         state: one word or a sentence, such as "Training".
         record: the last one; None before the first step.
         feedback: what the last press of a button did.
-        notes: lines below the curves, which stay.
+        hint: how the training is controlled, a line below the curves.
+        notes: further lines, which stay.
         status: a last line, which changes, such as the status of the backup on Drive.
         losses: the curve of the training loss.
         probe: the probe's pictures.
@@ -43,6 +44,7 @@ class PanelView:
         self.state = GETTING_READY
         self.record: Record | None = None
         self.feedback = ""
+        self.hint = ""
         self.notes: list[str] = []
         self.status = ""
         self.buttons = ""
@@ -112,7 +114,7 @@ class PanelView:
             figures=self._figures(history),
             chart=svg_chart(history, losses, channel=channel, first_measurement=first) if record else "",
             probe=self.probe.columns(self.whole) if record else [],
-            notes=[str(self.run.path), *self.notes, self.status],
+            notes=[str(self.run.path), self.hint, *self.notes, self.status],
             feedback=self.feedback,
         )
 

@@ -67,7 +67,7 @@ class TrainingPanel:
         self.backup = backup
         self.control = TrainingControl()
         self.view = PanelView(run)
-        self.view.notes.append(f"from a terminal: echo pause > {shlex.quote(str(run.path / 'control'))}")
+        self.view.hint = f"from a terminal: echo pause > {shlex.quote(str(run.path / 'control'))}"
         self._display: Any = None  # IPython's handle; None outside a notebook
         self._styles: list[Any] = []  # handles of the probe's pictures
         self._shown_styles: tuple[str, ...] = ()
@@ -77,6 +77,9 @@ class TrainingPanel:
         self._paused = False
         self._pressed: list[str] = []  # commands whose effect has not been drawn yet
         self._records_since_press = 0
+        self._busy_drawings = (
+            0  # with which the kernel's state is sent again; the subshell's "idle" may come in between
+        )
         self._lock = threading.RLock()  # a press before the first step is drawn by its own thread
 
     def __enter__(self) -> "TrainingPanel":
@@ -94,7 +97,7 @@ class TrainingPanel:
         """Draws for the last time: how the training ended, and how to resume it."""
         if self._buttons:
             self._buttons.close()
-        self.view.buttons = self.view.feedback = ""
+        self.view.buttons = self.view.feedback = self.view.hint = ""
         self.view.whole = True  # so that a saved notebook shows the pictures without its styles
         self.view.show_end(failed=error is not None)
         self._draw(last=True)
@@ -117,7 +120,7 @@ class TrainingPanel:
             if press_took_effect:
                 commands, self._pressed = self._pressed, []
                 self.view.acknowledge(commands)
-                show_busy()
+                self._busy_drawings = 2
             self.view.state = "Paused" if record.paused else "Training"
             self._draw()
 
@@ -160,6 +163,9 @@ class TrainingPanel:
                 self.view.probe.update(force=last)
             if self.backup:
                 self.view.status = self.backup.status
+            if self._busy_drawings and not last:
+                self._busy_drawings -= 1
+                show_busy()
             began = time.monotonic()
             if not last:
                 self._send_styles()
