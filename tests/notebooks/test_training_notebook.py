@@ -24,8 +24,8 @@ def test_the_notebook_runs_from_top_to_bottom_and_resumes_when_run_again(tmp_pat
         "step 6 of 6",
         "Drive: off",
         "<svg",
-        "SRCNN, step 6",
-        f"validation {history[-1]['validation_psnr_rgb']:.2f}",
+        "SRCNN\nstep 6",
+        f"({history[-1]['validation_psnr_rgb']:.2f}, bicubic",
     ):
         assert words in shown.replace("\u2009", " ")
     assert shown.count("data:image/png") == 12
