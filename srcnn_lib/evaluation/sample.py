@@ -86,7 +86,11 @@ class Sample:
 
     def psnr_label(self, output: Tensor) -> str:
         """Returns "33.71 dB (+0.62)": the output's PSNR on Y, and its gain over bicubic."""
-        return psnr_text(self._psnr_y(self._network_y(output, self.to_image(output))), self._bicubic_psnr_y)
+        return psnr_text(self.psnr_y(output), self._bicubic_psnr_y)
+
+    def psnr_y(self, output: Tensor) -> float:
+        """Returns the PSNR on Y of a network's output, in dB; `scores` measures the rest as well."""
+        return self._psnr_y(self._network_y(output, self.to_image(output)))
 
     @cached_property
     def _bicubic_psnr_y(self) -> float:

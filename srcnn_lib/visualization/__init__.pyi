@@ -4,7 +4,6 @@ from .animation import channel_clip as channel_clip
 from .animation import choose_snapshots as choose_snapshots
 from .animation import kernel_clip as kernel_clip
 from .animation import reconstruction_clip as reconstruction_clip
-from .animation import scan_clip as scan_clip
 from .channel_analysis import ChannelReport as ChannelReport
 from .channel_analysis import describe_channels as describe_channels
 from .channel_analysis import most_informative_channels as most_informative_channels
@@ -29,5 +28,6 @@ from .layers import layer_kernels as layer_kernels
 from .layers import receptive_field as receptive_field
 from .pictures import crop_to_largest_error as crop_to_largest_error
 from .pictures import open_picture as open_picture
+from .scan import scan_clip as scan_clip
 from .style import save_figure as save_figure
 from .video import write_clip as write_clip

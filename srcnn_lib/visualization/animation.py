@@ -20,9 +20,6 @@ from ..activations import feature_maps, is_signed
 from ..data.images import Picture
 from ..errors import InputError
 from ..evaluation.sample import Sample
-from ..inference.options import MODES
-from ..inference.patches import positions
-from ..inference.upscaling import reconstruct
 from ..model import LAYERS, SRCNN
 from ..run import Run, Snapshot
 from ..runtime.console import Progress
@@ -38,13 +35,13 @@ from .frames import (
     limit_of,
     map_pixels,
     mosaic,
-    outline,
     pad,
     range_text,
     repeat_pixels,
 )
 from .layers import ChannelAddress, has_rgb_kernels, layer_kernels
 from .pictures import crop_to_largest_error, open_picture
+from .scan import PATCH, STRIDE, check_stride, scan_clip
 from .style import get_theme
 from .video import check_clip, write_clip
 
@@ -215,88 +212,6 @@ def kernel_clip(
     return caption(sheet, _step_labels(chosen), f"{layer}{part}, {range_text(limit, signed=True)}", theme)
 
 
-def scan_clip(
-    model: SRCNN,
-    photograph: Tensor | Sample,
-    mode: str = "non-overlapping",
-    *,
-    patch: int = 33,
-    stride: int = 11,
-    frames: int = 60,
-    theme: str = "dark",
-    progress: Progress | None = None,
-) -> np.ndarray:
-    """Shows one network restoring a photograph patch by patch, row by row; the next patch is outlined.
-
-    Args:
-        model: the network.
-        photograph: (C, H, W); the clip begins with its bicubic picture.
-        mode: "non-overlapping": a patch overwrites what it covers; "overlapping": a pixel is the mean of all outputs
-            for it so far.
-        patch: side of a patch in pixels.
-        stride: pixels from one patch to the next, for "overlapping". The cost grows with its inverse square: at 11 most
-            pixels lie in nine patches, at 1 in more than a thousand.
-        frames: how many, evenly spaced over the patches; the first shows no patch, the last all of them.
-        theme: as in `reconstruction_clip`.
-        progress: called as progress(done, total), in patches.
-
-    Returns:
-        (T, H, W, 3) uint8; the caption states the number of patches, and PSNR as in `reconstruction_clip`.
-
-    Raises:
-        InputError: for another mode, a stride below 1 or above the patch, fewer than one frame, or a photograph or
-            theme that `reconstruction_clip` refuses.
-    """
-    stride = _scan_stride(mode, patch, stride)
-    if frames < 1:
-        raise InputError(f"frames is {frames}, expected 1 or more")
-    (sample,) = _to_samples(photograph, model)
-    tops, lefts = (positions(length, patch, stride) for length in sample.network_input.shape[-2:])
-    places = [(slice(top, top + patch), slice(left, left + patch)) for top in tops for left in lefts]
-    shown = evenly_spaced(range(len(places) + 1), frames)  # numbers of patches that are done
-    pictures = []
-    labels = []
-    for done, output in enumerate(_scan(sample.network_input, model, places, mean=mode == "overlapping")):
-        if done in shown:
-            pictures.append(sample.to_pixels(output))
-            labels.append(sample.psnr_label(output))
-        if progress and done:
-            progress(done, len(places))
-    clip = enlarge(np.stack(pictures))
-    factor = clip.shape[1] // len(pictures[0])
-    for frame, done in zip(clip, shown, strict=True):
-        if done < len(places):
-            rows, columns = places[done]
-            top, left, bottom, right = (factor * at for at in (rows.start, columns.start, rows.stop, columns.stop))
-            outline(frame, top, left, bottom, right, theme)
-    return caption(clip, [f"patch {done} of {len(places)}" for done in shown], labels, theme)
-
-
-def _scan_stride(mode: str, patch: int, stride: int) -> int:
-    """Checks mode, patch and stride of a scan, and returns the pixels from one patch to the next."""
-    if mode not in MODES[1:]:
-        raise InputError(f"mode is {mode!r}, expected {' or '.join(MODES[1:])}")
-    stride = stride if mode == "overlapping" else patch
-    if not 1 <= stride <= patch:
-        raise InputError(f"patch is {patch} and stride {stride}, expected a stride from 1 to the patch")
-    return stride
-
-
-def _scan(upsampled: Tensor, model: SRCNN, places: list[tuple[slice, slice]], mean: bool) -> Iterator[Tensor]:
-    """Yields the picture (C, H, W) before the first patch and after each one: the same tensor, updated in place."""
-    result = upsampled.clone()
-    total = torch.zeros(upsampled.shape, dtype=torch.float64)
-    count = torch.zeros(upsampled.shape)
-    yield result
-    for rows, columns in places:
-        here = (slice(None), rows, columns)
-        output = reconstruct(upsampled[here], model)  # (C, patch, patch)
-        total[here] += output
-        count[here] += 1
-        result[here] = (total[here] / count[here]).float() if mean else output
-        yield result
-
-
 # From a run to a file, as `srcnn animate` does it
 
 
@@ -326,8 +241,8 @@ class ClipOptions:
     channel: str | int | None = None
     before_relu: bool = False
     mode: str = "non-overlapping"
-    patch: int = 33
-    stride: int = 11
+    patch: int = PATCH
+    stride: int = STRIDE
     crop: int | None = None
     frames: int | None = None
     fps: float | None = None
@@ -338,7 +253,7 @@ class ClipOptions:
     def __post_init__(self):
         if self.layer_name not in LAYERS:
             raise InputError(f"{self.layer!r} is no layer of this network, expected one of {', '.join(LAYERS)}")
-        _scan_stride(self.mode, self.patch, self.stride)
+        check_stride(self.mode, self.patch, self.stride)
         if self.crop is not None and self.crop < 1:
             raise InputError(f"crop is {self.crop}, expected a number of pixels such as 240")
         get_theme(self.theme)

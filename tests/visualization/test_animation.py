@@ -31,7 +31,6 @@ from srcnn_lib.visualization.animation import (
     choose_snapshots,
     kernel_clip,
     reconstruction_clip,
-    scan_clip,
 )
 from srcnn_lib.visualization.channel_analysis import most_informative_channels
 from srcnn_lib.visualization.frames import GAP, MAP_SHADES, caption, frame_colors, join, map_pixels
@@ -261,36 +260,6 @@ def test_the_kernels_of_an_rgb_network_are_colored_with_zero_as_gray(rgb_run):
     assert center.tolist() == [255, 128, 128]
 
 
-@pytest.mark.parametrize("mode", ["non-overlapping", "overlapping"])
-@pytest.mark.parametrize("channels", [1, 3])
-def test_a_scan_begins_with_bicubic_and_ends_with_the_result_of_its_mode(run, rgb_run, mode, channels):
-    model = (run if channels == 1 else rgb_run).model(3000)
-    film = scan_clip(model, photograph(), mode, stride=30, frames=7)
-    upsampled, _ = degrade(photograph(), 2)
-    options = InferenceOptions(mode=mode, stride=30 if mode == "overlapping" else 33)
-    expected = restored(upsampled, model, options)
-    shown = torch.from_numpy(film[-1, :288:3, ::3].copy()).permute(2, 0, 1) / 255
-    assert len(film) == 7
-    assert (shown - expected).abs().max() < 1.01 / 255
-    begin = torch.from_numpy(film[0, :288:3, ::3].copy()).permute(2, 0, 1) / 255
-    assert (begin - upsampled.clamp(0, 1))[:, 40:].abs().max() < 1.01 / 255
-
-
-def test_a_scan_goes_row_by_row_and_outlines_the_next_patch(run):
-    film = scan_clip(run.model(0), photograph(100), frames=17)  # patches at 0, 33, 66 and 67
-    assert len(film) == 17
-    marked = (film == DARK.mark).all(-1)
-    for number in range(16):
-        rows, columns = marked[number].nonzero()
-        for found, place in zip((rows, columns), divmod(number, 4), strict=True):
-            assert abs((found.min() + found.max()) / 2 - 3 * ((0, 33, 66, 67)[place] + 16)) < 4
-    assert not marked[16].any()
-
-
-def test_a_scan_of_few_patches_has_a_frame_for_each(run):
-    assert len(scan_clip(run.model(), photograph(66), frames=60)) == 5
-
-
 def test_clips_of_different_sizes_and_lengths_are_joined():
     short, tall = np.full((2, 10, 20, 3), 200, np.uint8), np.full((5, 30, 15, 3), 90, np.uint8)
     short[1] = 220
@@ -346,7 +315,7 @@ def test_a_crop_is_taken_where_the_error_of_bicubic_is_largest(run, tmp_path):
     picture[:, 120:160, 200:240] = torch.rand(3, 40, 40, generator=torch.Generator().manual_seed(0))
     path, _ = animate(run, "scan", [Picture(picture)], ClipOptions(crop=64, frames=2), out=tmp_path / "a.gif")
     with Image.open(path) as image:
-        assert image.width == 256
+        assert image.width > 256
         assert np.asarray(image.convert("RGB"))[:256].std() > 20
 
 
@@ -472,7 +441,6 @@ def test_a_sample_gives_the_same_clip_as_its_photograph(run):
     assert (
         reconstruction_clip(snapshots, sample, frames=2) == reconstruction_clip(snapshots, photograph(), frames=2)
     ).all()
-    assert (scan_clip(run.model(), sample, frames=2) == scan_clip(run.model(), photograph(), frames=2)).all()
 
 
 def test_the_command_degrades_each_photograph_once(run, tmp_path, monkeypatch):
