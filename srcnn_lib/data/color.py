@@ -68,6 +68,26 @@ def from_network_channels(output: Tensor, image: Tensor) -> Tensor:
     return LUMA[0] * red + LUMA[1] * green + LUMA[2] * blue
 
 
+def output_luminance(output_channels: int, image_channels: int) -> tuple[Tensor, float]:
+    """Returns how the luminance of a network's result follows from its output: Y = Σ weights · output + offset.
+
+    It equals `luminance(from_network_channels(output, image))` for an RGB network, and is the output itself for a Y
+    network. It is not clamped.
+
+    Args:
+        output_channels: of the network, 1 (Y) or 3 (RGB).
+        image_channels: of the picture that it restores, 1 (gray) or 3 (RGB).
+
+    Returns:
+        (output_channels,) float64, and the offset.
+    """
+    if output_channels == 1:
+        return torch.ones(1, dtype=torch.float64), 0.0
+    if image_channels == 1:
+        return torch.tensor(LUMA, dtype=torch.float64), 0.0
+    return torch.from_numpy(TO_YCBCR[0].copy()), float(OFFSET[0])
+
+
 def _transform(image: Tensor, matrix: np.ndarray, offset: np.ndarray) -> Tensor:
     """Applies a color matrix with plain float sums: on a GPU a matrix product may run in TF32, which keeps 10 bits."""
     if image.ndim < 3 or image.shape[-3] != 3:

@@ -7,11 +7,17 @@ from .animation import reconstruction_clip as reconstruction_clip
 from .channel_analysis import ChannelReport as ChannelReport
 from .channel_analysis import describe_channels as describe_channels
 from .channel_analysis import most_informative_channels as most_informative_channels
+from .channel_contributions import ChannelWorth as ChannelWorth
+from .channel_contributions import channel_pictures as channel_pictures
+from .channel_contributions import channel_worth as channel_worth
+from .channel_contributions import mean_worth as mean_worth
+from .channel_contributions import transplants as transplants
 from .curves import draw_loss as draw_loss
 from .curves import draw_psnr as draw_psnr
 from .curves import learning_curves_figure as learning_curves_figure
 from .curves import quality_over_time_figure as quality_over_time_figure
 from .curves import svg_chart as svg_chart
+from .equivalent_filter import pixel_autopsy as pixel_autopsy
 from .figures import channel_figure as channel_figure
 from .figures import channels_figure as channels_figure
 from .figures import comparison_figure as comparison_figure

@@ -90,3 +90,11 @@ def test_equal_channels_are_not_converted(channels):
     image, output = random_picture(channels, 6, 7), random_picture(channels, 6, 7)
     assert torch.equal(color.to_network_channels(image, channels), image)
     assert color.from_network_channels(output, image) is output
+
+
+@pytest.mark.parametrize(("output_channels", "image_channels"), [(1, 1), (1, 3), (3, 1), (3, 3)])
+def test_the_luminance_of_a_result_is_linear_in_the_networks_output(output_channels, image_channels):
+    output, image = random_picture(output_channels, 5, 6).double(), random_picture(image_channels, 5, 6).double()
+    weights, offset = color.output_luminance(output_channels, image_channels)
+    expected = color.luminance(color.from_network_channels(output, image))
+    assert torch.allclose((weights[:, None, None] * output).sum(0) + offset, expected[0], atol=1e-14)
