@@ -10,7 +10,9 @@ from .options import Scale, Weights, Which
 
 
 def animate(
-    run: Annotated[Path, typer.Argument(help="The run whose training is shown.")],
+    run: Annotated[
+        list[Path], typer.Argument(help="The run whose training is shown; two to four are shown side by side, in step.")
+    ],
     what: Annotated[str, typer.Option(help="reconstruction, channel, kernels or scan.")] = "reconstruction",
     image: Annotated[
         list[str] | None,

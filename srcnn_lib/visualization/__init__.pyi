@@ -34,6 +34,8 @@ from .layers import layer_kernels as layer_kernels
 from .layers import receptive_field as receptive_field
 from .pictures import crop_to_largest_error as crop_to_largest_error
 from .pictures import open_picture as open_picture
+from .run_comparison import align_snapshots as align_snapshots
+from .run_comparison import compare_reconstructions_clip as compare_reconstructions_clip
 from .scan import scan_clip as scan_clip
 from .style import save_figure as save_figure
 from .video import write_clip as write_clip

@@ -41,6 +41,7 @@ from .frames import (
 )
 from .layers import ChannelAddress, has_rgb_kernels, layer_kernels
 from .pictures import crop_to_largest_error, open_picture
+from .run_comparison import align_snapshots, compare_reconstructions_clip, run_names, side_by_side
 from .scan import PATCH, STRIDE, check_stride, scan_clip
 from .style import get_theme
 from .video import check_clip, write_clip
@@ -173,6 +174,7 @@ def kernel_clip(
     layer: str = LAYERS[0],
     *,
     channels: Sequence[int] | None = None,
+    limit: float | None = None,
     frames: int = 20,
     theme: str = "dark",
     progress: Progress | None = None,
@@ -186,9 +188,11 @@ def kernel_clip(
         snapshots, frames, theme, progress: as in `reconstruction_clip`.
         layer: "layer_1", "layer_2" or "layer_3".
         channels: those whose kernels are shown; None for all.
+        limit: the weight at the end of the color range; None for one that 99.5 % of the weights in all frames do not
+            exceed.
 
     Returns:
-        (T, H, W, 3) uint8; the caption states the range, which 99.5 % of the weights in all frames do not exceed.
+        (T, H, W, 3) uint8; the caption states the range.
 
     Raises:
         InputError: as in `reconstruction_clip`, or for an unknown layer.
@@ -202,7 +206,7 @@ def kernel_clip(
     if channels is not None:
         weights = weights[:, list(channels)]
     outputs = weights.shape[1]  # weights: (T, outputs, inputs, size, size)
-    limit = limit_of(weights, 0.995)
+    limit = limit or limit_of(weights, 0.995)
     tiles = kernel_pixels(weights, limit, rgb=rgb, theme=theme)  # (T, outputs, h, w, 3)
     columns = min(outputs, 8 if outputs <= 64 else 16)
     # Enlarged before the layout: the lines between kernels stay thin.
@@ -264,8 +268,11 @@ class ClipOptions:
         return f"layer_{self.layer}" if self.layer.isdecimal() else self.layer
 
 
+RunOrPath = Run | str | Path
+
+
 def animate(
-    run: Run | str | Path,
+    run: RunOrPath | Sequence[RunOrPath],
     what: str = "reconstruction",
     photographs: Sequence[Picture | str | Path] = (),
     options: ClipOptions = ClipOptions(),
@@ -273,10 +280,10 @@ def animate(
     out: str | Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Path, list[str]]:
-    """Makes a clip of a run and writes it to a file.
+    """Makes a clip of a run, or of several in step, and writes it to a file.
 
     Args:
-        run: a run, or its folder.
+        run: a run, or its folder; or two to four, which are shown side by side at the same steps, on one photograph.
         what: "reconstruction", "channel" or "kernels" over the training, or "scan": the newest network, patch by patch.
         photographs: as in `open_picture`: files, addresses or names such as "samples:chelsea". Without any, the tiles
             of the run's probe: all of them for a reconstruction, the first one otherwise.
@@ -288,41 +295,115 @@ def animate(
         the file, and notes of one line each: transparency that was removed, and what was reduced for `max_mb`.
 
     Raises:
-        InputError: for no run, no snapshots, or an invalid photograph, channel, number or extension; the message names
-            the valid ones.
+        InputError: for no run, no snapshots, runs that can't be compared, or an invalid photograph, channel, number or
+            extension; the message names the valid ones.
     """
     if what not in KINDS:
         raise InputError(f"what is {what!r}, expected one of {', '.join(KINDS)}")
-    run = run if isinstance(run, Run) else Run(run)
+    given = [run] if isinstance(run, Run | str | Path) else list(run)
+    if not given:
+        raise InputError("there is no run to animate, expected one or more")
+    runs = [each if isinstance(each, Run) else Run(each) for each in given]
     path = Path(out or f"{what}.gif")
     check_clip(path, 5 if options.fps is None else options.fps, options.hold, options.max_mb)
-    newest = run.model()
-    snapshots = run.snapshots()
     frames = options.frames
     if frames is None:
         frames = 60 if what == "scan" else 20
-    notes = []
-    if what != "scan" and (count := len(snapshots)) < frames:
-        notes.append(f"{run.path} has {count} snapshot{'s' * (count > 1)}: that many frames")
-
+    notes: list[str] = []
     shared: dict[str, Any] = {"frames": frames, "theme": options.theme, "progress": progress}
-    if what == "kernels":
-        channels = _kernel_channels(options, newest)
-        clip = kernel_clip(snapshots, options.layer_name, channels=channels, **shared)
-    else:
-        samples = _open_samples(run, newest, what, photographs, options.crop, notes)
-        if what == "reconstruction":
-            clip = reconstruction_clip(snapshots, samples, **shared)
-        elif what == "channel":
-            addresses = _channel_addresses(options, newest, samples)
-            clip = channel_clip(snapshots, samples, addresses, before_relu=options.before_relu, **shared)
-        else:
-            scan = {"patch": options.patch, "stride": options.stride, **shared}
-            clip = join([scan_clip(newest, sample, options.mode, **scan) for sample in samples], theme=options.theme)
+    make_clip = _one_run_clip if len(runs) == 1 else _several_runs_clip
+    clip = make_clip(runs, what, photographs, options, notes, shared)
     fps = options.fps
     if fps is None:
         fps = len(clip) / 4 if what == "scan" else 5
     return path, notes + write_clip(path, clip, fps, hold=options.hold, max_mb=options.max_mb)
+
+
+def _one_run_clip(
+    runs: Sequence[Run],
+    what: str,
+    photographs: Sequence[Picture | str | Path],
+    options: ClipOptions,
+    notes: list[str],
+    shared: dict[str, Any],
+) -> np.ndarray:
+    """Returns the clip of one run, (T, H, W, 3), and adds its notes to `notes`."""
+    (run,) = runs
+    newest = run.model()
+    snapshots = run.snapshots()
+    if what != "scan" and (count := len(snapshots)) < shared["frames"]:
+        notes.append(f"{run.path} has {count} snapshot{'s' * (count > 1)}: that many frames")
+    if what == "kernels":
+        channels = _kernel_channels(options, newest)
+        return kernel_clip(snapshots, options.layer_name, channels=channels, **shared)
+    samples = _open_samples(run, newest, what, photographs, options.crop, notes)
+    if what == "reconstruction":
+        return reconstruction_clip(snapshots, samples, **shared)
+    if what == "channel":
+        addresses = _channel_addresses(options, newest, samples)
+        return channel_clip(snapshots, samples, addresses, before_relu=options.before_relu, **shared)
+    scan = {"patch": options.patch, "stride": options.stride, **shared}
+    return join([scan_clip(newest, sample, options.mode, **scan) for sample in samples], theme=options.theme)
+
+
+def _several_runs_clip(
+    runs: Sequence[Run],
+    what: str,
+    photographs: Sequence[Picture | str | Path],
+    options: ClipOptions,
+    notes: list[str],
+    shared: dict[str, Any],
+) -> np.ndarray:
+    """Returns the clip of several runs side by side, (T, H, W, 3), and adds its notes to `notes`.
+
+    The colors of maps and kernels stand for the same values in all runs.
+    """
+    if what == "scan":
+        raise InputError("a scan shows one network, expected one run")
+    if len(photographs) > 1:
+        raise InputError(f"{len(runs)} runs are compared on one photograph, not on {len(photographs)}")
+    scales = {run.config.scale for run in runs}
+    if len(scales) > 1:
+        listed = ", ".join(f"×{scale:g}" for scale in sorted(scales))
+        raise InputError(f"the runs have different scales ({listed}) and can't be compared on one photograph")
+    aligned = align_snapshots(runs, shared["frames"])
+    shared = {**shared, "frames": len(aligned[0])}
+    newest = [run.model() for run in runs]
+    if what == "kernels":
+        chosen = [_kernel_channels(options, model) for model in newest]
+        weights = [layer_kernels(model, options.layer_name) for model in newest]
+        limit = max(limit_of(each, 0.995) for each in weights)
+        clips = [
+            kernel_clip(snapshots, options.layer_name, channels=channels, limit=limit, **shared)
+            for snapshots, channels in zip(aligned, chosen, strict=True)
+        ]
+        return side_by_side(clips, run_names(runs), options.theme)
+    (first,) = _open_samples(runs[0], newest[0], "channel", photographs, options.crop, notes)
+    samples = [Sample(first.original, model) for model in newest]
+    if what == "reconstruction":
+        return compare_reconstructions_clip(runs, samples, **shared)
+    addresses = [_channel_addresses(options, model, [sample]) for model, sample in zip(newest, samples, strict=True)]
+    limits: dict[str, float] = {}
+    for model, sample, channels in zip(newest, samples, addresses, strict=True):
+        for layer, limit in _channel_limits(model, sample, channels, options.before_relu).items():
+            limits[layer] = max(limit, limits.get(layer, 0.0))
+    clips = [
+        channel_clip(snapshots, sample, channels, before_relu=options.before_relu, limits=limits, **shared)
+        for snapshots, sample, channels in zip(aligned, samples, addresses, strict=True)
+    ]
+    return side_by_side(clips, run_names(runs), options.theme)
+
+
+def _channel_limits(
+    model: SRCNN, sample: Sample, channels: Sequence[ChannelAddress], before_relu: bool
+) -> dict[str, float]:
+    """Returns {layer: the end of the color range} for channels of a network."""
+    used = {address.layer for address in channels}
+    maps = feature_maps(model, sample.network_input, [layer for layer in LAYERS if layer in used], before_relu)
+    return {
+        layer: limit_of(torch.stack([found[0, each.channel] for each in channels if each.layer == layer]))
+        for layer, found in maps.items()
+    }
 
 
 def _open_samples(

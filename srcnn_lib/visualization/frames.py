@@ -218,12 +218,23 @@ def caption(
     Returns:
         (T, H + the band's height, W, 3).
     """
-    colors = frame_colors(theme)
     left_texts = [left] * len(frames) if isinstance(left, str) else left
     right_texts = [right] * len(frames) if isinstance(right, str) else right
-    masks = [_text_mask(frames.shape[2], *texts) for texts in zip(left_texts, right_texts, strict=True)]
-    bands = colors.ground + np.stack(masks)[..., None] * (colors.ink.astype(float) - colors.ground)  # (T, height, W, 3)
-    return np.concatenate([frames, np.round(bands).astype(np.uint8)], axis=1)
+    bands = [_band(frames.shape[2], *texts, theme) for texts in zip(left_texts, right_texts, strict=True)]
+    return np.concatenate([frames, np.stack(bands)], axis=1)
+
+
+def heading(frames: np.ndarray, text: str, theme: str = "dark") -> np.ndarray:
+    """Adds a narrow band with text above the frames: (T, H, W, 3) → (T, the band's height + H, W, 3)."""
+    band = _band(frames.shape[2], text, "", theme)
+    return np.concatenate([np.broadcast_to(band, (len(frames), *band.shape)), frames], axis=1)
+
+
+def _band(width: int, left: str, right: str, theme: str) -> np.ndarray:
+    """Returns text on the theme's background: (height, width, 3) uint8."""
+    colors = frame_colors(theme)
+    mask = _text_mask(width, left, right)[..., None]
+    return np.round(colors.ground + mask * (colors.ink.astype(float) - colors.ground)).astype(np.uint8)
 
 
 @functools.lru_cache(maxsize=256)
