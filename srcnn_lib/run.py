@@ -28,7 +28,7 @@ from . import weights
 from .config import TrainingConfig
 from .errors import InputError, error_reason, searched_folder
 from .model import SRCNN
-from .runtime.files import digest, json_values, write_atomically
+from .runtime.files import digest, json_values, printable, write_atomically
 from .runtime.lock import FileLock
 from .runtime.state_file import DamagedError, read_state, write_state
 
@@ -345,6 +345,19 @@ class Run:
             return tensors["upsampled"], tensors["original"]
         except (OSError, KeyError, safetensors.SafetensorError) as error:
             raise InputError(f"{path} can't be read ({error_reason(error)}); name a photograph in its place") from error
+
+
+def check_run_name(name: str) -> None:
+    """Checks that a name is that of a folder, here, on Drive and on other systems.
+
+    Raises:
+        InputError: it is empty or too long, leads elsewhere, or has characters that file systems refuse.
+    """
+    plain = name.isprintable() and not any(character in '/\\:*?"<>|' for character in name)
+    if not plain or not name.strip(". ") or name != name.strip() or name.startswith(".") or len(name.encode()) > 100:
+        raise InputError(
+            f'{printable(name)!r} is no name for a run; take letters, digits, "-", "_" and spaces, up to 100'
+        )
 
 
 def weights_digest(run: Run) -> tuple[Path, str]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..config import TrainingConfig
 from ..errors import InputError
-from ..run import Run
+from ..run import Run, check_run_name
 from ..training.control import TrainingControl
 from ..training.trainer import Record
 from .drive.backup import DriveBackup
@@ -28,9 +28,10 @@ def open_run(path: str | Path, config: TrainingConfig) -> Run:
     """Returns the run at `path`, which `fit` resumes; creates it if there is none.
 
     Raises:
-        InputError: it was created with another configuration; the message lists the differences. Another end of the
-            training (epochs, steps, minutes) is no difference.
+        InputError: the folder's name is no name for a run, or it was created with another configuration; the message
+            lists the differences. Another end of the training (epochs, steps, minutes) is no difference.
     """
+    check_run_name(Path(path).name)
     if not (Path(path) / "config.json").exists():
         return Run.create(path, config)
     run = Run(path)

@@ -1,10 +1,10 @@
-"""The long haul: a training of hours with the panel, the copy to Drive and TensorBoard on, killed and resumed at random.
+"""The long haul: hours of training with the panel, the copy to Drive and TensorBoard on, killed and resumed at random.
 
     python tests/attacks/long_haul.py --minutes 120 --out FOLDER
 
 The network is tiny and its steps are spaced out, so that it needs little of a processor. The training is interrupted
-during the first six tenths of the time, by kill -9, SIGTERM, SIGINT or SIGHUP; after some of them the machine is "lost",
-and the run is restored from Drive. Then it is left alone, so that memory and open files can be compared over hours.
+during the first six tenths of the time, by kill -9, SIGTERM, SIGINT or SIGHUP. After some of them the machine is
+"lost", and the run is restored from Drive. Then it is left alone, so that memory and open files can be compared over hours.
 At the end the same training is done once more, undisturbed and without a pause, and the weights are compared.
 """
 

@@ -552,7 +552,9 @@ def test_a_new_session_continues_in_the_same_folder_and_copies_only_new_files(dr
     advance(run, 10)
     backed_up().close()
     (drive.path / "run" / "notes.txt").touch()  # the user's own
-    (drive.path / "run" / "step-00000020.aaaaaa-7.pt").touch()  # what a killed session left
+    killed = drive.path / "run" / "step-00000020.aaaaaa-7.pt"  # what a killed session left
+    killed.touch()
+    os.utime(killed, (1e9, 1e9))
     found = Run(restored(drive, tmp_path))
     backup = backed_up(found.path)
     wait_for(lambda: backup.status == "Drive: up to date (step 10)")
@@ -563,6 +565,94 @@ def test_a_new_session_continues_in_the_same_folder_and_copies_only_new_files(dr
     assert len(drive.opened) - known == 5  # snapshot, checkpoint, events, history, listing
     assert "notes.txt" in drive.names()
     assert "step-00000020.aaaaaa-7.pt" not in drive.names()
+
+
+def test_two_runtimes_that_store_the_same_run_do_not_remove_each_others_files(drive, run, backed_up, tmp_path):
+    advance(run, 10)
+    backed_up().close()
+    other = Run(restored(drive, tmp_path))
+    first, second = backed_up(), backed_up(other.path)
+    for step in range(20, 90, 10):
+        advance(run, step)
+        first.push()
+        wait_for(lambda step=step: first.status.startswith(f"Drive: up to date (step {step})"))
+        before = contents_of(run.path)
+        advance(other, step // 2)
+        second.push()
+        wait_for(lambda step=step: second.status.startswith(f"Drive: up to date (step {step // 2})"))
+        lines = []
+        shutil.rmtree(tmp_path / "third", ignore_errors=True)
+        assert contents_of(restore_run(drive.path, "run", tmp_path / "third", lines.append)) == before
+    assert lines[1] == "Drive: another runtime has stored step 40 of it since; the copy of step 80 was taken"
+    assert "another runtime stores this run as well" in second.status
+
+
+def test_what_another_runtime_has_stored_and_not_listed_yet_stays(drive, run, backed_up):
+    backed_up().close()
+    unlisted = drive.path / "run" / "step-00000200.bbbbbb-3.pt"
+    unlisted.touch()
+    backup = backed_up()
+    advance(run, 10)
+    assert backup.close()
+    assert unlisted.exists()
+
+
+def test_a_piece_that_vanished_is_stored_again_before_a_listing_names_it(drive, run, backed_up, tmp_path):
+    backup = backed_up()
+    wait_for(lambda: backup.status == "Drive: up to date (step 0)")
+    drive.lose("run", "step-00000000.")
+    advance(run, 10)
+    backup.push()
+    wait_for(lambda: backup.status == "Drive: up to date (step 10)")
+    backup.close()
+    assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
+
+
+def test_a_run_that_was_stored_under_another_name_is_mentioned(drive, run, backed_up, tmp_path):
+    backed_up().close()
+    (run.path / "drive_backup.json").unlink()  # the same folder, made anew
+    advance(run, 40)
+    backed_up().close()
+    lines = []
+    restored(drive, tmp_path, lines)
+    assert lines[0] == "Drive: another run of this name is there as run-2 (step 40); restore it by that name"
+
+
+def test_a_local_run_that_is_behind_drive_is_reported(drive, run, backed_up, tmp_path):
+    backed_up().close()
+    other = Run(restored(drive, tmp_path))
+    advance(other, 30)
+    backed_up(other.path).close()
+    lines = []
+    assert restore_run(drive.path, "run", run.path.parent, lines.append) == run.path
+    assert lines[0].startswith("Drive: it has step 30 of this run, the local disk step 0")
+
+
+@pytest.mark.parametrize("name", ["../x/my run?", "..", "", " ", "a/b", "a\\b", "a\nb", "x" * 101, ".hidden", "a:b"])
+def test_a_run_name_that_is_no_plain_name_is_refused(tmp_path, name):
+    with pytest.raises(InputError, match="is no name for a run"):
+        restore_run(None, name, tmp_path)
+
+
+MALFORMED = [
+    b"[" * 100_000, b"[]", b"{}", b"\xff", b'{"run": "x", "step": 1e999, "files": {}}',
+    b'{"run": "x", "step": "1", "files": {}}', b'{"run": "x", "step": -1, "files": {}}',
+    b'{"run": 1, "step": 1, "files": {}}', b'{"run": "x", "step": 1' + b"0" * 5000 + b', "files": {}}',
+    b'{"run": "x", "step": 1, "files": {"checkpoints/step-x.pt": []}}',
+    b'{"run": "x", "step": 1, "files": {"a\\u0000b": []}}', b'{"run": "x", "step": 1, "files": {"config.json": 5}}',
+    b'{"run": "x", "step": 1, "files": {"config.json": [{"name": "a/../b", "size": 1, "sha256": ""}]}}',
+    b'{"run": "x", "step": 1, "files": {"config.json": [{"name": "a.aaaaaa-1", "size": 1e99, "sha256": ""}]}}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", MALFORMED, ids=range(len(MALFORMED)))
+def test_a_malformed_listing_is_passed_over(drive, run, backed_up, tmp_path, content):
+    backed_up().close()
+    with open(drive.path / "run" / "latest-00000099.cccccc-1.json", "xb") as file:
+        file.write(content)
+    lines = []
+    assert contents_of(restored(drive, tmp_path, lines)) == contents_of(run.path)
+    assert "the newer copy there is damaged" in lines[0]
 
 
 def test_pieces_that_drive_damaged_are_written_again_by_the_next_session(drive, run, backed_up, tmp_path):

@@ -93,7 +93,11 @@ class DriveBackup:
         if self._step is None:
             return "Drive: nothing to copy yet"
         renamed = self._storage.folder.name != self._storage.name
-        return f"Drive: up to date (step {self._step})" + (f" in {self._storage.folder.name}" if renamed else "")
+        return (
+            f"Drive: up to date (step {self._step})"
+            + (f" in {self._storage.folder.name}" if renamed else "")
+            + ("; another runtime stores this run as well" if self._storage.rival else "")
+        )
 
     def close(self, timeout: float = 30.0) -> bool:
         """Copies what is left, for at most `timeout` seconds; returns whether all of it is on Drive."""
@@ -216,12 +220,20 @@ def _signature(status: os.stat_result) -> Signature:
 
 def run_identity(run: Run) -> str:
     """Returns the identifier that tells a run from others of its name; creates it if there is none yet."""
-    try:
-        return str(json.loads((run.path / IDENTITY_FILE).read_text("utf-8"))["run"])
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
-        identity = secrets.token_hex(8)
-        write_identity(run.path, identity)
+    if identity := read_identity(run):
         return identity
+    identity = secrets.token_hex(8)
+    write_identity(run.path, identity)
+    return identity
+
+
+def read_identity(run: Run) -> str | None:
+    """Returns the identifier of a run; None if it has none."""
+    try:
+        identity = json.loads((run.path / IDENTITY_FILE).read_text("utf-8"))["run"]
+    except (FileNotFoundError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return identity if isinstance(identity, str) else None
 
 
 def write_identity(folder: Path, identity: str) -> None:

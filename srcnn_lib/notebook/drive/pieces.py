@@ -6,14 +6,21 @@ import hashlib
 import json
 import os
 import re
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 CHUNK = 2**20  # bytes written between two heartbeats
 # Errors of a mount that died. ENOENT is one of them only where the folder of all runs is missing too.
 MOUNT_ERRORS = {errno.ENOTCONN, errno.ENODEV, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNABORTED}
-LISTING_NAME = re.compile(r"latest-\d{8}\.[0-9a-f]+-\d+\.json")
+PIECE_NAME = re.compile(r"[^/\\\0]+\.([0-9a-f]{6})-\d{1,9}(\.[^./\\\0]+)?")  # with the session that wrote it
+LISTING_NAME = re.compile(r"latest-\d{8}\.[0-9a-f]{6}-\d{1,9}\.json")
+RUN_PATH = re.compile(
+    r"config\.json|history\.jsonl|probe\.safetensors|events\.out\.[^/\\\0]+"
+    r"|checkpoints/step-\d{1,18}\.pt|snapshots/step-\d{1,18}-epoch-\d{1,18}\.safetensors"
+)
+LARGEST_LISTING = 64 * 2**20  # bytes; a listing has some 200 a file
 IDENTITY_FILE = "drive_backup.json"  # in the run's own folder: tells it from another run of the same name
 
 
@@ -29,6 +36,11 @@ class Piece:
     size: int
     sha256: str
 
+    def __post_init__(self) -> None:
+        texts = isinstance(self.name, str) and isinstance(self.sha256, str)
+        if not texts or not PIECE_NAME.fullmatch(self.name) or type(self.size) is not int or self.size < 0:
+            raise ValueError(f"no piece: {self.name}")
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -39,9 +51,17 @@ class Listing:
     step: int
     files: dict[str, list[Piece]]
 
+    def __post_init__(self) -> None:
+        # A folder on Drive may be shared with other people: no path may lead elsewhere.
+        if not isinstance(self.run, str) or type(self.step) is not int or not 0 <= self.step < 10**18:
+            raise ValueError(f"no listing: {self.step}")
+        for path in self.files:
+            if not RUN_PATH.fullmatch(path):
+                raise ValueError(f"no file of a run: {path}")
+
     @property
     def number(self) -> int:
-        return int(self.name.removeprefix("latest-").partition(".")[0])
+        return listing_number(self.name)
 
     def names(self) -> set[str]:
         """Returns the names of the listing's file and of all its pieces, which must stay on Drive together."""
@@ -51,6 +71,17 @@ class Listing:
         """Returns the bytes of the listing's file; `read_listing` is the inverse."""
         files = {path: [asdict(piece) for piece in pieces] for path, pieces in self.files.items()}
         return json.dumps({"run": self.run, "step": self.step, "files": files}, indent=1).encode()
+
+
+def listing_number(name: str) -> int:
+    """Returns the number in the name of a listing."""
+    return int(name.removeprefix("latest-").partition(".")[0])
+
+
+def session_of(name: str) -> str | None:
+    """Returns the session that wrote a piece or a listing; None for a file of any other name."""
+    found = PIECE_NAME.fullmatch(name)
+    return found[1] if found else None
 
 
 def write_piece(folder: Path, name: str, content: bytes, heartbeat: Callable[[], object] = lambda: None) -> Piece:
@@ -89,6 +120,9 @@ def read_piece(folder: Path, piece: Piece) -> bytes:
         OSError: Drive can't be read.
     """
     try:
+        status = os.stat(folder / piece.name)
+        if status.st_size != piece.size or not stat.S_ISREG(status.st_mode):
+            raise DamagedError(f"{piece.name} does not hold what was written")
         with open(folder / piece.name, "rb") as file:
             content = file.read()
     except FileNotFoundError as error:
@@ -128,27 +162,15 @@ def read_listing(folder: Path, name: str) -> Listing:
     """
     try:
         with open(folder / name, "rb") as file:
-            content = json.loads(file.read())
+            content = json.loads(file.read(LARGEST_LISTING))
         files = {path: [Piece(**piece) for piece in pieces] for path, pieces in content["files"].items()}
-        listing = Listing(name, str(content["run"]), int(content["step"]), files)
-        _check_paths(listing)
+        return Listing(name, content["run"], content["step"], files)
     except OSError as error:
         if error.errno in MOUNT_ERRORS:
             raise
         raise DamagedError(f"{name} can't be read") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedError(f"{name} is damaged") from error
-    return listing
-
-
-def _check_paths(listing: Listing) -> None:
-    """Raises a ValueError if a path leads outside: a folder on Drive may be shared with other people."""
-    for path in map(PurePosixPath, listing.files):
-        if path.is_absolute() or ".." in path.parts or not path.parts:
-            raise ValueError(path)
-    for name in listing.names():
-        if Path(name).name != name:
-            raise ValueError(name)
 
 
 @contextlib.contextmanager

@@ -3,30 +3,40 @@
 import contextlib
 import hashlib
 import itertools
+import math
 import os
-import re
 import secrets
+import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from .pieces import (
+    LISTING_NAME,
     DamagedError,
     Listing,
     Piece,
     listing_names,
+    listing_number,
+    read_listing,
     read_piece,
     readable_listings,
     remove_file,
+    session_of,
     write_piece,
 )
 
 KEPT_LISTINGS = 3  # with all pieces that they name
+# A file of another session is removed only if it is older than the newest listing by this: the session may be alive, in
+# another runtime, and a file that it has stored is listed later.
+OTHERS_SECONDS = 6 * 3600
+LOOK_SECONDS = 600  # between two looks for such files
 
 
 class DriveStorage:
     """Stores the files of a run as pieces, then a listing, then removes what no kept listing names.
 
-    If another run of the same name is there, it is left alone, and this run is stored under NAME-2.
+    If another run of the same name is there, it is left alone, and this run is stored under NAME-2. Two runtimes that
+    store the same run never remove each other's files.
 
     Args:
         drive: the folder of all runs on Drive.
@@ -38,15 +48,16 @@ class DriveStorage:
     def __init__(self, drive: Path, name: str, run: str, heartbeat: Callable[[], object] = lambda: None):
         self.drive, self.name, self.run, self.heartbeat = drive, name, run, heartbeat
         self.folder = drive / name
+        self.rival = False  # whether another runtime stores this run at the same time
         self.connected = False  # whether `stored` is known to match what is on Drive
         self.stored: dict[str, list[Piece]] = {}
         self._folder_chosen = False
         self._listings: list[Listing] = []  # the kept ones, newest first
         self._number = 0  # of the newest listing
         self._unverified: set[str] = set()  # pieces of an earlier session, which Drive may have damaged since
-        # Files that may be removed: never those of another session or the user's own. Two sessions that train the
-        # same run at the same time must not remove each other's files either.
-        self._removable: set[str] = set()
+        self._removable: set[str] = set()  # files that may be removed once no kept listing names them
+        self._known: set[str] = set()  # listings of other sessions that were there at the beginning
+        self._looked = -math.inf  # when files of other sessions were looked for
         self._session = secrets.token_hex(3)
         self._count = itertools.count(1)
 
@@ -60,15 +71,34 @@ class DriveStorage:
             self._choose_folder()
         # Without `parents`: if the mount is gone this must fail, not create a local folder in its place.
         self.folder.mkdir(exist_ok=True)
-        with os.scandir(self.folder) as entries:
-            sizes = {entry.name: entry.stat().st_size for entry in entries}
-        self.heartbeat()
-        # A mount that dies loses the files that it had not uploaded yet.
-        for path, pieces in list(self.stored.items()):
-            if any(sizes.get(piece.name) != piece.size for piece in pieces):
-                del self.stored[path]
+        sizes = {name: status.st_size for name, status in self._look().items()}
+        self._forget_lost(sizes)
         self._listings = [listing for listing in self._listings if sizes.get(listing.name) == len(listing.content())]
         self.connected = True
+
+    def _look(self) -> dict[str, os.stat_result]:
+        """Returns what is in the folder, and notices the listings of another runtime."""
+        with os.scandir(self.folder) as entries:
+            found = {entry.name: entry.stat() for entry in entries}
+        self.heartbeat()
+        listings = filter(LISTING_NAME.fullmatch, found)
+        others = {name for name in listings if session_of(name) != self._session}
+        self.rival = self.rival or bool(others - self._known)
+        self._number = max([self._number, *map(listing_number, others)])
+        return found
+
+    def _forget_lost(self, sizes: dict[str, int]) -> bool:
+        """Forgets files whose pieces are not there in full: a mount that dies loses what it had not uploaded yet.
+
+        Returns:
+            Whether there were any.
+        """
+        lost = [
+            path for path, pieces in self.stored.items() if any(sizes.get(piece.name) != piece.size for piece in pieces)
+        ]
+        for path in lost:
+            del self.stored[path]
+        return bool(lost)
 
     def _choose_folder(self) -> None:
         """Takes the first of NAME, NAME-2, … that is free or holds this run, and reads what this run has there."""
@@ -81,13 +111,12 @@ class DriveStorage:
             own = [listing for listing in listings if listing.run == self.run]
             if own or not any(name.startswith("latest-") for name in names):
                 break
+        self._known = set(filter(LISTING_NAME.fullmatch, names))
         self._number = max((listing.number for listing in listings), default=0)
         if own:
             self.stored = dict(own[0].files)
             self._listings = own[:KEPT_LISTINGS]
             self._unverified = own[0].names()
-        if len(own) == len(listings):  # no other run is here: files that a killed session left behind may go
-            self._removable = {name for name in names if re.search(r"\.[0-9a-f]{6}-\d+(\.|$)", name)}
         self._folder_chosen = True
 
     def store(self, path: str, content: bytes) -> list[Piece]:
@@ -136,8 +165,15 @@ class DriveStorage:
         return write_piece(self.folder, name, content, self.heartbeat)
 
     def commit(self, files: dict[str, list[Piece]], step: int) -> None:
-        """Writes the listing of the stored files, unless the newest listing is the same."""
+        """Writes the listing of the stored files, unless the newest listing is the same.
+
+        Raises:
+            OSError: Drive refuses, is full or gone.
+            DamagedError: the listing does not read back, or a piece is not there in full.
+        """
         self.stored = dict(files)
+        if self._forget_lost({name: status.st_size for name, status in self._look().items()}):
+            raise DamagedError("a piece is gone")
         if self._listings and self._listings[0].files == files:
             return
         content = Listing("", self.run, step, files).content()
@@ -151,7 +187,31 @@ class DriveStorage:
             return
         needed = {piece.name for pieces in self.stored.values() for piece in pieces}
         needed.update(*(listing.names() for listing in self._listings))
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            with contextlib.suppress(OSError):
+                self._removable |= self._old_files_of_others()
+                self._looked = time.monotonic()
         for name in self._removable - needed:
             with contextlib.suppress(OSError):
                 remove_file(self.folder, name)
                 self._removable.discard(name)
+
+    def _old_files_of_others(self) -> set[str]:
+        """Returns files that ended sessions of this run left behind: old ones that no newer listing names."""
+        found = self._look()
+        times = [found[listing.name].st_mtime for listing in self._listings if listing.name in found]
+        if not times:
+            return set()
+        limit = max(times) - OTHERS_SECONDS
+        others = {name for name in found if session_of(name) not in (None, self._session)}
+        old = {name for name in others if found[name].st_mtime < limit}
+        for name in filter(LISTING_NAME.fullmatch, others):
+            try:
+                listing = read_listing(self.folder, name)
+            except DamagedError:
+                continue
+            if listing.run != self.run:  # another run is here: nothing is certain
+                return set()
+            if name not in old:
+                old -= listing.names()
+        return old
