@@ -100,10 +100,8 @@ def _report_namesakes(folder: Path, report: Callable[[str], object]) -> None:
     """Reports other runs of this name: NAME-2, NAME-3, …"""
     for path in sorted(folder.parent.glob(f"{glob.escape(folder.name)}-*")):
         if path.name.removeprefix(f"{folder.name}-").isdecimal() and (listings := _find_listings(path)[0]):
-            name = printable(path.name)
-            report(
-                f"Drive: another run of this name is there as {name} (step {listings[0].step}); restore it by that name"
-            )
+            there = f"{printable(path.name)} (step {listings[0].step})"
+            report(f"Drive: another run of this name is there as {there}; restore it by that name")
 
 
 def _compare(target: Path, folder: Path, report: Callable[[str], object]) -> None:
