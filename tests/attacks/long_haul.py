@@ -4,8 +4,8 @@
 
 The network is tiny and its steps are spaced out, so that it needs little of a processor. In the first six tenths of the
 time the training is interrupted, by kill -9, SIGTERM, SIGINT or SIGHUP. After some of them the machine is "lost", and
-the run is restored from Drive. Then it is left alone, so that memory and open files can be compared. At the end the same
-training is done once more, undisturbed and without a pause, and the weights are compared.
+the run is restored from Drive. Then it is left alone, so that memory and open files can be compared. At the end the
+same training is done once more, undisturbed and without a pause, and the weights are compared.
 """
 
 import argparse
