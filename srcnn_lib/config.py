@@ -32,9 +32,9 @@ RECIPES: dict[str, dict[str, Any]] = {
     },
 }
 
+RANDOM_STARTS = ("identity", "torch")  # initial weights that are not taken from a file
 CHOICES = {
     "recipe": tuple(RECIPES),
-    "init": ("identity", "torch"),
     "crops": ("random", "ten"),
     "padding": ("valid", "padded"),
     "loss": ("rmse", "mse"),
@@ -106,7 +106,10 @@ class TrainingConfig:
 
     # A network that starts as "copy the bicubic picture" beats bicubic within seconds; one from torch's default
     # needs thousands of steps to get there.
-    init: str = _advanced("identity", "Initial weights: identity (copies the bicubic picture) or torch's default.")
+    init: str = _advanced(
+        "identity",
+        "Initial weights: identity (copies the bicubic picture), torch's default, or those of a weights file or a run.",
+    )
     # Zero padding changes the outer eight pixels of a 33x33 patch: a loss on them makes the network learn two tasks.
     padding: str = _advanced(
         "valid", "valid: no padding, 49x49 in and 33x33 out; padded: 33x33 in and out, zeros around every layer."
@@ -159,6 +162,8 @@ class TrainingConfig:
             named = isinstance(sources, tuple) and bool(sources) and all(isinstance(source, str) for source in sources)
             self._require(name, named, "at least one source")
 
+        start = isinstance(self.init, str) and (self.init in RANDOM_STARTS or bool(set(self.init) & set("./\\")))
+        self._require("init", start, "identity, torch, or the path of a weights file or a run")
         self._require("scale", math.isfinite(self.scale) and 1.1 <= self.scale <= 8, "from 1.1 to 8")
         self._require("channels", self.channels in (1, 3), "1 (Y) or 3 (RGB)")
         odd = all(size > 0 and size % 2 for size in self.filters)

@@ -54,7 +54,7 @@ def test_recipes_name_only_settings():
     [
         ("data", ()), ("data", "samples"), ("scale", 1.0), ("scale", float("nan")), ("scale", 100.0),
         ("channels", 2), ("filters", (9, 4, 5)), ("filters", (9, 5)), ("widths", (0, 32)), ("init", "zeros"),
-        ("scale_augmentation", (0.5, 1.0)), ("loss", "mae"), ("padding", "reflect"), ("crops", "five"),
+        ("init", ""), ("scale_augmentation", (0.5, 1.0)), ("loss", "mae"), ("padding", "reflect"), ("crops", "five"),
         ("batch_size", 0), ("learning_rate", 0.0), ("learning_rate", float("inf")), ("minutes", -1.0),
         ("ema", 1.0), ("float32_fraction", 1.5), ("input_center", -0.1), ("reinit_dead_every", -1),
         ("last_layer_learning_rate", 11.0), ("steps", -1), ("device", "tpu"),

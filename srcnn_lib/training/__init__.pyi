@@ -1,9 +1,9 @@
 from .checkpointing import Checkpointer as Checkpointer
 from .control import TrainingControl as TrainingControl
+from .initial_weights import new_model as new_model
 from .launch import train as train
 from .progress import train_with_progress as train_with_progress
 from .state import TrainingState as TrainingState
-from .state import new_model as new_model
 from .tensorboard import reconstruct_probe as reconstruct_probe
 from .trainer import Record as Record
 from .trainer import fit as fit

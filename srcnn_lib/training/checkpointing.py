@@ -55,6 +55,7 @@ class Checkpointer:
         """
         stored = self.state.group.run_on_main(self._read_checkpoint)
         if not stored:
+            self.state.load_initial_weights()
             return
         requested_steps = self.state.requested_steps
         try:
@@ -161,6 +162,8 @@ class Checkpointer:
                 f"trained by {before} processes so far, now by {now}: as good, but not the same to the last bit"
             )
         self.run.update_metadata(resolved=self._resolved(), data=state.data.description)
+        if state.initial_weights:
+            self.run.update_metadata(initial_weights=state.initial_weights)
         self._write_again_what_differs()
         self.save_checkpoint()
 

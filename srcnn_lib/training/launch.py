@@ -8,6 +8,7 @@ from ..run import Run, weights_digest
 from ..runtime import distributed
 from ..runtime.console import ProgressBar
 from ..runtime.devices import describe_device, resolve_device
+from .initial_weights import load_initial_weights
 from .progress import train_with_progress
 from .trainer import fit, load_data
 
@@ -43,6 +44,7 @@ def train(
     def open_or_create() -> Run:
         if not new and (path / "config.json").exists():
             return Run(path)
+        load_initial_weights(config)  # raises before a folder is made
         return Run.create(path, config, machine=describe_device(device))
 
     run = group.run_on_main(open_or_create)

@@ -11,10 +11,10 @@ from torch import Tensor
 from ..config import TrainingConfig
 from ..data.training_data import TrainingData
 from ..errors import InputError
-from ..model import SRCNN, start_from_identity
 from ..runtime.devices import resolve_arithmetic, resolve_device
 from ..runtime.distributed import ProcessGroup
 from .hooks import make_hooks
+from .initial_weights import load_initial_weights, new_model
 from .optimizer import make_optimizer, scheduled_learning_rate
 from .validation import validate
 
@@ -61,6 +61,7 @@ class TrainingState:
         self.epoch = 0
         self.steps = config.steps or config.epochs * self.steps_per_epoch  # more if the user adds an epoch
         self.requested_steps = self.steps
+        self.initial_weights: dict[str, Any] = {}  # the file that `load_initial_weights` took them from
         self.rate_factor = 1.0  # halved when the user asks for it
         self.history: list[dict] = []
         self.seconds = 0.0
@@ -179,6 +180,19 @@ class TrainingState:
         self.history.append(record)
         return record
 
+    def load_initial_weights(self) -> None:
+        """Starts from the weights that `config.init` names, if it names a file or a run.
+
+        For a new training only: one that goes on has its weights from a checkpoint, and needs the file no more.
+
+        Raises:
+            InputError: as `initial_weights.load_initial_weights`.
+        """
+        if loaded := self.group.run_on_all(lambda: load_initial_weights(self.config)):
+            model, self.initial_weights = loaded
+            self.model.load_state_dict(model.state_dict())
+            self.averaged.load_state_dict(model.state_dict())
+
     def state_dict(self) -> dict[str, Any]:
         """Returns everything that a checkpoint holds."""
         return {
@@ -219,9 +233,3 @@ class TrainingState:
         for name in ("step", "steps", "requested_steps", "epoch", "rate_factor", "crops", "history", "seconds"):
             setattr(self, name, state[name])
         torch.set_rng_state(state["random"])
-
-
-def new_model(config: TrainingConfig) -> SRCNN:
-    """Returns an untrained network as the settings describe it."""
-    model = SRCNN(config.channels, config.filters, config.widths, config.padding_mode, config.scale)
-    return start_from_identity(model) if config.init == "identity" else model
