@@ -90,7 +90,7 @@ class Sample:
 
     def psnr_y(self, output: Tensor) -> float:
         """Returns the PSNR on Y of a network's output, in dB; `scores` measures the rest as well."""
-        return self._psnr_y(self._network_y(output, self.to_image(output)))
+        return self._psnr_y(self.output_y(output))
 
     @cached_property
     def _bicubic_psnr_y(self) -> float:
@@ -99,6 +99,10 @@ class Sample:
     @cached_property
     def _original_y(self) -> Tensor:
         return luminance(self.original)
+
+    def output_y(self, output: Tensor) -> Tensor:
+        """Returns the luminance of a network's output, (1, H, W), on which PSNR is measured."""
+        return self._network_y(output, self.to_image(output))
 
     def _network_y(self, output: Tensor, image: Tensor) -> Tensor:
         return output if output.shape[0] == 1 else luminance(image)

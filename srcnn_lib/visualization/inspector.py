@@ -17,7 +17,7 @@ from . import channel_analysis, figures
 from .channel_analysis import ChannelReport
 from .frames import limit_of
 from .layers import LAYER_NAMES, ChannelAddress, layer_kernels
-from .pictures import crop_to_largest_error, open_picture
+from .pictures import crop_picture, open_picture, region_at, region_of_largest_error
 from .style import Figure
 
 CACHE_BYTES = 512 * 2**20  # of feature maps that are kept
@@ -35,14 +35,25 @@ class Inspector:
     Args:
         source: a run, its folder, or a weights file, whose only step is 0.
         picture: as in `open_picture`.
-        crop: side in pixels of the square that is cut out of a larger photograph, where bicubic's error is largest.
+        crop: side in pixels of the square that is cut out of a larger photograph.
+        at: (row, column) of its top left pixel; None for the place where bicubic's error is largest.
+
+    Attributes:
+        picture: what is shown, the photograph or a square of it.
+        photograph: the whole photograph.
+        region: top, left, height and width of the square in it; None where it is shown whole.
 
     Raises:
         InputError: for a source without snapshots or weights, or a picture that can't be read.
     """
 
     def __init__(
-        self, source: Run | str | Path, picture: Picture | str | Path = "samples:astronaut", *, crop: int = 256
+        self,
+        source: Run | str | Path,
+        picture: Picture | str | Path = "samples:astronaut",
+        *,
+        crop: int = 256,
+        at: tuple[int, int] | None = None,
     ):
         self.source = source.path if isinstance(source, Run) else Path(source)
         self.run = None if self.source.is_file() else Run(self.source)
@@ -55,7 +66,14 @@ class Inspector:
         self._maps: OrderedDict[int, dict[str, Tensor]] = OrderedDict()  # the least recently used step first
         self._models: dict[int, SRCNN] = {}
         self._limits: dict[tuple[str | ChannelAddress, bool], float] = {}
-        self.picture = crop_to_largest_error(open_picture(picture, self.run), crop, self.model().scale)
+        self.photograph = self.picture = open_picture(picture, self.run)
+        if at is None:
+            self.region = region_of_largest_error(self.photograph, crop, self.model().scale)
+        else:
+            self.region = region_at(self.photograph, crop, at)
+        if self.region:
+            why = "" if at else ", where bicubic errs most"
+            self.picture = crop_picture(self.photograph, self.region, why)
         self.sample = Sample(self.picture.pixels, self.model())
 
     def model(self, step: int | None = None) -> SRCNN:

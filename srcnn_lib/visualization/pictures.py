@@ -8,7 +8,7 @@ from ..data import images
 from ..data.degradation import degrade
 from ..data.download import is_url
 from ..data.images import Picture
-from ..data.regions import largest_error_region
+from ..data.regions import Box, largest_error_region
 from ..data.sources import load_photographs
 from ..errors import InputError
 from ..run import Run
@@ -59,11 +59,37 @@ def crop_to_largest_error(picture: Picture, side: int, scale: float) -> Picture:
     Returns:
         the cropped picture; its `notes` say which part of a larger picture it is.
     """
+    region = region_of_largest_error(picture, side, scale)
+    return crop_picture(picture, region, ", where bicubic errs most") if region else picture
+
+
+def region_of_largest_error(picture: Picture, side: int, scale: float) -> Box | None:
+    """Returns the square that `crop_to_largest_error` cuts out; None for a picture that is small enough."""
     upsampled, original = degrade(picture.pixels, scale)
-    height, width = original.shape[-2:]
+    if max(original.shape[-2:]) <= side:
+        return None
+    return largest_error_region(original, upsampled, (side, side))
+
+
+def region_at(picture: Picture, side: int, at: tuple[int, int]) -> Box | None:
+    """Returns the square of at most `side` pixels whose top left pixel is `at`, moved inside where it would not fit.
+
+    Args:
+        picture: of any size; None is returned for one that is small enough.
+        side: in pixels.
+        at: (row, column).
+    """
+    height, width = picture.pixels.shape[-2:]
     if max(height, width) <= side:
-        return picture
-    top, left, tall, wide = largest_error_region(original, upsampled, (side, side))
-    note = f"Of {width} × {height} pixels {wide} × {tall} are shown, at {left}, {top}: where bicubic loses most."
-    pixels = original[:, top : top + tall, left : left + wide].clone()
+        return None
+    tall, wide = min(side, height), min(side, width)
+    top, left = (max(0, min(place, room)) for place, room in zip(at, (height - tall, width - wide), strict=True))
+    return top, left, tall, wide
+
+
+def crop_picture(picture: Picture, region: Box, why: str = "") -> Picture:
+    """Returns a region of a picture; its `notes` say which part it is, and `why`."""
+    top, left, tall, wide = region
+    note = f"Shown: a {wide} × {tall} crop at x = {left}, y = {top}{why}."
+    pixels = picture.pixels[:, top : top + tall, left : left + wide].clone()
     return dataclasses.replace(picture, pixels=pixels, alpha=None, notes=(*picture.notes, note))

@@ -4,6 +4,8 @@ import html
 import io
 import json
 import re
+import sys
+import types
 from datetime import UTC, datetime
 
 import numpy as np
@@ -14,8 +16,10 @@ from skimage import data as photographs
 from small_runs import STEPS, cat_picture, small_run
 
 from srcnn_lib import InputError, degrade, psnr, save
+from srcnn_lib.data.color import luminance
 from srcnn_lib.data.images import Picture
 from srcnn_lib.notebook.explorer_pictures import ExplorerPictures
+from srcnn_lib.visualization.frames import limit_of, map_pixels
 from srcnn_lib.visualization.inspector import Inspector
 from srcnn_lib.visualization.layers import ChannelAddress
 
@@ -81,6 +85,35 @@ def test_kernels_of_any_number_of_inputs_fit(tmp_path, cat, channels, widths):
     assert len(sizes) == 1
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_layer_3_shows_the_reconstruction_and_its_errors(tmp_path, cat, channels):
+    inspector = Inspector(small_run(tmp_path / "run", channels), cat)
+    pictures, sample = ExplorerPictures(inspector), inspector.sample
+    height, width = cat.pixels.shape[1:]
+    output = sample.reconstruct(inspector.model())
+    drawing = pictures.channel(ChannelAddress("layer_3", 0))
+    np.testing.assert_array_equal(drawing[: 6 * height : 6, : 6 * width : 6], sample.to_pixels(output))
+    grid = pictures.channel_grid("layer_3", marked=0)
+    assert grid.shape[1] == pytest.approx(640, abs=8)
+    side = (grid.shape[1] - 9) // 2
+    tall = round(side * height / width)
+    # The upper row has the errors on luminance, whose pixels are enlarged without being mixed.
+    original = luminance(sample.original)[0]
+    limit = limit_of(luminance(sample.upsampled)[0] - original, 0.995)
+    for left, y in ((3, sample.output_y(output)[0]), (side + 6, luminance(sample.upsampled)[0])):
+        expected = Image.fromarray(map_pixels(y - original, limit, signed=True))
+        expected = expected.resize((side, tall), Image.Resampling.NEAREST)
+        np.testing.assert_array_equal(grid[3 : 3 + tall, left : left + side], np.asarray(expected))
+
+
+def test_a_place_in_the_grid_belongs_to_a_channel(run, cat):
+    pictures = ExplorerPictures(Inspector(run, cat))
+    assert [pictures.channel_at("layer_1", 16, (0.5 + n % 3) / 3, (0.5 + n // 3) / 2) for n in range(6)] == [*range(6)]
+    assert pictures.channel_at("layer_1", 16, 1.0, 1.0) == 5
+    assert pictures.channel_at("layer_2", 16, 0.9, 0.9) == 3
+    assert pictures.channel_at("layer_3", 16, 0.5, 0.5) is None
+
+
 # The explorer
 
 
@@ -140,12 +173,14 @@ def test_each_figure_is_saved_under_a_name_that_says_what_it_shows(explorer, tmp
         explorer.save_button.click()
         assert "is written" in explorer.message.value
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
-        "channel-layer_1-0-step-16-before_relu.png",
-        "channels-layer_1-step-16-before_relu.png",
-        "kernels-layer_1-step-16.png",
-        "receptive_field.png",
-        "comparison-step-16.png",
+        "channel-layer_1-0-small-cat-step-16-before_relu.png",
+        "channels-layer_1-small-cat-step-16-before_relu.png",
+        "kernels-layer_1-small-step-16.png",
+        "receptive_field-small-cat.png",
+        "comparison-small-cat-step-16.png",
     }
+    explorer.save_button.click()
+    assert "is written again" in explorer.message.value
 
 
 def test_a_picture_that_can_not_be_opened_is_reported_and_the_old_one_stays(explorer, tmp_path):
@@ -168,8 +203,88 @@ def test_uploads_work_with_ipywidgets_7_and_8(explorer, cat):
     seven = {"cup.png": {"metadata": {"name": "cup.png"}, "content": content}}
     assert uploaded_files(eight) == uploaded_files(seven) == [("cup.png", content)]
     explorer.upload.set_trait("value", eight if ipywidgets.__version__ >= "8" else seven)
-    assert explorer.picture_menu.value == "cup.png"
+    assert explorer.picture_menu.label == "uploads/cup.png"
     assert explorer.inspector.picture.pixels.shape == (3, 50, 60)
+    line = html.unescape(re.sub("<.*?>", "", explorer.code.value))
+    assert isinstance(eval(line, {"Inspector": Inspector}), Figure)  # an upload is a file, which can be opened again
+
+
+def test_two_uploads_of_one_name_are_two_files(explorer):
+    first, second = (_png(photographs.coffee()[:50, : 60 + n]) for n in range(2))
+    for content in (first, second, first):
+        explorer._open_content("cup.png", content)
+    assert sorted(path.name for path in (explorer.out / "uploads").iterdir()) == ["cup-2.png", "cup.png"]
+    assert explorer.inspector.picture.pixels.shape == (3, 50, 60)
+    with pytest.raises(InputError):
+        explorer._open_content("../notes.txt", b"no picture")
+    assert explorer.inspector.picture.pixels.shape == (3, 50, 60)
+
+
+def _png(pixels) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG")
+    return file.getvalue()
+
+
+def test_on_colab_files_are_uploaded_by_colabs_own_function(run, cat, tmp_path, monkeypatch):
+    content = _png(np.random.default_rng(0).integers(0, 255, (700, 800, 3), np.uint8))
+    assert len(content) > 1_000_000
+    files = types.SimpleNamespace(upload=lambda: {"large.png": content})
+    monkeypatch.setitem(sys.modules, "google.colab", types.SimpleNamespace(files=files))
+    monkeypatch.setattr("srcnn_lib.notebook.explorer.is_colab", lambda: True)
+    explorer = Explorer(run, cat, runs=run.path.parent, out=tmp_path)
+    explorer.upload.click()
+    assert explorer.inspector.photograph.pixels.shape == (3, 700, 800)
+    files.upload = lambda: exec("raise TypeError('_files is undefined')")
+    explorer.upload.click()
+    assert "_files is undefined" in explorer.message.value
+    assert "run explorer.open_upload() in a cell" in explorer.message.value
+
+
+def test_a_click_selects_a_channel(explorer):
+    explorer.click.value = f"grid {1.5 / 3} {1.5 / 2} 123.4"  # 3 columns, 2 rows
+    assert explorer.channel_slider.value == 4
+    explorer.layer_buttons.value = "layer_3"
+    explorer.click.value = "grid 0.9 0.9 125"
+    assert explorer.channel_slider.value == 0
+
+
+def test_the_square_that_is_shown_can_be_moved_and_resized(run, tmp_path):
+    explorer = Explorer(run, "samples:astronaut", runs=run.path.parent, out=tmp_path)
+    top, left, height, width = explorer.inspector.region
+    assert (height, width) == (256, 256)
+    explorer.crop_menu.value = 128
+    explorer.click.value = "overview 0.5 0.25 1"
+    assert explorer.inspector.region == (64, 192, 128, 128)
+    assert "x = 192, y = 64" in explorer.message.value
+    line = html.unescape(re.sub("<.*?>", "", explorer.code.value))
+    assert "crop=128, at=(64, 192)" in line
+    np.testing.assert_array_equal(
+        eval(line.rpartition(").")[0] + ")", {"Inspector": Inspector}).picture.pixels, explorer.inspector.picture.pixels
+    )
+    explorer.click.value = "overview 1 1 2"
+    assert explorer.inspector.region == (384, 384, 128, 128)
+    explorer.largest_error_button.click()
+    assert "where bicubic errs most" in explorer.message.value
+    assert "at=" not in explorer.code.value
+    explorer.picture_menu.value = "probe:0"
+    assert explorer.overview_image.layout.display == "none"
+
+
+def test_a_channel_that_the_layer_does_not_have_is_refused(run, cat):
+    with pytest.raises(InputError, match="channel is 999, expected 0 to 5, the channels of layer_1"):
+        Explorer(run, cat, channel=999, runs=run.path.parent)
+
+
+def test_it_is_displayed_with_a_still_picture_for_pages_without_widgets(explorer, monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", lambda data, raw: shown.append(data))
+    explorer._ipython_display_()
+    view, still = shown
+    assert view["application/vnd.jupyter.widget-view+json"]["model_id"] == explorer.model_id
+    assert view["text/plain"] == still["text/plain"] == ""
+    assert still["text/html"].count("data:image/png;base64,") == 2
+    assert "layer_1:0 of " in still["text/html"]
 
 
 def test_the_menu_also_lists_released_networks(run, cat, tmp_path, monkeypatch):

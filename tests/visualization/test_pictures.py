@@ -1,4 +1,6 @@
-"""Pictures: opened by name, address or file, and cropped to where bicubic's error is largest."""
+"""Pictures: opened by name, address or file, and cropped to where bicubic's error is largest or where one chooses."""
+
+import re
 
 import pytest
 import torch
@@ -8,7 +10,7 @@ from small_runs import small_run
 
 from srcnn_lib import InputError
 from srcnn_lib.data.images import Picture
-from srcnn_lib.visualization.pictures import crop_to_largest_error, open_picture
+from srcnn_lib.visualization.pictures import crop_picture, crop_to_largest_error, open_picture, region_at
 
 
 def test_pictures_open_by_path_address_set_and_probe(web, tmp_path):
@@ -29,10 +31,21 @@ def test_a_large_picture_is_cropped_to_where_bicubics_error_is_largest():
     plain[:, 60:80, 20:40] = torch.rand(3, 20, 20)
     part = crop_to_largest_error(Picture(plain, name="a.png"), 30, 2.0)
     assert part.pixels.shape == (3, 30, 30)
-    assert "Of 120 × 100 pixels 30 × 30 are shown" in part.notes[0]
+    assert re.match(r"Shown: a 30 × 30 crop at x = \d+, y = \d+, where bicubic errs most\.", part.notes[0])
     assert part.pixels.std() > 0.1
     small = Picture(plain, name="a.png")
     assert crop_to_largest_error(small, 120, 2.0) is small
+
+
+@pytest.mark.parametrize(("at", "corner"), [((10, 20), (10, 20)), ((-5, 500), (0, 90)), ((99, 0), (70, 0))])
+def test_a_crop_at_a_chosen_place_lies_inside_the_picture(at, corner):
+    picture = Picture(torch.rand(3, 100, 120), name="a.png")
+    region = region_at(picture, 30, at)
+    assert region == (*corner, 30, 30)
+    part = crop_picture(picture, region)
+    torch.testing.assert_close(part.pixels, picture.pixels[:, corner[0] : corner[0] + 30, corner[1] : corner[1] + 30])
+    assert part.notes[-1] == f"Shown: a 30 × 30 crop at x = {corner[1]}, y = {corner[0]}."
+    assert region_at(picture, 120, at) is None
 
 
 def test_transparency_is_removed_with_a_note(tmp_path):
