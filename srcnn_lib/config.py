@@ -43,8 +43,44 @@ CHOICES = {
     "arithmetic": ("auto", "float32", "bfloat16", "float16"),
     "device": ("auto", "cpu", "cuda", "mps"),
 }
+ARTIFACTS = {"jpeg": (1, 100), "noise": (0, 50)}  # the limits of their strengths
 ENDS = ("epochs", "steps", "minutes")
 FREE = (*ENDS, "device", "keep_checkpoints")  # settings that may change when a training is resumed
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """What a low-resolution picture suffers beside its reduction; the strength is drawn from a range.
+
+    kind: "jpeg", compression of a quality from 1 to 100; or "noise", Gaussian, with a standard deviation in levels of
+        8 bits.
+    low, high: the range of the strength.
+    """
+
+    kind: str
+    low: float
+    high: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Artifact":
+        """Returns the artifact of a text such as "jpeg:30-95", "jpeg:50" or "noise:0-10".
+
+        Raises:
+            InputError: another kind, no number, or a strength out of range.
+        """
+        kind, _, strength = text.partition(":")
+        low, _, high = strength.partition("-")
+        try:
+            artifact = cls(kind, float(low), float(high or low))
+            smallest, largest = ARTIFACTS[kind]
+            valid = smallest <= artifact.low <= artifact.high <= largest
+        except (ValueError, KeyError):
+            valid = False
+        if not valid:
+            raise InputError(
+                f"degrade is {text!r}, expected jpeg:LOW-HIGH from 1 to 100 or noise:LOW-HIGH from 0 to 50"
+            )
+        return artifact
 
 
 def _training(default: Any, help: str) -> Any:
@@ -81,6 +117,14 @@ class TrainingConfig:
     limit: int = _training(0, "Use at most this many photographs of each source; 0 for all.")
     recipe: str = _training("best", "Default values of the other settings: best, or original (the student project's).")
     scale: float = _training(2.0, "Upscaling factor to train for, from 1.1 to 8.")
+    degrade: tuple[str, ...] = _training(
+        (),
+        "Also compress the low-resolution pictures or add noise to them, such as jpeg:30-95 or noise:0-10 (drawn anew "
+        "each epoch). May be repeated.",
+    )
+    low_resolution: str = _training(
+        "", "Low-resolution pictures of the photographs, under the same names: a source like --data; none is reduced."
+    )
     channels: int = _training(3, "3 for a network on RGB, 1 for one on luminance (Y), which leaves color to bicubic.")
     filters: tuple[int, ...] = _training((9, 5, 5), "Filter sizes of the three layers, odd.")
     widths: tuple[int, ...] = _training((128, 64), "Channels after the first and the second layer.")
@@ -165,6 +209,10 @@ class TrainingConfig:
         start = isinstance(self.init, str) and (self.init in RANDOM_STARTS or bool(set(self.init) & set("./\\")))
         self._require("init", start, "identity, torch, or the path of a weights file or a run")
         self._require("scale", math.isfinite(self.scale) and 1.1 <= self.scale <= 8, "from 1.1 to 8")
+        for text in self.degrade:
+            Artifact.parse(text)
+        alone = not self.low_resolution or not (self.degrade or self.scale_augmentation)
+        self._require("low_resolution", alone, "no degrade and no scale_augmentation beside pairs of your own")
         self._require("channels", self.channels in (1, 3), "1 (Y) or 3 (RGB)")
         odd = all(size > 0 and size % 2 for size in self.filters)
         self._require("filters", len(self.filters) == 3 and odd, "three odd sizes such as 9,5,5")
@@ -213,6 +261,11 @@ class TrainingConfig:
     def crop(self) -> int:
         """Side of a training input: the target with its margin."""
         return self.patch + 2 * self.margin
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """What `degrade` names."""
+        return tuple(Artifact.parse(text) for text in self.degrade)
 
     @property
     def psnr_channel(self) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..config import Artifact
 from ..errors import InputError
 from ..inference.options import InferenceOptions
 from ..runtime.console import ProgressBar
@@ -35,6 +36,14 @@ def evaluate(
     arithmetic: Arithmetic = "float32",
     ensemble: Ensemble = False,
     device: Device = "auto",
+    degrade: Annotated[
+        list[str] | None,
+        typer.Option(help="Compress the low-resolution pictures or add noise, such as jpeg:50. May be repeated."),
+    ] = None,
+    low_resolution: Annotated[
+        str | None,
+        typer.Option(help="The photographs' own low-resolution pictures, under the same names: a source of pictures."),
+    ] = None,
 ) -> None:
     """Measure a network on photographs: PSNR and SSIM beside bicubic's, for each image and on average.
 
@@ -43,7 +52,10 @@ def evaluate(
     words = [word for word in (weights, *(sources or ())) if word]
     if not table:
         options = InferenceOptions(mode, patch, stride, arithmetic=arithmetic, ensemble=ensemble)
-        _measure(words, scale, which, limit, device, as_json, options)
+        artifacts = tuple(Artifact.parse(text) for text in degrade or ())
+        if artifacts and low_resolution:
+            raise InputError("--degrade changes reduced photographs; leave it out with --low-resolution")
+        _measure(words, scale, which, limit, device, as_json, options, artifacts, low_resolution)
         return
     unsupported = {
         "--scale": scale is not None,
@@ -51,6 +63,8 @@ def evaluate(
         "--which": which != "newest",
         "--ensemble": ensemble,
         "--arithmetic": arithmetic != "float32",
+        "--degrade": bool(degrade),
+        "--low-resolution": low_resolution is not None,
     }
     if flags := [flag for flag, is_given in unsupported.items() if is_given]:
         raise InputError(
@@ -68,12 +82,15 @@ def _measure(
     device: str,
     as_json: bool,
     options: InferenceOptions,
+    artifacts: tuple[Artifact, ...],
+    low_resolution: str | None,
 ) -> None:
     """Prints the scores of one network on each source.
 
     Args:
         words: the sources, and before them weights or a run unless a released network is measured.
     """
+    from ..data.low_resolution import LowResolutionPictures
     from ..data.sources import load_photographs
     from ..evaluation.quality import evaluate as evaluate_network
     from ..evaluation.report import print_table
@@ -91,11 +108,14 @@ def _measure(
         if note:
             print(note)
         print(f"the released network {path.name} is measured")
+    pairs = LowResolutionPictures(low_resolution, scale or model.scale) if low_resolution else None
     tables = {}
     for source, label in zip(sources, source_labels(sources), strict=True):
         photographs = load_photographs(source, limit)
         with ProgressBar(label, quiet=as_json) as progress:
-            tables[label] = evaluate_network(model, photographs, photographs.names, scale, options, progress)
+            tables[label] = evaluate_network(
+                model, photographs, photographs.names, scale, options, progress, artifacts, pairs
+            )
     if as_json:
         print(json.dumps(json_values({label: table.to_dict() for label, table in tables.items()}), indent=2))
         return

@@ -4,6 +4,7 @@ A pair is a bicubic picture and its original, stacked along the channels, so tha
 the samples depends on seed, epoch and index alone.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -71,16 +72,21 @@ class TenCrops:
         crop: side of an input in pixels.
         margin: pixels by which the target is smaller than the input on each side.
         seed: decides the order.
+        renew: called with the number of each epoch before its first crop; it may change the tiles.
     """
 
     WINDOW = 128
 
-    def __init__(self, tiles: list[Tensor], crop: int, margin: int, seed: int):
+    def __init__(
+        self, tiles: list[Tensor], crop: int, margin: int, seed: int, renew: Callable[[int], None] = lambda epoch: None
+    ):
         self.tiles = tiles
         self.crop = crop
         self.margin = margin
         self.seed = seed
         self.per_epoch = 10 * len(tiles)
+        self._renew = renew
+        self._epoch: int | None = None
         self._window: tuple[tuple[int, int] | None, Tensor] = (None, torch.empty(0))
 
     def batch(self, epoch: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
@@ -95,6 +101,9 @@ class TenCrops:
 
     def _window_crops(self, epoch: int, window: int) -> Tensor:
         """Returns the shuffled crops of a window, (up to 1 280, 2·C, crop, crop); the latest window is cached."""
+        if self._epoch != epoch:
+            self._renew(epoch)
+            self._epoch = epoch
         if self._window[0] != (epoch, window):
             generator = epoch_generator(self.seed, epoch)
             order = torch.randperm(len(self.tiles), generator=generator)
@@ -118,9 +127,18 @@ class RandomCrops:
         margin: pixels by which the target is smaller than the input on each side.
         seed: decides the crops.
         per_epoch: samples per epoch.
+        renew: as in `TenCrops`; it changes the pairs in place.
     """
 
-    def __init__(self, pairs: list[Tensor], crop: int, margin: int, seed: int, per_epoch: int):
+    def __init__(
+        self,
+        pairs: list[Tensor],
+        crop: int,
+        margin: int,
+        seed: int,
+        per_epoch: int,
+        renew: Callable[[int], None] = lambda epoch: None,
+    ):
         self.crop = crop
         self.margin = margin
         self.seed = seed
@@ -130,6 +148,7 @@ class RandomCrops:
         sizes = torch.tensor([pair.shape[-2:] for pair in pairs])  # (photographs, 2)
         self._positions = sizes - crop + 1  # number of tops and of lefts that a crop can have
         self._area = sizes.prod(1).double()
+        self._renew = renew
         self._drawn: tuple[int | None, Tensor] = (None, torch.empty(0))
 
     def batch(self, epoch: int, start: int, stop: int) -> tuple[Tensor, Tensor]:
@@ -144,6 +163,7 @@ class RandomCrops:
     def _draw(self, epoch: int) -> Tensor:
         """Draws the samples of an epoch: (per_epoch, 4) of photograph, top, left and orientation; cached."""
         if self._drawn[0] != epoch:
+            self._renew(epoch)
             generator = epoch_generator(self.seed, epoch)
             photograph = torch.multinomial(self._area, self.per_epoch, replacement=True, generator=generator)
             position = torch.rand(self.per_epoch, 2, dtype=torch.float64, generator=generator)

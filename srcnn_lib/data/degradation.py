@@ -1,11 +1,15 @@
 """Makes the pair of a photograph and its bicubic copy, on which networks are trained, validated and measured."""
 
 import math
+from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..config import Artifact
 from ..errors import InputError
+from .artifacts import add_artifacts
 
 SMALLEST, LARGEST = 1.1, 8.0
 
@@ -61,12 +65,19 @@ def shave_width(scale: float) -> int:
     return math.ceil(scale)
 
 
-def degrade(original: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+def degrade(
+    original: Tensor,
+    scale: float,
+    artifacts: Sequence[Artifact] = (),
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
     """Reduces a photograph and enlarges it to its size again: the input and the target of a network.
 
     Args:
-        original: (…, C, H, W) in [0, 1].
+        original: (…, C, H, W) in [0, 1]; (C, H, W) with artifacts.
         scale: from 1.1 to 8, also fractional.
+        artifacts: compression and noise that are added to the reduced picture.
+        generator: of the strengths of the artifacts; None for torch's.
 
     Returns:
         (upsampled, original), both of one size: the photograph is cropped at its right and bottom to
@@ -78,6 +89,7 @@ def degrade(original: Tensor, scale: float) -> tuple[Tensor, Tensor]:
     Reference: arXiv 1501.00092, section 4; the protocol under the results in README.md.
     """
     low_resolution, original = _reduce(original, scale)
+    low_resolution = add_artifacts(low_resolution, artifacts, generator)
     height, width = original.shape[-2:]  # of the cropped photograph
     return resize(low_resolution, (height, width)), original
 

@@ -11,17 +11,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from ..config import TrainingConfig
+from ..config import Artifact, TrainingConfig
 from ..errors import InputError
 from ..runtime.console import Progress
+from .artifacts import add_artifacts
 from .augmentation import TILE, Crops, RandomCrops, TenCrops, epoch_generator, remove_border, tile_positions
 from .color import to_network_channels
-from .degradation import degrade, resize
+from .degradation import degrade, downscale, resize, upscaled_size
+from .low_resolution import LowResolutionPictures
 from .sources import Photographs, split_photographs
 
 IN_MEMORY = 4 * 2**30  # bytes of pairs that are kept in memory; more go to memory-mapped files
 BLOCK = 256 * 2**20  # bytes that are reserved at once
 PROBE_TILES = 4
+RENEWAL_SEED = 7_919  # keeps the strengths of artifacts apart from the choice of the crops
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ def load_training_data(config: TrainingConfig, progress: Progress | None = None)
         InputError: a source that can't be read, or no photograph that is large enough to cut a crop from.
     """
     training, validation = split_photographs(config.data, config.validation, config.seed, config.limit)
+    pairs = LowResolutionPictures(config.low_resolution, config.scale) if config.low_resolution else None
     total = len(training) + len(validation)
     done = itertools.count(1)
 
@@ -66,27 +70,37 @@ def load_training_data(config: TrainingConfig, progress: Progress | None = None)
             progress(next(done), total)
 
     # A photograph with the pixels of a validation photograph is left out of the training.
-    validation_patches, probe, validation_hashes = _prepare_validation(config, validation, report)
-    train, train_patches, train_hashes, notes = _prepare_training(config, training, set(validation_hashes), report)
+    validation_patches, probe, validation_hashes = _prepare_validation(config, validation, pairs, report)
+    train, train_patches, train_hashes, notes = _prepare_training(
+        config, training, pairs, set(validation_hashes), report
+    )
+    content = [*train_hashes, "|", *validation_hashes, pairs.digest if pairs else ""]
     description = {
         "photographs": len(train_hashes),
         "crops_per_epoch": train.per_epoch,
         "validation_photographs": len(validation),
         "validation_names": list(validation.names),
-        "fingerprint": hashlib.sha256("".join([*train_hashes, "|", *validation_hashes]).encode()).hexdigest(),
+        "fingerprint": hashlib.sha256("".join(content).encode()).hexdigest(),
     }
     return TrainingData(train, train_patches, validation_patches, probe, description, notes)
 
 
 def _prepare_validation(
-    config: TrainingConfig, photographs: Photographs, report: Callable[[], None]
+    config: TrainingConfig,
+    photographs: Photographs,
+    pairs: LowResolutionPictures | None,
+    report: Callable[[], None],
 ) -> tuple[Patches, tuple[Tensor, Tensor], list[str]]:
     """Returns the patches, the probe, and the hashes of the photographs' pixels."""
+    strengths = epoch_generator(config.seed, -3)
     cutter = _PatchCutter(config, len(photographs), stream=1)
     candidates = []
     hashes = []
-    for pixels, pixel_hash in _read_ahead(photographs):
-        upsampled, original = degrade(pixels, config.scale)
+    for name, (pixels, pixel_hash) in zip(photographs.names, _read_ahead(photographs), strict=True):
+        if pairs:
+            upsampled, original = pairs.pair(name, pixels)
+        else:
+            upsampled, original = degrade(pixels, config.scale, config.artifacts, strengths)
         cutter.cut(upsampled, original)
         candidates.append(_probe_candidates(upsampled, original))
         hashes.append(pixel_hash)
@@ -99,13 +113,18 @@ def _prepare_validation(
 
 
 def _prepare_training(
-    config: TrainingConfig, photographs: Photographs, kept_out: set[str], report: Callable[[], None]
+    config: TrainingConfig,
+    photographs: Photographs,
+    low_resolution: LowResolutionPictures | None,
+    kept_out: set[str],
+    report: Callable[[], None],
 ) -> tuple[Crops, Patches, list[str], list[str]]:
     """Makes pairs of the photographs, which are cut into crops while training, and patches.
 
     Args:
         config: says how the photographs are degraded and cut.
         photographs: to train on.
+        low_resolution: their low-resolution pictures; None to reduce them.
         kept_out: hashes of pixels; a photograph with one of them is left out.
         report: called after each photograph.
 
@@ -117,27 +136,37 @@ def _prepare_training(
     cutter = _PatchCutter(config, len(photographs), stream=2)
     pairs: list[Tensor] = []  # (2·C, H, W) float16: tiles for TenCrop, whole photographs for random crops
     hashes: list[str] = []
+    renewal = _ArtifactRenewal(config)
+    strengths = epoch_generator(config.seed, -4)
     tiles = too_small = duplicates = 0
-    for pixels, pixel_hash in _read_ahead(photographs):
+    for name, (pixels, pixel_hash) in zip(photographs.names, _read_ahead(photographs), strict=True):
         report()
         if pixel_hash in kept_out:
             duplicates += 1
             continue
-        degraded = [degrade(image, config.scale) for image in _rescaled(pixels, config.scale_augmentation)]
-        degraded = [(upsampled, original) for upsampled, original in degraded if min(original.shape[-2:]) >= smallest]
+        if low_resolution:
+            degraded = [(pixels, low_resolution.pair(name, pixels))]
+        else:
+            degraded = [
+                (image, degrade(image, config.scale, config.artifacts, strengths))
+                for image in _rescaled(pixels, config.scale_augmentation)
+            ]
+        degraded = [(image, pair) for image, pair in degraded if min(pair[1].shape[-2:]) >= smallest]
         if not degraded:
             too_small += 1
             continue
         hashes.append(pixel_hash)
-        cutter.cut(*degraded[0])
-        for upsampled, original in degraded:
+        cutter.cut(*degraded[0][1])
+        for image, (upsampled, original) in degraded:
             positions = tile_positions(*original.shape[-2:])
             tiles += max(1, len(positions))
-            pair = torch.cat([to_network_channels(image, config.channels) for image in (upsampled, original)])
+            pair = torch.cat([to_network_channels(each, config.channels) for each in (upsampled, original)])
             if config.crops == "ten":
-                pairs += [store.add(pair[:, top : top + TILE, left : left + TILE]) for top, left in positions]
+                stored = [store.add(pair[:, top : top + TILE, left : left + TILE]) for top, left in positions]
             else:
-                pairs.append(store.add(pair))
+                stored, positions = [store.add(pair)], [(0, 0)]
+            pairs += stored
+            renewal.add(image, stored, positions)
 
     sources = ", ".join(config.data)
     if not pairs and not too_small:
@@ -155,9 +184,9 @@ def _prepare_training(
     ]
     crops: Crops
     if config.crops == "ten":
-        crops = TenCrops(pairs, config.crop, config.margin, config.seed)
+        crops = TenCrops(pairs, config.crop, config.margin, config.seed, renewal.renew)
     else:
-        crops = RandomCrops(pairs, config.crop, config.margin, config.seed, per_epoch=10 * tiles)
+        crops = RandomCrops(pairs, config.crop, config.margin, config.seed, 10 * tiles, renewal.renew)
     return crops, cutter.patches(), hashes, notes
 
 
@@ -189,6 +218,38 @@ def _rescaled(pixels: Tensor, factors: Sequence[float]) -> Iterator[Tensor]:
     for factor in factors:
         height, width = (max(1, round(factor * length)) for length in pixels.shape[-2:])
         yield resize(pixels, (height, width)).clamp(0, 1)
+
+
+class _ArtifactRenewal:
+    """Degrades the pairs of a training anew in each epoch, where `config.degrade` names artifacts.
+
+    A photograph is compressed as a whole, as it is outside: its blocks of 8×8 pixels then have the place in the crop
+    that chance gives them. The strengths and the noise are a function of seed and epoch.
+    """
+
+    def __init__(self, config: TrainingConfig):
+        self.config = config
+        self.artifacts: tuple[Artifact, ...] = config.artifacts
+        self._entries: list[tuple[Tensor, tuple[int, int], list[Tensor], list[tuple[int, int]]]] = []
+
+    def add(self, photograph: Tensor, pairs: list[Tensor], positions: list[tuple[int, int]]) -> None:
+        """Remembers the pairs (2·C, H, W) that were cut from a photograph (1 or 3, H, W) at these tops and lefts."""
+        if self.artifacts:
+            low = (downscale(photograph, self.config.scale).clamp(0, 1) * 255).round().byte()
+            height, width = low.shape[-2:]
+            size = upscaled_size(height, width, self.config.scale)
+            self._entries.append((low, size, pairs, positions))
+
+    def renew(self, epoch: int) -> None:
+        """Writes the bicubic half of every pair anew."""
+        generator = epoch_generator(self.config.seed + RENEWAL_SEED, epoch)
+        channels = self.config.channels
+        for low, size, pairs, positions in self._entries:
+            degraded = add_artifacts(low.float() / 255, self.artifacts, generator)
+            upsampled = resize(to_network_channels(degraded, channels), size)  # Y is linear: it may come first
+            for pair, (top, left) in zip(pairs, positions, strict=True):
+                height, width = pair.shape[-2:]
+                pair[:channels].copy_(upsampled[:, top : top + height, left : left + width])
 
 
 class _PairStore:

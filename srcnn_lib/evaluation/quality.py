@@ -1,13 +1,16 @@
 """Measures a network on photographs as the papers do, with bicubic interpolation beside it."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
+from ..config import Artifact
 from ..data.images import Picture
+from ..data.low_resolution import LowResolutionPictures
 from ..inference.options import InferenceOptions
 from ..metrics import Scores
 from ..model import SRCNN
@@ -55,6 +58,8 @@ def evaluate(
     scale: float | None = None,
     options: InferenceOptions = InferenceOptions(),
     progress: Progress | None = None,
+    artifacts: Sequence[Artifact] = (),
+    low_resolution: LowResolutionPictures | None = None,
 ) -> Evaluation:
     """Degrades each photograph, restores it by bicubic interpolation and by the network, and scores both results.
 
@@ -65,6 +70,8 @@ def evaluate(
         options: how the network is run. For each of ensemble and arithmetic that is not at its default, the network is
             measured once more with the default.
         progress: called as progress(done, total), in photographs.
+        artifacts: compression and noise that are added to the low-resolution pictures.
+        low_resolution: the photographs' own low-resolution pictures; None to reduce the photographs.
 
     Raises:
         InputError: options that do not fit together, a scale outside 1.1 to 8, or a photograph that is too large for
@@ -79,7 +86,8 @@ def evaluate(
     without: dict[str, list[Scores]] = {name: [] for name in changed}
     for done, (name, photograph) in enumerate(zip(names, photographs, strict=True), start=1):
         check_memory(name, photograph.pixels)
-        sample = Sample(photograph.pixels, model, scale, max_pixels=None)
+        pair = functools.partial(low_resolution.pair, name) if low_resolution else None
+        sample = Sample(photograph.pixels, model, scale, max_pixels=None, artifacts=artifacts, pair=pair)
         per_image[name] = compare(sample, model, options)
         for option, scores in without.items():
             plainer = dataclasses.replace(options, **{option: MEASURED_OPTIONS[option]})

@@ -2,11 +2,14 @@
 
 import dataclasses
 import math
+from collections.abc import Callable, Sequence
 from functools import cached_property
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from ..config import Artifact
 from ..data.color import from_network_channels, luminance, to_network_channels
 from ..data.degradation import degrade, shave_width
 from ..data.images import to_rgb_pixels
@@ -28,6 +31,9 @@ class Sample:
         model: a network; another network can be used later, if it works on the same channels (a run's snapshots do).
         scale: the factor by which the photograph is downscaled; None for the network's own scale.
         max_pixels: the largest photograph that is accepted; None for any size.
+        artifacts: compression and noise that are added to the low-resolution picture, always the same ones.
+        pair: makes the bicubic picture and the cropped original in place of the reduction, as
+            `LowResolutionPictures.pair` does.
 
     Attributes:
         original: (C, H, W) the photograph, cropped as `degrade` does.
@@ -39,7 +45,14 @@ class Sample:
     """
 
     def __init__(
-        self, photograph: Tensor, model: SRCNN, scale: float | None = None, max_pixels: int | None = MAX_PIXELS
+        self,
+        photograph: Tensor,
+        model: SRCNN,
+        scale: float | None = None,
+        max_pixels: int | None = MAX_PIXELS,
+        *,
+        artifacts: Sequence[Artifact] = (),
+        pair: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None,
     ):
         height, width = photograph.shape[-2:]
         if max_pixels is not None and height * width > max_pixels:
@@ -48,7 +61,11 @@ class Sample:
                 "take a part, such as crop 512"
             )
         self.scale = model.scale if scale is None else scale
-        self.upsampled, self.original = degrade(photograph, self.scale)
+        if pair:
+            self.upsampled, self.original = pair(photograph)
+        else:
+            generator = torch.Generator().manual_seed(0)
+            self.upsampled, self.original = degrade(photograph, self.scale, artifacts, generator)
         self.network_input = to_network_channels(self.upsampled, model.channels)
         # Pixels left out at each border when measuring; none where nothing would remain.
         shave = shave_width(self.scale)
