@@ -96,6 +96,15 @@ class Sample:
         image = self.to_image(output)
         return self._scores(self._network_y(output, image), image)
 
+    def luminance_error(self, output: Tensor) -> Tensor:
+        """Returns the error on Y of a network's output, (H, W) float64: not clamped, and no border is left out.
+
+        The error of the bicubic picture is that of `network_input`.
+        """
+        output = output.detach().cpu().double()
+        y = output if len(output) == 1 else luminance(from_network_channels(output, self.upsampled))
+        return (y - luminance(self.original.double()))[0]
+
     @cached_property
     def bicubic_scores(self) -> Scores:
         """The scores of the bicubic picture."""

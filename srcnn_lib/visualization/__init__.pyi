@@ -4,6 +4,7 @@ from .animation import channel_clip as channel_clip
 from .animation import choose_snapshots as choose_snapshots
 from .animation import kernel_clip as kernel_clip
 from .animation import reconstruction_clip as reconstruction_clip
+from .attribution import attribute as attribute
 from .channel_analysis import ChannelReport as ChannelReport
 from .channel_analysis import describe_channels as describe_channels
 from .channel_analysis import most_informative_channels as most_informative_channels
@@ -18,6 +19,7 @@ from .curves import learning_curves_figure as learning_curves_figure
 from .curves import quality_over_time_figure as quality_over_time_figure
 from .curves import svg_chart as svg_chart
 from .equivalent_filter import pixel_autopsy as pixel_autopsy
+from .exact_pass import Area as Area
 from .figures import channel_figure as channel_figure
 from .figures import channels_figure as channels_figure
 from .figures import comparison_figure as comparison_figure
@@ -37,5 +39,9 @@ from .pictures import open_picture as open_picture
 from .run_comparison import align_snapshots as align_snapshots
 from .run_comparison import compare_reconstructions_clip as compare_reconstructions_clip
 from .scan import scan_clip as scan_clip
+from .seams import find_seams as find_seams
+from .spectrum import frequency_film as frequency_film
+from .spectrum import frequency_ledger as frequency_ledger
+from .stimuli import channel_stimuli as channel_stimuli
 from .style import save_figure as save_figure
 from .video import write_clip as write_clip

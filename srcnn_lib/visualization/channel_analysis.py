@@ -193,8 +193,8 @@ def edge_following(maps: Sequence[Tensor], images: Sequence[Tensor]) -> list[Edg
     edge_rows, channel_rows = [], []
     for values, image in zip(maps, images, strict=True):
         inside = slice(10, -10) if min(image.shape[-2:]) > 40 else slice(None)
-        edge_rows.append(_blur(_edge_maps(image)[None], 1.5)[0, :, inside, inside].flatten(1))
-        channel_rows.append(_blur(values[None], 1.5)[0, :, inside, inside].flatten(1))
+        edge_rows.append(blur(_edge_maps(image)[None], 1.5)[0, :, inside, inside].flatten(1))
+        channel_rows.append(blur(values[None], 1.5)[0, :, inside, inside].flatten(1))
     edges = torch.cat(edge_rows, 1)  # (edge maps, P)
     correlations = _correlation(torch.cat(channel_rows, 1), edges)  # (channels, edge maps)
 
@@ -223,7 +223,7 @@ def _edge_maps(image: Tensor) -> Tensor:
 
     Reference: Freeman and Adelson, The Design and Use of Steerable Filters, PAMI 13 (1991), equation 3.
     """
-    light = _blur(luminance(image.cpu().float())[None], 1.0)[0]  # (1, H, W)
+    light = blur(luminance(image.cpu().float())[None], 1.0)[0]  # (1, H, W)
     padded = F.pad(light[None], [1] * 4, mode="replicate")[0]
     across = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]  # (1, H, W)
     up = padded[..., :-2, 1:-1] - padded[..., 2:, 1:-1]
@@ -311,7 +311,7 @@ def subject_mask(image: Tensor) -> Tensor:
     Reference: Otsu, A Threshold Selection Method from Gray-Level Histograms, 1979, equation 18.
     """
     light = luminance(image.cpu().float())
-    light = _blur(light[None], max(1.0, min(light.shape[-2:]) / 32))[0, 0]  # (H, W)
+    light = blur(light[None], max(1.0, min(light.shape[-2:]) / 32))[0, 0]  # (H, W)
     low, high = light.min(), light.max()
     levels = ((light - low) / (high - low).clamp_min(1e-12) * 255).long()
     share = torch.bincount(levels.flatten(), minlength=256).double() / levels.numel()
@@ -331,10 +331,10 @@ def _correlation(a: Tensor, b: Tensor) -> Tensor:
     return (a @ b.T).clamp(-1, 1)  # rounding errors exceed the bounds a little
 
 
-def _blur(images: Tensor, sigma: float) -> Tensor:
-    """Blurs (N, C, H, W) with a Gaussian; the border is replicated."""
+def blur(images: Tensor, sigma: float) -> Tensor:
+    """Blurs (N, C, H, W) with a Gaussian of `sigma` pixels; the border is replicated."""
     reach = int(3 * sigma + 0.5)
-    taps = torch.exp(-torch.arange(-reach, reach + 1).square() / (2 * sigma**2))
+    taps = torch.exp(-torch.arange(-reach, reach + 1, dtype=images.dtype).square() / (2 * sigma**2))
     taps = (taps / taps.sum()).expand(images.shape[1], 1, 1, -1)  # (C, 1, 1, 2·reach + 1)
     padded = F.pad(images, [reach] * 4, mode="replicate")
     return F.conv2d(F.conv2d(padded, taps, groups=images.shape[1]), taps.mT, groups=images.shape[1])
