@@ -47,6 +47,9 @@ ARTIFACTS = {"jpeg": (1, 100), "noise": (0, 50)}  # the limits of their strength
 ENDS = ("epochs", "steps", "minutes")
 FREE = (*ENDS, "device", "keep_checkpoints")  # settings that may change when a training is resumed
 
+LARGEST_BATCH = 2**30  # pixels
+LARGEST_NETWORK = 10**8  # weights
+
 
 @dataclass(frozen=True)
 class Artifact:
@@ -96,6 +99,22 @@ def _advanced(default: Any, help: str) -> Any:
 def halo_of(filters: Sequence[int]) -> int:
     """Returns how far, in pixels, three convolutions look beyond an output pixel: 8 for filters of 9, 5 and 5."""
     return sum(size // 2 for size in filters)
+
+
+def _of_kind(value: Any, kind: Any) -> tuple[bool, str]:
+    """Returns whether a value is of a setting's type, and the type in words; a whole number is a float as well."""
+    if kind in (tuple[int, ...], tuple[float, ...], tuple[str, ...]):
+        (item,) = set(kind.__args__) - {...}
+        right = isinstance(value, tuple) and all(_of_kind(each, item)[0] for each in value)
+        return right, f"a list, {_WORDS[item]} each"
+    kinds = (int, float) if kind is float else (kind,)
+    right = isinstance(value, kinds) and (kind is bool or not isinstance(value, bool))
+    if right and kind in (int, float):
+        right = not abs(value) >= (2**63 if kind is int else 1e300)  # NaN has a message of its own
+    return right, _WORDS[kind]
+
+
+_WORDS = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
 
 
 @dataclass(frozen=True)
@@ -199,12 +218,13 @@ class TrainingConfig:
     keep_checkpoints: int = _advanced(3, "How many of the latest checkpoints to keep, beside the best.")
 
     def __post_init__(self) -> None:
+        for setting in dataclasses.fields(self):
+            self._require(setting.name, *_of_kind(getattr(self, setting.name), setting.type))
         for name, choices in CHOICES.items():
             self._require(name, getattr(self, name) in choices, "one of " + ", ".join(choices))
         for name in ("data", "validation"):
             sources = getattr(self, name)
-            named = isinstance(sources, tuple) and bool(sources) and all(isinstance(source, str) for source in sources)
-            self._require(name, named, "at least one source")
+            self._require(name, bool(sources), "at least one source")
 
         start = isinstance(self.init, str) and (self.init in RANDOM_STARTS or bool(set(self.init) & set("./\\")))
         self._require("init", start, "identity, torch, or the path of a weights file or a run")
@@ -237,6 +257,12 @@ class TrainingConfig:
         if sum(bool(end) for end in (self.epochs, self.steps, self.minutes)) > 1:
             raise InputError("epochs, steps, minutes is more than one, expected one of the three")
         fits = self.crops == "random" or self.crop <= 96
+        # A run may come from somebody else: these would take all memory before anything else is looked at.
+        filled = self.batch_size * self.crop**2 <= LARGEST_BATCH
+        self._require("batch_size", filled, f"at most {LARGEST_BATCH:,} pixels in the crops of a step")
+        (first, second, third), (wide, narrow) = self.filters, self.widths
+        weights = wide * (self.channels * first**2 + narrow * second**2) + narrow * self.channels * third**2
+        self._require("widths", weights <= LARGEST_NETWORK, f"a network of at most {LARGEST_NETWORK:,} weights")
         self._require("patch", fits, "at most 96 pixels with its halo: the ten crops are cut from tiles of that size")
 
     def _require(self, name: str, valid: bool, expected: str) -> None:
@@ -284,7 +310,7 @@ class TrainingConfig:
         Raises:
             InputError: for an unknown recipe, name or value, with the valid choices.
         """
-        if recipe not in RECIPES:
+        if not isinstance(recipe, str) or recipe not in RECIPES:
             raise InputError(f"recipe is {recipe!r}, expected one of {', '.join(RECIPES)}")
         names = {setting.name for setting in dataclasses.fields(cls)}
         for name in changes:
@@ -310,5 +336,7 @@ class TrainingConfig:
         Raises:
             InputError: for an unknown name or value.
         """
+        if not isinstance(values, dict):
+            raise InputError("the settings are no object of JSON")
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
         return cls.of(**{**values, **lists})

@@ -22,13 +22,14 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from . import weights
 from .config import TrainingConfig
 from .errors import InputError, error_reason, searched_folder
 from .model import SRCNN
-from .runtime.files import digest, json_values, printable, write_atomically
+from .runtime.files import digest, json_values, printable, read_plain_file, write_atomically
 from .runtime.lock import FileLock
 from .runtime.state_file import DamagedError, read_state, write_state
 
@@ -48,10 +49,20 @@ class Snapshot:
     step: int
     epoch: int
     path: Path
+    config: TrainingConfig | None = None  # of the run
 
     def load(self) -> SRCNN:
-        """Returns the network with these weights, on the CPU."""
-        return weights.load(self.path)
+        """Returns the network with these weights, on the CPU.
+
+        Raises:
+            InputError: the file is damaged, or holds another network than the run's.
+        """
+        model = weights.load(self.path)
+        if config := self.config:
+            found = (model.channels, model.filters, model.widths)
+            if found != (config.channels, config.filters, config.widths):
+                raise InputError(f"{self.path} is of another network than its run; remove it")
+        return model
 
 
 @dataclass(frozen=True)
@@ -90,12 +101,15 @@ class Run:
             place = searched_folder(self.path)
             raise InputError(f"{self.path} is no run: it does not exist{place}; `srcnn train` makes one")
         try:
-            self.metadata: dict[str, Any] = json.loads((self.path / "config.json").read_text("utf-8"))
+            self.metadata: dict[str, Any] = _read_json(self.path / "config.json")
+            _check_metadata(self.metadata)
             self.config = TrainingConfig.from_dict(self.metadata["training_config"])
         except (FileNotFoundError, NotADirectoryError) as error:
             raise InputError(f"{self.path} is no run: it has no config.json; `srcnn train` makes one") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{self.path / 'config.json'} can't be read ({error})") from error
+        except KeyError as error:
+            raise InputError(f"{self.path / 'config.json'} can't be read (it has no {error})") from error
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.path / 'config.json'} can't be read ({error_reason(error)})") from error
 
     @classmethod
     def create(cls, path: str | Path, config: TrainingConfig, **metadata: Any) -> "Run":
@@ -157,18 +171,23 @@ class Run:
     # The history: one record per epoch
 
     def history(self) -> list[dict]:
-        """Returns the records so far, in order.
+        """Returns the records so far, in order: numbers and None by name, among them "step".
 
         Raises:
-            InputError: where the file can't be read.
+            InputError: where the file can't be read, or holds anything else.
         """
         path = self.path / "history.jsonl"
-        if not path.exists():
-            return []
+        records: list[dict] = []
         try:
-            return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+            for line in read_plain_file(path).decode("utf-8").splitlines():
+                record = _parse_json(line)
+                _check_record(record, after=records[-1]["step"] if records else -1)
+                records.append(record)
+        except FileNotFoundError:
+            return []
         except ValueError as error:
-            raise InputError(f"{path} can't be read ({error})") from error
+            raise InputError(f"{path}, line {len(records) + 1}, can't be read ({error})") from error
+        return records
 
     def write_history(self, records: list[dict]) -> None:
         """Writes all records. The whole file is rewritten, so that it can't end in half a line."""
@@ -183,7 +202,7 @@ class Run:
         snapshots = []
         for path in (self.path / "snapshots").glob("*"):
             if (match := SNAPSHOT_NAME.fullmatch(path.name)) and path.is_file():
-                snapshots.append(Snapshot(int(match[1]), int(match[2]), path))
+                snapshots.append(Snapshot(int(match[1]), int(match[2]), path, self.config))
         return sorted(snapshots, key=lambda snapshot: snapshot.step)
 
     def write_snapshot(self, model: SRCNN, step: int, epoch: int) -> Path:
@@ -337,13 +356,19 @@ class Run:
         """Returns (upsampled, original), (4, 3, 96, 96) each, RGB in [0, 1].
 
         Raises:
-            InputError: where the file can't be read.
+            InputError: where the file can't be read, or holds anything else.
         """
         path = self.path / "probe.safetensors"
         try:
-            tensors = safetensors.torch.load(path.read_bytes())
-            return tensors["upsampled"], tensors["original"]
-        except (OSError, KeyError, safetensors.SafetensorError) as error:
+            tensors = safetensors.torch.load(read_plain_file(path))
+            upsampled, original = tensors["upsampled"], tensors["original"]
+            for tiles in (upsampled, original):
+                if tiles.ndim != 4 or tiles.shape[1] != 3 or tiles.dtype != torch.float32 or not tiles.numel():
+                    raise InputError(f"tiles of the shape {tuple(tiles.shape)} and type {tiles.dtype}")
+            if upsampled.shape != original.shape or not all(tiles.isfinite().all() for tiles in (upsampled, original)):
+                raise InputError("the tiles do not belong together, or are no numbers")
+            return upsampled, original
+        except (OSError, ValueError, LookupError, safetensors.SafetensorError) as error:
             raise InputError(f"{path} can't be read ({error_reason(error)}); name a photograph in its place") from error
 
 
@@ -375,6 +400,51 @@ def best_step(history: Iterable[dict]) -> int | None:
 def step_of_checkpoint(path: str | Path) -> int:
     """Returns the step in the name of a checkpoint."""
     return int(Path(path).stem.removeprefix("step-"))
+
+
+# What the package reads of config.json beside the settings, and of "resolved" in it.
+METADATA_KINDS = {"training_config": dict, "data": dict, "resolved": dict, "machine": str}
+RESOLVED_KINDS = {"steps": int, "steps_per_epoch": int, "processes": int, "device": str, "arithmetic": str}
+
+
+def _check_metadata(metadata: Any) -> None:
+    """Raises a ValueError that names the first entry of config.json that is of another kind than training writes."""
+    if not isinstance(metadata, dict):
+        raise ValueError("it holds no settings")
+    for values, kinds in ((metadata, METADATA_KINDS), (metadata.get("resolved") or {}, RESOLVED_KINDS)):
+        for name, kind in kinds.items():
+            value = values.get(name)
+            if value is not None and not isinstance(value, kind):
+                raise ValueError(f"{name} is of another kind")
+
+
+def _check_record(record: Any, after: int) -> None:
+    """Raises a ValueError that names what is wrong with a record of the history, whose steps must increase."""
+    if not isinstance(record, dict):
+        raise ValueError("it is no record")
+    for name, value in record.items():
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 2**63
+        if value is not None and not number:
+            raise ValueError(f"{name} is no number")
+    step = record.get("step")
+    if not isinstance(step, int) or step <= after:
+        raise ValueError(f"step is {step!r}, after {after}")
+
+
+def _read_json(path: Path) -> Any:
+    return _parse_json(read_plain_file(path).decode("utf-8"))
+
+
+def _parse_json(text: str) -> Any:
+    """Returns the value of a JSON text.
+
+    Raises:
+        ValueError: it is none, or nested too deeply.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
 
 
 def _write_json(path: Path, content: dict, new: bool = False) -> None:

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 
@@ -8,6 +9,7 @@ from srcnn_lib.config import TrainingConfig
 from srcnn_lib.errors import InputError
 from srcnn_lib.model import SRCNN
 from srcnn_lib.run import Run, StoredState
+from srcnn_lib.training.control import TrainingControl
 
 
 def make_model(value=0.0):
@@ -44,7 +46,29 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "config", ["", "{", "[]", '{"training_config": {"bogus": 1}}', '{"training_config": {"scale": "x"}}']
+    "config",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        "[" * 100_000,
+        "1" * 5000,
+        "null",
+        '{"training_config": {"bogus": 1}}',
+        '{"training_config": null}',
+        '{"training_config": {"scale": "x"}}',
+        '{"training_config": {"widths": "ab"}}',
+        '{"training_config": {"widths": [64.5, 2]}}',
+        '{"training_config": {"widths": [1000000, 1000000]}}',
+        '{"training_config": {"steps": true}}',
+        '{"training_config": {"steps": 1e999}}',
+        '{"training_config": {"data": [1]}}',
+        '{"training_config": {"recipe": []}}',
+        '{"training_config": {}, "data": []}',
+        '{"training_config": {"batch_size": 1000000000}}',
+        '{"training_config": {}, "resolved": {"steps": "many"}}',
+    ],  # fmt: skip
 )
 def test_a_damaged_config_is_named_in_one_line(tmp_path, config):
     (tmp_path / "config.json").write_text(config)
@@ -75,6 +99,84 @@ def test_a_missing_snapshot_is_refused_with_a_list_of_the_existing_ones(run):
     run.write_snapshot(make_model(), 10, 1)
     with pytest.raises(InputError, match="newest, best and the steps 10"):
         run.snapshot(11)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "[]",
+        "{",
+        "{}",
+        '{"step": -1}',
+        '{"step": "1"}',
+        '{"step": 1.5}',
+        '{"step": true}',
+        '{"step": 7}',
+        '{"step": 9, "epoch": []}',
+        '{"step": 9, "validation_psnr_y": "a"}',
+        '{"step": 9, "epoch": NaN}',
+        '{"step": 1' + "0" * 400 + "}",
+        "[" * 100_000,
+    ],  # fmt: skip
+)
+def test_a_damaged_line_of_the_history_is_named(run, line):
+    (run.path / "history.jsonl").write_text('{"step": 7, "epoch": 1}\n' + line + "\n")
+    with pytest.raises(InputError, match="line 2, can't be read"):
+        run.history()
+
+
+@pytest.mark.parametrize(
+    "tiles",
+    [
+        (torch.rand(4, 1, 9, 9), torch.rand(4, 1, 9, 9)),
+        (torch.rand(4, 3, 9, 9), torch.rand(4, 3, 8, 9)),
+        (torch.rand(3, 9, 9), torch.rand(3, 9, 9)),
+        (torch.rand(0, 3, 9, 9), torch.rand(0, 3, 9, 9)),
+        (torch.rand(1, 3, 9, 9).double(), torch.rand(1, 3, 9, 9).double()),
+        (torch.full((1, 3, 9, 9), float("nan")), torch.rand(1, 3, 9, 9)),
+    ],  # fmt: skip
+)
+def test_a_probe_of_another_shape_or_type_is_refused(run, tiles):
+    run.write_probe(*tiles)
+    with pytest.raises(InputError, match=r"probe\.safetensors can't be read"):
+        run.probe()
+
+
+@pytest.mark.parametrize("name", ["config.json", "history.jsonl", "probe.safetensors", "control"])
+def test_a_fifo_in_place_of_a_file_is_not_waited_for(run, name):
+    (run.path / name).unlink(missing_ok=True)
+    os.mkfifo(run.path / name)
+    read = {
+        "config.json": lambda: Run(run.path), "history.jsonl": run.history, "probe.safetensors": run.probe,
+        "control": lambda: TrainingControl().take_commands(run),
+    }[name]  # fmt: skip
+    with contextlib.nullcontext() if name == "control" else pytest.raises(InputError, match="no plain file"):
+        read()
+
+
+def test_a_snapshot_of_another_network_than_the_runs_is_refused(run):
+    run.write_snapshot(SRCNN(1, (3, 1, 3), (6, 2)), 10, 1)
+    with pytest.raises(InputError, match="another network than its run"):
+        run.model()
+
+
+def test_a_file_name_that_is_no_text_is_read_as_it_was_written(tmp_path):
+    config = TrainingConfig.of(data=("photos/caf\udce9",))
+    assert Run.create(tmp_path / "run", config).config == config
+
+
+def test_links_in_a_run_are_replaced_and_what_they_point_to_is_not(run, tmp_path):
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    for name in ("history.jsonl", "probe.safetensors", "snapshots", "checkpoints"):
+        (run.path / name).symlink_to(mine) if "." in name else (run.path / name).mkdir()
+    for name in ("snapshots/step-00000001-epoch-0000.safetensors", "checkpoints/step-00000001.pt"):
+        (run.path / name).symlink_to(mine)
+    run.write_history([{"step": 1}])
+    run.write_probe(torch.rand(1, 3, 9, 9), torch.rand(1, 3, 9, 9))
+    run.write_snapshot(make_model(), 1, 0)
+    run.write_checkpoint({"step": 1}, 1, None, 3)
+    assert mine.read_text() == "mine"
 
 
 def test_infinity_becomes_null_in_the_history(run):

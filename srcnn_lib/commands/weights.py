@@ -40,7 +40,7 @@ def info(
 ) -> None:
     """Describe a network and its training."""
     from ..pretrained import open_weights
-    from ..run import Run
+    from ..run import METADATA_KINDS, Run
 
     model, path = open_weights(source)
     run = Run(source) if Path(source).is_dir() else None
@@ -48,7 +48,8 @@ def info(
     if as_json:
         print(json.dumps(metadata, indent=2, ensure_ascii=False))
         return
-    facts = {"weights": str(path), **_network_facts(model), **_training_facts(metadata)}
+    recorded = {name: metadata[name] for name in METADATA_KINDS if name in metadata} if run else metadata
+    facts = {"weights": str(path), **_network_facts(model), **_training_facts(recorded)}
     if run:
         facts["snapshots"] = f"{len(run.snapshots())}, the newest of step {run.snapshot().step:,}"
     width = max(map(len, facts))

@@ -6,6 +6,7 @@ import hashlib
 import math
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,27 @@ def _sync_folder(folder: Path) -> None:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def read_plain_file(path: str | Path, most: int = 2**28) -> bytes:
+    """Returns the bytes of a file in a folder that may come from somebody else.
+
+    Args:
+        path: of the file.
+        most: bytes that it may have.
+
+    Raises:
+        InputError: a folder, a FIFO, which would be waited for, a device, or a file of more bytes.
+        OSError: it can't be read.
+    """
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with open(handle, "rb") as file:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode):
+            raise InputError("it is no plain file")
+        if status.st_size > most:
+            raise InputError(f"it has more than {most:,} bytes")
+        return file.read(most)
 
 
 def digest(path: str | Path, kind: str = "sha256") -> str:

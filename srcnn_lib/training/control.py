@@ -11,9 +11,11 @@ from pathlib import Path
 from ..errors import InputError
 from ..run import Run
 from ..runtime import distributed
+from ..runtime.files import read_plain_file
 
 COMMANDS = ("pause", "resume", "epoch", "halve", "snapshot", "stop")
 POLL_SECONDS = 0.25  # between two reads of the run's control file
+LARGEST_FILE = 10_000  # bytes
 SAME_PRESS_SECONDS = 5  # within which a second Ctrl-C may be the launcher's copy of the first
 
 
@@ -64,9 +66,9 @@ class TrainingControl:
     def _read(self, path: Path) -> None:
         """Queues the commands in the control file and removes it; other words are ignored."""
         try:
-            words = path.read_text("utf-8", errors="replace").split()
+            words = read_plain_file(path, LARGEST_FILE).decode("utf-8", errors="replace").split()
             path.unlink()
-        except OSError:
+        except (InputError, OSError):
             return
         self._queue.extend(word for word in words if word in COMMANDS)
 
