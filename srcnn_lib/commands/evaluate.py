@@ -10,7 +10,7 @@ from ..config import Artifact
 from ..errors import InputError
 from ..inference.options import InferenceOptions
 from ..runtime.console import ProgressBar
-from ..runtime.files import json_values
+from ..runtime.files import json_values, printable
 from .options import Arithmetic, Device, Ensemble, Mode, Patch, Scale, Stride, Which
 
 
@@ -106,8 +106,8 @@ def _measure(
     model = model.to(resolve_device(device))
     if not weights_given and not as_json:
         if note:
-            print(note)
-        print(f"the released network {path.name} is measured")
+            print(printable(note))
+        print(f"the released network {printable(path.name)} is measured")
     pairs = LowResolutionPictures(low_resolution, scale or model.scale) if low_resolution else None
     tables = {}
     for source, label in zip(sources, source_labels(sources), strict=True):
@@ -120,7 +120,7 @@ def _measure(
         print(json.dumps(json_values({label: table.to_dict() for label, table in tables.items()}), indent=2))
         return
     for label, table in tables.items():
-        print(f"\n{label} ×{table.scale:g}")
+        print(f"\n{printable(label)} ×{table.scale:g}")
         print_table(table)
 
 
@@ -156,7 +156,7 @@ def _compare_with_paper(words: list[str], device: str, as_json: bool, options: I
         print(f"ours in {patches}, the paper's as published")
     for row in rows:
         if row.why:
-            print(row.why)
+            print(printable(row.why))
 
 
 def names_weights(word: str) -> bool:

@@ -112,6 +112,7 @@ def train(
     Ctrl-C saves everything and stops; --resume continues. `accelerate launch` trains on several devices.
     """
     from ..runtime import distributed
+    from ..runtime.files import printable
     from ..training import launch
 
     group = distributed.process_group()
@@ -122,10 +123,11 @@ def train(
         if group.is_main and not out:
             with contextlib.suppress(OSError):
                 path.rmdir()  # empty, where no photograph could be read
+                RUNS.rmdir()
         raise
     if run:
-        print(f"next: srcnn evaluate {path} set5 · srcnn upscale PICTURE --weights {path}")
-        print(f"      tensorboard --logdir {path}")
+        print(f"next: srcnn evaluate {printable(path)} set5 · srcnn upscale PICTURE --weights {printable(path)}")
+        print(f"      tensorboard --logdir {printable(path)}")
     group.shutdown()
 
 

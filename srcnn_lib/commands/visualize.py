@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..runtime.console import ProgressBar
+from ..runtime.files import printable
 from .options import Scale, Weights, Which
 
 
@@ -62,9 +63,9 @@ def animate(
     )  # fmt: skip
     with ProgressBar("frames") as progress:
         path, notes = write_animation(run, what, image or (), options, out=out, progress=progress)
-    print(path)
+    print(printable(path))
     for note in notes:
-        print(f"  {note}")
+        print(f"  {printable(note)}")
 
 
 def player(
@@ -117,4 +118,4 @@ def compare(
 
 
 def _print_size(path: Path) -> None:
-    print(f"{path}  {path.stat().st_size / 1e6:.1f} MB")
+    print(f"{printable(path)}  {path.stat().st_size / 1e6:.1f} MB")

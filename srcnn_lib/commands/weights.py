@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..runtime.console import ProgressBar
+from ..runtime.files import printable
 from .options import Which
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ def release(
     sets = on or ("set5", "set14")
     with ProgressBar("measuring") as progress:
         card = model_card.release(Run(run), out, sets, which, progress)
-    print(f"{out}\n  SHA-256 {card['sha256']}")
+    print(f"{printable(out)}\n  SHA-256 {card['sha256']}")
     for name, result in card["results"].items():
-        print(f"  {name} ×{result['scale']:g}: {_score_text(result)}")
+        print(f"  {printable(name)} ×{result['scale']:g}: {_score_text(result)}")
 
 
 def info(
@@ -54,9 +55,9 @@ def info(
         facts["snapshots"] = f"{len(run.snapshots())}, the newest of step {run.snapshot().step:,}"
     width = max(map(len, facts))
     for name, fact in facts.items():
-        print(f"{name:{width}}  {fact}")
+        print(printable(f"{name:{width}}  {fact}"))
     if metadata:
-        print(f"everything that is recorded: srcnn info {source} --json")
+        print(f"everything that is recorded: srcnn info {printable(source)} --json")
 
 
 def _network_facts(model: "SRCNN") -> dict[str, str]:

@@ -1,5 +1,6 @@
 """The table that `srcnn evaluate` prints."""
 
+from ..runtime.files import printable
 from .quality import Evaluation
 
 
@@ -8,11 +9,12 @@ def print_table(evaluation: Evaluation) -> None:
 
     Options that change the figures are named below the table, each with the change that it makes.
     """
-    width = max(len("mean"), *(len(name) for name in evaluation.per_image))
+    per_image = {printable(name): scores for name, scores in evaluation.per_image.items()}
+    width = max(len("mean"), *map(len, per_image))
     print(f"{'':{width}}   {'PSNR Y (dB)':^22}   {'SSIM Y':^15}   {'PSNR RGB (dB)':^15}")
     print(f"{'':{width}}   bicubic  SRCNN    gain   bicubic  SRCNN    bicubic  SRCNN")
     mean = {"bicubic": evaluation.bicubic, "srcnn": evaluation.srcnn}
-    for name, scores in (*evaluation.per_image.items(), ("mean", mean)):
+    for name, scores in (*per_image.items(), ("mean", mean)):
         bicubic, srcnn = scores["bicubic"], scores["srcnn"]
         print(
             f"{name:{width}}   {bicubic.psnr_y:7.2f} {srcnn.psnr_y:6.2f}  {srcnn.psnr_y - bicubic.psnr_y:+6.2f}   "

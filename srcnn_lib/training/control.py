@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from ..errors import InputError
 from ..run import Run
 from ..runtime import distributed
+from ..runtime.console import ENDING_SIGNALS, catch_signals
 from ..runtime.files import read_plain_file
 
 COMMANDS = ("pause", "resume", "epoch", "halve", "snapshot", "stop")
@@ -75,24 +75,25 @@ class TrainingControl:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[], bool]]:
-    """Catches Ctrl-C and yields a function that returns whether it was pressed. A second press stops at once.
+    """Catches Ctrl-C, SIGTERM and SIGHUP, and yields a function that returns whether one of them came.
 
-    Only the main thread can catch the signal; in other threads the function always returns False.
+    A second one stops at once, further ones are ignored. SIGTERM and SIGHUP take their usual effect at the end, when
+    all is saved. Only the main thread can catch signals; in other threads the function always returns False.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    presses: list[float] = []
+    received: list[tuple[int, float]] = []
 
-    def press(_number: int, _frame: object) -> None:
+    def receive(number: int, _frame: object) -> None:
         now = time.monotonic()
+        received.append((number, now))
         # The terminal sends Ctrl-C to all processes, and a launcher sends it to those that it started once more.
-        if presses and now - presses[0] > (SAME_PRESS_SECONDS if distributed.is_launched() else 0):
+        copied = now - received[0][1] <= (SAME_PRESS_SECONDS if distributed.is_launched() else 0)
+        if len(received) == 2 and copied:
+            del received[1]
+        elif len(received) == 2:
             raise KeyboardInterrupt
-        presses.append(now)
 
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield lambda: bool(presses)
-    finally:
-        signal.signal(signal.SIGINT, before)
+    with catch_signals(receive, (signal.SIGINT, *ENDING_SIGNALS)):
+        yield lambda: bool(received)
+    for number, _ in received[:1]:
+        if number in ENDING_SIGNALS:
+            signal.raise_signal(number)

@@ -8,6 +8,7 @@ from ..run import Run, weights_digest
 from ..runtime import distributed
 from ..runtime.console import ProgressBar
 from ..runtime.devices import describe_device, resolve_device
+from ..runtime.files import printable
 from .initial_weights import load_initial_weights
 from .progress import train_with_progress
 from .trainer import fit, load_data
@@ -55,14 +56,14 @@ def train(
                 pass
             return None
         for note in filter(None, (group.note, *data.notes)):
-            print(note)
+            print(printable(note))
         last = train_with_progress(records, run, quiet)
     if last and last.step < last.steps:
         print(f"stopped at step {last.step} of {last.steps}; --resume goes on from there")
     if not run.snapshots():  # stopped before the first step
-        print(f"{run.path} has not begun; --resume begins it")
+        print(f"{printable(run.path)} has not begun; --resume begins it")
         return run
     weights, sha256 = weights_digest(run)
-    print(f"\n{run.path}: the run")
-    print(f"{weights}\n  SHA-256 {sha256}")
+    print(f"\n{printable(run.path)}: the run")
+    print(f"{printable(weights)}\n  SHA-256 {sha256}")
     return run

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from tqdm import tqdm
 
 from ..run import Run
+from ..runtime.files import printable
 from .trainer import Record
 
 
@@ -35,7 +36,7 @@ def train_with_progress(records: Iterable[Record], run: Run, quiet: bool = False
             bar.total = record.steps
             bar.update(record.step - bar.n)
             for note in record.notes:
-                write(note)
+                write(printable(note))
             if record.metrics is not None:  # an epoch ended
                 bar.set_postfix_str(f"{record.crops_per_second:.0f} crops/s")
                 loss, train, validation, bicubic = (record.metrics[column] for column in columns)
