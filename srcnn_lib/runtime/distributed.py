@@ -29,7 +29,8 @@ LOCAL_SIZE_VARIABLES = (
     "MV2_COMM_WORLD_LOCAL_SIZE",
 )
 TIMEOUT = timedelta(hours=12)  # reading or fetching photographs takes long; a process that ended is noticed at once
-COMMANDS = ("epoch", "halve", "snapshot")  # of a TrainingControl: those that change what is trained or kept
+# Those of a TrainingControl that change what is trained or kept, and the main process's own: to correct its time plan.
+COMMANDS = ("epoch", "halve", "snapshot", "plan")
 Value = TypeVar("Value")
 
 

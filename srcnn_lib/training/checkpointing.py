@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..run import Run, StoredState, best_step
 from ..runtime.devices import describe_device, package_versions
 from ..runtime.lock import FileLock
+from .budget import correct_plan
 from .state import TrainingState
 from .tensorboard import TensorBoardWriter
 
@@ -131,6 +132,7 @@ class Checkpointer:
         state = self.state
         before = state.learning_rate
         state.requested_steps = steps
+        state.plan = None
         state.steps = max(steps, state.step)
         if steps < state.step:
             self.notes.append(f"the training is beyond step {steps} already: it ends at step {state.step}")
@@ -250,16 +252,18 @@ class Checkpointer:
         """Applies a command that changes the training, and saves it at once, for the case that the process is killed.
 
         Args:
-            command: "halve" the learning rate, train an "epoch" more, or write a "snapshot".
+            command: "halve" the learning rate, train an "epoch" more, write a "snapshot", or correct the time "plan".
         """
         if command == "halve":
             self.state.rate_factor /= 2
         elif command == "epoch":
             self.state.steps += self.state.steps_per_epoch
-            if self.run:
-                self.run.update_metadata(resolved=self._resolved())
+        elif command == "plan":
+            self.notes += filter(None, [correct_plan(self.state)])
         elif command == "snapshot":
             self._save_snapshot()
+        if self.run and command in ("epoch", "plan"):
+            self.run.update_metadata(resolved=self._resolved())
         self._saved_step = -1
         self.save_checkpoint()
 

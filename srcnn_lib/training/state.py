@@ -3,6 +3,7 @@
 import copy
 import math
 from collections.abc import Iterator
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -16,6 +17,7 @@ from ..runtime.distributed import ProcessGroup
 from .hooks import make_hooks
 from .initial_weights import load_initial_weights, new_model
 from .optimizer import make_optimizer, scheduled_learning_rate
+from .time_plan import TimePlan
 from .validation import validate
 
 EPSILON = 1e-6  # added to a crop's mean squared error: the gradient of its root would be infinite at zero
@@ -38,6 +40,7 @@ class TrainingState:
         averaged: the same network with the moving average of its weights, which is measured and kept.
         step: steps taken.
         steps: steps in all; 0 until the minutes of a new training are converted to steps.
+        plan: how they were; it corrects the number in the first tenth of the training.
         epoch: whole epochs taken.
         steps_per_epoch: steps in each.
         history: a record per epoch.
@@ -61,6 +64,8 @@ class TrainingState:
         self.epoch = 0
         self.steps = config.steps or config.epochs * self.steps_per_epoch  # more if the user adds an epoch
         self.requested_steps = self.steps
+        self.plan: TimePlan | None = None  # where the number of steps follows from minutes and is not final yet
+        self.threads = 0  # of a CPU, where one alone was quicker; 0 for torch's own number
         self.initial_weights: dict[str, Any] = {}  # the file that `load_initial_weights` took them from
         self.rate_factor = 1.0  # halved when the user asks for it
         self.history: list[dict] = []
@@ -203,6 +208,8 @@ class TrainingState:
             "step": self.step,
             "steps": self.steps,
             "requested_steps": self.requested_steps,
+            "plan": asdict(self.plan) if self.plan else None,
+            "threads": self.threads,
             "epoch": self.epoch,
             "rate_factor": self.rate_factor,
             "history": self.history,
@@ -219,7 +226,7 @@ class TrainingState:
         Raises:
             RuntimeError, LookupError, ValueError, TypeError, AttributeError: it is the state of another training.
         """
-        for name in ("step", "steps", "requested_steps", "epoch", "crops"):
+        for name in ("step", "steps", "requested_steps", "epoch", "crops", "threads"):
             if type(state[name]) is not int or state[name] < 0:
                 raise ValueError(f"{name} is {state[name]!r}")
         self.model.load_state_dict(state["model"])
@@ -230,6 +237,17 @@ class TrainingState:
         if state["scaler"]:
             self.scaler.load_state_dict(state["scaler"])
         self.loss_sum.copy_(state["loss_sum"])
-        for name in ("step", "steps", "requested_steps", "epoch", "rate_factor", "crops", "history", "seconds"):
+        for name in (
+            "step",
+            "steps",
+            "requested_steps",
+            "epoch",
+            "rate_factor",
+            "crops",
+            "history",
+            "seconds",
+            "threads",
+        ):
             setattr(self, name, state[name])
+        self.plan = TimePlan(**state["plan"]) if state["plan"] else None
         torch.set_rng_state(state["random"])

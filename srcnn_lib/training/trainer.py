@@ -18,7 +18,7 @@ from ..runtime import distributed
 from ..runtime.console import Progress
 from ..runtime.devices import deterministic_algorithms
 from ..runtime.distributed import ProcessGroup
-from .budget import steps_in
+from .budget import cpu_threads, plan_steps
 from .checkpointing import Checkpointer
 from .control import TrainingControl, interruptible
 from .state import TrainingState
@@ -102,17 +102,21 @@ def fit(
         deterministic_algorithms(config.deterministic),
         contextlib.closing(checkpointer),
         _stop_all_processes_on_exit(group),
+        contextlib.ExitStack() as stack,
     ):
         checkpointer.restore()
-        if not state.steps:  # a new training, whose end is a number of minutes
-            state.steps = steps_in(state, 60 * (config.minutes or DEFAULT_MINUTES), interrupted)
-            if not state.steps:  # interrupted: the run stays as it was
-                return
+        seconds = 60 * (config.minutes or DEFAULT_MINUTES)
+        # A new training whose end is a number of minutes; interrupted, the run stays as it was.
+        if not state.steps and not plan_steps(state, seconds, interrupted):
+            return
+        stack.enter_context(cpu_threads(state.threads))
         checkpointer.start()
         clock = Clock(state)
 
         while True:
             changes = control.take_commands(run)
+            if state.plan and state.plan.is_due(state.step, state.seconds):
+                changes.append("plan")
             stop = control.stopped or interrupted()
             commands, stop, paused = group.synchronize(changes, stop, control.paused)
             for command in commands:

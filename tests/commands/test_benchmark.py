@@ -179,7 +179,7 @@ def test_the_benchmark_of_strides_has_the_scores_of_evaluate(channels):
 @pytest.mark.slow
 def test_the_benchmark_of_quality_measures_on_the_way_and_draws_the_plot(tmp_path, monkeypatch):
     monkeypatch.setattr(quality, "load_photographs", lambda source: load_photographs("samples:chelsea"))
-    monkeypatch.setattr(quality, "steps_in", lambda state, seconds: 3)
+    monkeypatch.setattr(quality, "plan_steps", lambda state, seconds: setattr(state, "steps", 3))
     lines = quality.benchmark_quality(
         1, out=tmp_path / "plot.svg", data=("samples:rocket",), validation=("samples:coffee",), widths=(3, 2),
         batch_size=4, validation_patches=4,

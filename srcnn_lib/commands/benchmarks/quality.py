@@ -15,7 +15,7 @@ from ...evaluation.quality import evaluate
 from ...model import SRCNN
 from ...runtime.console import Progress
 from ...runtime.devices import resolve_device
-from ...training.budget import steps_in
+from ...training.budget import cpu_threads, plan_steps
 from ...training.state import TrainingState
 from ...training.validation import validate
 from ...visualization.curves import quality_over_time_figure
@@ -92,21 +92,22 @@ def train_against_time(
     """
     began = time.perf_counter()
     state = TrainingState(config, data)
-    state.steps = steps_in(state, 60 * config.minutes)
+    plan_steps(state, 60 * config.minutes)
     seconds = time.perf_counter() - began
     due = FIRST_MEASUREMENT
     points = []
-    while state.step < state.steps:
-        began = time.perf_counter()
-        state.take_step(*state.next_batch()).item()  # .item() waits for the device
-        seconds += time.perf_counter() - began
-        if seconds >= due or state.step == state.steps:
-            psnr_y = validate(state.averaged, data.validation_patches)["psnr_y"]
-            weights = {name: tensor.clone() for name, tensor in state.averaged.state_dict().items()}
-            points.append(Point(seconds, psnr_y, weights))
-            due = max(due, seconds) * INTERVAL_GROWTH
-        if progress:
-            progress(state.step, state.steps)
+    with cpu_threads(state.threads):
+        while state.step < state.steps:
+            began = time.perf_counter()
+            state.take_step(*state.next_batch()).item()  # .item() waits for the device
+            seconds += time.perf_counter() - began
+            if seconds >= due or state.step == state.steps:
+                psnr_y = validate(state.averaged, data.validation_patches)["psnr_y"]
+                weights = {name: tensor.clone() for name, tensor in state.averaged.state_dict().items()}
+                points.append(Point(seconds, psnr_y, weights))
+                due = max(due, seconds) * INTERVAL_GROWTH
+            if progress:
+                progress(state.step, state.steps)
     return state.averaged, points
 
 
