@@ -20,6 +20,7 @@ from .throttle import Throttle
 DRAWING_SHARE = 0.01  # of the training's time; the probe's pictures take as much in addition
 POLLING_SHARE = 0.02
 SHORTEST = 0.5  # seconds between two drawings or two polls
+LONGEST_DRAWING = 1.9  # seconds until the next drawing at most: on a busy machine a drawing takes long by the clock
 LONGEST_POLL = 60.0  # seconds until the next poll at most, if the page answered
 LONGEST_SILENCE = 120.0  # if it did not
 
@@ -75,6 +76,7 @@ class TrainingPanel:
         self._buttons: LabButtons | ColabButtons | None = None
         self._drawing = Throttle(DRAWING_SHARE, SHORTEST)
         self._polling = Throttle(POLLING_SHARE, SHORTEST)
+        self._answer_seconds = 0.0  # of the last poll
         self._paused = False
         self._pressed: list[str] = []  # commands whose effect has not been drawn yet
         self._records_since_press = 0
@@ -112,6 +114,8 @@ class TrainingPanel:
             self._print(record)
             return
         self._records_since_press += 1
+        if self._answer_seconds > SHORTEST and self._polling.is_due() and not record.paused:
+            self._draw()  # as the panel will stand still while the page answers
         self._poll(record.paused)
         pause_changed = record.paused != self._paused
         self._paused = record.paused
@@ -144,7 +148,8 @@ class TrainingPanel:
         longest = LONGEST_POLL if answered else LONGEST_SILENCE
         if paused or self._pressed:
             longest = SHORTEST
-        self._polling.done(time.monotonic() - began, longest)
+        self._answer_seconds = time.monotonic() - began
+        self._polling.done(self._answer_seconds, longest)
 
     def _press(self, command: str) -> None:
         """Sends a button's command, from any thread; the panel is drawn when it has taken effect."""
@@ -171,7 +176,7 @@ class TrainingPanel:
             if not last:
                 self._send_styles()
             self._display.update(self.view)
-            self._drawing.done(time.monotonic() - began)
+            self._drawing.done(time.monotonic() - began, LONGEST_DRAWING)
 
     def _send_styles(self) -> None:
         """Sends the probe's pictures that have changed."""
