@@ -9,9 +9,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from . import foreign_weights
 from .data.degradation import check_scale
 from .data.images import EXTENSIONS
 from .errors import InputError, searched_folder
+from .foreign_weights import ForeignWeights
 from .model import LAYERS, SRCNN
 from .runtime.files import write_atomically
 
@@ -72,7 +74,7 @@ def _tensors_of(model: SRCNN) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
 
 
-def load(path: str | Path) -> SRCNN:
+def load(path: str | Path, scale: float | None = None, padding_mode: str | None = None) -> SRCNN:
     """Loads the network of a weights file, onto the CPU.
 
     Channels, filters and widths are read from the tensors' shapes; scale and padding mode from the metadata of a
@@ -81,18 +83,28 @@ def load(path: str | Path) -> SRCNN:
 
     Args:
         path: a safetensors file, or a state dict as torch.save writes it (`layer_1.weight` and so on), saved on any
-            device. A `.pth` file may come from anyone, so it is read with `weights_only=True`.
+            device. A `.pth` file may come from anyone, so it is read with `weights_only=True`. The state dict of
+            another PyTorch implementation of SRCNN is recognized by its shapes (see foreign_weights.py).
+        scale, padding_mode: of a file of another implementation, which does not say them.
 
     Returns:
         An SRCNN in evaluation mode; `model.metadata` holds the file's metadata ({} if there is none).
 
     Raises:
         InputError: a missing or damaged file, a picture, another network (the message names the first tensor that
-            differs, and what was expected), or a pickle that contains code, which is never run.
+            differs, and what was expected), one of another implementation whose scale or padding can't be told, or
+            a pickle that contains code, which is never run.
     """
     path = Path(path)
     _refuse_picture(path, "srcnn_lib.read_image reads pictures")
     tensors, metadata = _read(path)
+    if foreign := _translate(tensors):
+        scale = scale or metadata.get("scale") or foreign_weights.scale_in_name(path.name)
+        padding_mode = padding_mode or foreign.padding_mode
+        if scale is None or padding_mode is None:
+            raise foreign_weights.ask(path, foreign, scale)
+        tensors = foreign.tensors
+        metadata = {**metadata, "scale": scale, "padding_mode": padding_mode, "layer_names": foreign.names}
     _check_tensors(path, tensors)
     weights = [tensors[f"{layer}.weight"] for layer in LAYERS]
     try:
@@ -108,6 +120,13 @@ def load(path: str | Path) -> SRCNN:
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     model.metadata = metadata
     return model.eval()
+
+
+def _translate(tensors: dict[str, Tensor]) -> ForeignWeights | None:
+    """Returns the weights of another implementation under our names; None for our own, and for anything else."""
+    if not foreign_weights.is_state_dict(tensors) or any(name in tensors for name in NAMES):
+        return None
+    return foreign_weights.translate(tensors)
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict]:
@@ -131,7 +150,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict]:
         if "weights_only" in str(error) and content.startswith((b"\x80", b"PK")):
             raise InputError(f"{path} contains code besides weights, which is never run; save a state dict") from error
         raise InputError(f"{path} is damaged, or not a weights file; expected .safetensors or .pth") from error
-    return tensors, _card_of(path, content)
+    return foreign_weights.unwrap(tensors), _card_of(path, content)
 
 
 def _card_of(path: Path, content: bytes) -> dict:

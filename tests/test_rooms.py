@@ -22,7 +22,7 @@ ORDER = [
     ("pretrained",),
     ("run",),
     ("inference",),
-    ("weights",),
+    ("weights", "foreign_weights", "onnx_file"),
     ("metrics",),
     ("data",),
     ("runtime",),

@@ -161,7 +161,7 @@ def _compare_with_paper(words: list[str], device: str, as_json: bool, options: I
 
 def names_weights(word: str) -> bool:
     """Returns whether an argument names a weights file or a run; every other one is a source of photographs."""
-    return Path(word).suffix in (".pth", ".safetensors") or (Path(word) / "config.json").exists()
+    return word.endswith((".pth", ".safetensors", ".pt", ".pth.tar")) or (Path(word) / "config.json").exists()
 
 
 def source_labels(sources: list[str]) -> list[str]:

@@ -16,7 +16,7 @@ from .evaluate import evaluate
 from .train import train
 from .upscale import upscale
 from .visualize import animate, compare, player
-from .weights import info, release
+from .weights import convert, export, info, release
 
 app = typer.Typer(
     help="Train SRCNN, watch it learn, inspect it and use it. Start with: srcnn demo",
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, train, evaluate, upscale, animate, player, compare, release, info, benchmark):
+for command in (demo, train, evaluate, upscale, animate, player, compare, release, info, convert, export, benchmark):
     app.command()(command)
 
 # The class of typer's errors about the command line; its module depends on the version of typer.

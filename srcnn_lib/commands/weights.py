@@ -1,4 +1,4 @@
-"""The commands `srcnn release` and `srcnn info`: write a network with its model card, and describe one."""
+"""The commands about weights files: `srcnn release`, `srcnn info`, `srcnn convert` and `srcnn export`."""
 
 import json
 from pathlib import Path
@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import InputError
 from ..runtime.console import ProgressBar
 from ..runtime.files import printable
-from .options import Which
+from .options import Which, check_choice
 
 if TYPE_CHECKING:
     from ..model import SRCNN
@@ -58,6 +59,46 @@ def info(
         print(printable(f"{name:{width}}  {fact}"))
     if metadata:
         print(f"everything that is recorded: srcnn info {printable(source)} --json")
+
+
+def convert(
+    file: Annotated[Path, typer.Argument(help="Weights of another PyTorch implementation of SRCNN.")],
+    scale: Annotated[float | None, typer.Option(help="Upscaling factor that the network was trained for.")] = None,
+    padding: Annotated[
+        str | None,
+        typer.Option(help="zeros, if its layers pad their inputs with zeros (most do); replicate, if they do not pad."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="A .safetensors file (default: the same name with that extension).")
+    ] = None,
+) -> None:
+    """Write the weights of another implementation as a file that says its scale and padding."""
+    from .. import weights
+
+    if padding is not None:
+        check_choice("padding", padding, ("zeros", "replicate"))
+    model = weights.load(file, scale, padding)
+    path = out or file.with_name(file.name.split(".")[0] + ".safetensors")
+    if path.suffix != ".safetensors":
+        raise InputError(f"{path}: only .safetensors files say their scale and padding")
+    print(printable(weights.save(model, path, {"converted_from": file.name})))
+    for name, fact in _network_facts(model).items():
+        print(f"  {name}: {fact}")
+
+
+def export(
+    source: Annotated[str, typer.Argument(help="A weights file or the folder of a run.")],
+    onnx: Annotated[Path, typer.Option(help="The .onnx file.")],
+    which: Which = "newest",
+) -> None:
+    """Write a network as ONNX: a bicubic picture of any size in [0, 1] in, the restored one out."""
+    from ..onnx_file import export_onnx
+    from ..pretrained import open_weights
+
+    model, _ = open_weights(source, which)
+    print(printable(export_onnx(model, onnx)))
+    color = "Y (luminance)" if model.channels == 1 else "RGB"
+    print(f"  input bicubic: (N, {model.channels}, H, W), {color} in [0, 1], enlarged by {model.scale:g} before")
 
 
 def _network_facts(model: "SRCNN") -> dict[str, str]:
