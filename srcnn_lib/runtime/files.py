@@ -16,7 +16,10 @@ from ..errors import InputError
 
 def printable(text: object) -> str:
     """Returns a path, an address or an error's text on one line: characters that can't be printed are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+    text = str(text)
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 @contextlib.contextmanager

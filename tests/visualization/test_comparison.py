@@ -9,6 +9,7 @@ from srcnn_lib.errors import InputError
 from srcnn_lib.evaluation.quality import compare
 from srcnn_lib.evaluation.sample import Sample
 from srcnn_lib.model import SRCNN, start_from_identity
+from srcnn_lib.runtime.files import printable
 from srcnn_lib.visualization.html import render_comparison, render_model_comparison, write_page
 
 pytest_plugins = ["browser"]
@@ -149,3 +150,43 @@ def test_two_comparisons_in_one_page_are_independent(open_page, path, tmp_path):
     page.keyboard.press("Home")
     splits = page.eval_on_selector_all(".stage", "all => all.map((stage) => stage.style.getPropertyValue('--split'))")
     assert splits == ["50%", "0%"]
+
+
+HOSTILE = ["<script>", "</script>", "{{DATA}}", "{DATA}", "\u202e", "\n", "\udcff", "\x1b[2J", "\"'`\\"]
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("piece", HOSTILE, ids=ascii)
+def test_a_hostile_name_is_shown_as_text(cat, model, tmp_path, open_page, piece):
+    name = f"cat{piece}{piece}<img src=http://127.0.0.1:9/x onerror=window.broken=1>.png"
+    path = write_page(render_model_comparison(Picture(cat.pixels[:, :40, :50], name=name), model), tmp_path / "a.html")
+    page = open_page(path)
+    assert page.wait_for_selector(".stage")
+    assert not page.evaluate("window.broken")
+    assert printable(name) in page.title()
+    assert len(path.read_bytes()) < 200_000
+
+
+@pytest.mark.browser
+def test_the_policy_blocks_everything_from_outside_and_every_other_script(path, tmp_path, chromium):
+    """The page with markup injected behind its policy; `open_page` checks that the page by itself requests nothing."""
+    injected = """<script>window.broken = 1</script><script src="http://127.0.0.1:9/x.js"></script>
+    <img src="http://127.0.0.1:9/x.png"><link rel="stylesheet" href="http://127.0.0.1:9/x.css">
+    <iframe src="http://127.0.0.1:9/"></iframe><form action="http://127.0.0.1:9/"></form>
+    <img src=x onerror="broken = 1">
+    <object data="http://127.0.0.1:9/x"></object><video src="http://127.0.0.1:9/x.mp4"></video></body>"""
+    changed = tmp_path / "changed.html"
+    changed.write_text(path.read_text("utf-8").replace("</body>", injected), "utf-8")
+    page = chromium.new_page()
+    failures = []
+    page.on("requestfailed", lambda request: failures.append(request.failure))
+    answered = []
+    page.on("response", lambda response: answered.append(response.url))
+    page.goto(changed.as_uri())
+    page.wait_for_selector(".stage")
+    page.evaluate("document.forms[0].submit()")
+    page.evaluate("fetch('http://127.0.0.1:9/').catch(() => null)")
+    assert not page.evaluate("window.broken")
+    assert set(failures) == {"csp"}
+    assert answered == [changed.as_uri()]
+    page.close()

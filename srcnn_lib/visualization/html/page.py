@@ -1,7 +1,8 @@
 """Self-contained pages: markup, style, script and data in one HTML text, for a file or a notebook's output.
 
 page.css and page.js belong to all pages; NAME.html, NAME.css and NAME.js to one of them. A page loads no other files:
-it works from disk, from Drive and in a saved notebook, and several pages can share a document.
+it works from disk, from Drive and in a saved notebook, and several pages can share a document. A page of its own has a
+Content-Security-Policy, which allows nothing from outside, and no script but the page's own, named by its hash.
 """
 
 import base64
@@ -13,12 +14,28 @@ import re
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from torch import Tensor
 
-from ...runtime.files import write_atomically
+from ...runtime.files import printable, write_atomically
 from ..style import COLORS, THEMES
+
+# What a page may do besides its own script: compute in WebAssembly and in workers made from its own text, style itself,
+# and show pictures and videos that it holds or has made.
+POLICY = (
+    "default-src 'none'; script-src 'wasm-unsafe-eval' '{hash}'; worker-src blob:; style-src 'unsafe-inline'; "
+    "img-src data: blob:; media-src data: blob:; base-uri 'none'; form-action 'none'"
+)
+SCRIPT = """
+(() => {{
+"use strict";
+const ID = "{ID}";
+{CODE}
+launch({DATA});
+}})();
+"""
 
 
 def render_page(name: str, title: str, data: dict) -> str:
@@ -31,19 +48,31 @@ def render_page(name: str, title: str, data: dict) -> str:
         title: of the document.
         data: plain values (JSON) for the script.
     """
-    content = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    content = json.dumps(_printable_texts(data), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     content = content.replace("<", "\\u003c")  # a file's name must not be able to end the script
     number = hashlib.sha256(content.encode()).hexdigest()[:10]
+    page_id = f"srcnn-{name}-{number}"
+    script = SCRIPT.format(ID=page_id, CODE=_read("page.js") + _read(f"{name}.js"), DATA=content)
+    script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     parts = {
-        "TITLE": html.escape(title),
-        "ID": f"srcnn-{name}-{number}",
+        "TITLE": html.escape(printable(title)),
+        "POLICY": POLICY.format(hash=f"sha256-{script_hash}"),
+        "ID": page_id,
         "STYLE": _read("page.css").replace("/* THEMES */", _theme_variables()) + _read(f"{name}.css"),
         "BODY": _read(f"{name}.html"),
-        "SCRIPT": _read("page.js") + _read(f"{name}.js"),
-        "DATA": content,
+        "SCRIPT": script,
     }
     # All placeholders at once, so that "{{DATA}}" in a title is not replaced.
     return re.sub(r"\{\{([A-Z]+)\}\}", lambda found: parts[found[1]], _read("page.html"))
+
+
+def _printable_texts(value: Any) -> Any:
+    """Returns plain values with escapes for the characters of texts that can't be printed or that turn their order."""
+    if isinstance(value, dict):
+        return {name: _printable_texts(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_printable_texts(item) for item in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def write_page(text: str, path: str | Path) -> Path:
