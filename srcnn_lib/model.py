@@ -118,6 +118,14 @@ class SRCNN(nn.Module):
         return f"channels={self.channels}, padding_mode={self.padding_mode!r}, scale={self.scale:g}"
 
 
+def with_padding(model: SRCNN, padding_mode: str) -> SRCNN:
+    """Returns a network with the same weights and another border rule, "replicate" or "zeros"."""
+    other = SRCNN(model.channels, model.filters, model.widths, padding_mode, model.scale)
+    other.load_state_dict(model.state_dict())
+    other.metadata = model.metadata
+    return other.eval()
+
+
 @torch.no_grad()
 def start_from_identity(model: SRCNN) -> SRCNN:
     """Initializes a network so that it nearly copies its input (in [0, 1]); changes it in place and returns it.

@@ -11,7 +11,8 @@ from ..config import Artifact
 from ..errors import InputError
 from .artifacts import add_artifacts
 
-SMALLEST, LARGEST = 1.1, 8.0
+SMALLEST, LARGEST = 1.1, 8.0  # scales of training and of measuring
+SMALLEST_ENLARGEMENT = 0.1  # an enlargement by 1 is a network that sharpens; below 1 the picture becomes smaller
 
 
 def check_scale(scale: float) -> float:
@@ -22,6 +23,17 @@ def check_scale(scale: float) -> float:
     """
     if not (math.isfinite(scale) and SMALLEST <= scale <= LARGEST):
         raise InputError(f"scale is {scale:g}, expected from {SMALLEST:g} to {LARGEST:g}")
+    return float(scale)
+
+
+def check_enlargement(scale: float) -> float:
+    """Returns the scale of an enlargement as a float.
+
+    Raises:
+        InputError: it is outside 0.1 to 8.
+    """
+    if not (math.isfinite(scale) and SMALLEST_ENLARGEMENT <= scale <= LARGEST):
+        raise InputError(f"scale is {scale:g}, expected from {SMALLEST_ENLARGEMENT:g} to {LARGEST:g}")
     return float(scale)
 
 

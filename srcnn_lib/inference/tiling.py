@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from ..data.degradation import check_scale, resize, upscaled_size
+from ..data.degradation import check_enlargement, resize, upscaled_size
 from ..data.images import Picture
 from ..model import SRCNN
 from ..runtime import memory
@@ -39,14 +39,16 @@ class BicubicEnlargement:
         size: (H, W) of the enlargement in pixels.
 
     Raises:
-        InputError: a scale outside 1.1 to 8.
+        InputError: a scale outside 0.1 to 8.
     """
 
     def __init__(self, picture: Picture, scale: float):
         self.pixels = picture.pixels.detach().cpu().float()
         self.alpha = None if picture.alpha is None else picture.alpha.detach().cpu().float()
         height, width = self.pixels.shape[-2:]
-        self.size = upscaled_size(height, width, check_scale(scale))
+        self.size = upscaled_size(height, width, check_enlargement(scale))
+        # The kernel reaches two rows of the enlargement or of the picture, whichever are wider; one is for rounding.
+        self._reach = math.ceil(2 / min(scale, 1.0)) + 1
 
     def rows(self, top: int, bottom: int) -> tuple[Tensor, Tensor | None]:
         """Computes the rows from `top` to below `bottom`: (C, bottom − top, W) color and (1, bottom − top, W) alpha.
@@ -54,10 +56,10 @@ class BicubicEnlargement:
         Color under alpha is enlarged premultiplied, so that the color of invisible pixels does not leak over the edge.
         Alpha is None where the picture has none.
         """
-        # 1. The rows of the picture that these depend on: the kernel reaches two rows, one more is for rounding.
+        # 1. The rows of the picture that these depend on.
         height = self.pixels.shape[-2]
-        first = max(0, top * height // self.size[0] - 3)
-        source = slice(first, min(height, bottom * height // self.size[0] + 4))
+        first = max(0, top * height // self.size[0] - self._reach)
+        source = slice(first, min(height, bottom * height // self.size[0] + self._reach + 1))
         # 2. Color as it is, and premultiplied where there is alpha.
         plain = self._enlarge(self.pixels[:, source], first, top, bottom)
         if self.alpha is None:

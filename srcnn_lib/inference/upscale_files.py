@@ -118,8 +118,18 @@ def upscale_files(
     return outcomes.failed
 
 
-def upscale_file(job: Job, model: SRCNN, scale: float, options: InferenceOptions = InferenceOptions()) -> Upscaled:
+def upscale_file(
+    job: Job,
+    model: SRCNN,
+    scale: float,
+    options: InferenceOptions = InferenceOptions(),
+    progress: Progress | None = None,
+) -> Upscaled:
     """Reads, enlarges and writes one picture.
+
+    Args:
+        job, model, options, progress: as in `upscale_files`.
+        scale: from 0.1 to 8.
 
     Raises:
         InputError: a picture or a target that can't be used; nothing is written then.
@@ -127,7 +137,7 @@ def upscale_file(job: Job, model: SRCNN, scale: float, options: InferenceOptions
     """
     picture = PictureJob(job, scale, options)
     picture.read()
-    picture.enlarge(model, TileSize(model, options.tile, picture.notes.append))
+    picture.enlarge(model, TileSize(model, options.tile, picture.notes.append), progress)
     return picture.write()
 
 

@@ -63,7 +63,7 @@ def upscale(
         (C, round(H · scale), round(W · scale)) on the CPU, clamped to [0, 1].
 
     Raises:
-        InputError: a scale outside 1.1 to 8, an image of another shape or type, an unknown mode or arithmetic, a number
+        InputError: a scale outside 0.1 to 8, an image of another shape or type, an unknown mode or arithmetic, a number
             below 1, a stride above the patch, or bfloat16 for overlapping patches at stride 1.
     """
     options = InferenceOptions(mode, patch, stride, tile, batch_size, arithmetic, ensemble)

@@ -3,8 +3,10 @@
 import runpy
 
 import pytest
-from command_line import assert_refused, srcnn
+from command_line import ROOT, assert_refused, srcnn
 from PIL import Image
+
+from srcnn_lib import SRCNN, InputError, load, read_image, upscale
 
 
 @pytest.mark.parametrize("mode", [[], ["--overlap"], ["--non-overlap"]])
@@ -35,3 +37,40 @@ def test_execute_takes_one_picture(weights, picture):
     assert_refused(
         srcnn("--image", picture.parent / "*.jpg", "--saved", weights, program=runpy.run_path), "one picture"
     )
+
+
+@pytest.mark.parametrize("scale", [1, 1.05, 0.5])
+def test_execute_takes_the_scales_that_the_original_took(weights, picture, scale):
+    found = srcnn("--image", picture, "--saved", weights, "--scale", scale, program=runpy.run_path)
+    assert found.returncode == 0, found.stderr
+    size = (round(40 * scale), round(30 * scale))
+    assert Image.open(picture.with_name(f"{picture.stem}_upscaled{picture.suffix}")).size == size
+
+
+@pytest.mark.parametrize("scale", [0.05, 9, "nan"])
+def test_execute_refuses_other_scales_in_one_line(weights, picture, scale):
+    assert_refused(
+        srcnn("--image", picture, "--saved", weights, "--scale", scale, program=runpy.run_path), "from 0.1 to 8"
+    )
+
+
+def test_execute_can_be_imported_and_returns_the_file(weights, picture, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from execute import execute
+
+    target = execute(picture, scale=1, saved=weights)
+    assert target == picture.with_name(f"{picture.stem}_upscaled{picture.suffix}")
+    with pytest.raises(InputError, match="exclude each other"):
+        execute(picture, saved=weights, overlap=True, non_overlap=True)
+
+
+def test_zero_padding_gives_the_pixels_of_a_network_that_pads_each_layer(weights, picture, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    from execute import execute
+
+    target = execute(picture, saved=weights, zero_padding=True)
+    original = load(weights)
+    padded = SRCNN(original.channels, original.filters, original.widths, "zeros")
+    padded.load_state_dict(original.state_dict())
+    expected = upscale(read_image(picture).pixels, padded, 2)
+    assert (read_image(target).pixels - expected).abs().max() < 1 / 255

@@ -17,7 +17,7 @@ def _image(channels, height, width):
 
 
 @settings(max_examples=60, deadline=None)
-@given(height=st.integers(1, 90), width=st.integers(2, 20), scale=st.floats(1.1, 8), data=st.data())
+@given(height=st.integers(1, 90), width=st.integers(2, 30), scale=st.floats(0.1, 8), data=st.data())
 def test_any_band_equals_the_same_rows_of_the_whole_enlargement(height, width, scale, data):
     image = _image(3, height, width)
     enlarged = BicubicEnlargement(Picture(image), scale)
@@ -50,5 +50,5 @@ def test_a_band_of_a_picture_with_alpha_equals_the_same_rows_of_the_whole(scale)
 
 
 def test_a_scale_out_of_range_is_refused():
-    with pytest.raises(InputError, match=r"1\.1 to 8"):
+    with pytest.raises(InputError, match=r"0\.1 to 8"):
         BicubicEnlargement(Picture(_image(1, 4, 4)), 9)
