@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .config import halo_of
-from .convolution import Convolution
 from .errors import InputError
 
 LAYERS = ("layer_1", "layer_2", "layer_3")
@@ -63,9 +62,9 @@ class SRCNN(nn.Module):
         self.scale = float(scale)
         self.metadata: dict = {}
         padding = [size // 2 if padding_mode == "zeros" else 0 for size in filters]
-        self.layer_1 = Convolution(channels, widths[0], filters[0], padding=padding[0])  # patch extraction
-        self.layer_2 = Convolution(widths[0], widths[1], filters[1], padding=padding[1])  # non-linear mapping
-        self.layer_3 = Convolution(widths[1], channels, filters[2], padding=padding[2])  # reconstruction
+        self.layer_1 = nn.Conv2d(channels, widths[0], filters[0], padding=padding[0])  # patch extraction
+        self.layer_2 = nn.Conv2d(widths[0], widths[1], filters[1], padding=padding[1])  # non-linear mapping
+        self.layer_3 = nn.Conv2d(widths[1], channels, filters[2], padding=padding[2])  # reconstruction
 
     def forward(self, upsampled: Tensor) -> Tensor:
         """Restores a bicubic picture: (N, C, H, W) in [0, 1] → the same shape, not clamped."""
@@ -110,9 +109,13 @@ class SRCNN(nn.Module):
         sides = sides or (self.margin,) * 4
         return F.pad(images, sides, mode="replicate") if any(sides) else images
 
-    def layers(self) -> tuple[Convolution, Convolution, Convolution]:
+    def layers(self) -> tuple[nn.Conv2d, nn.Conv2d, nn.Conv2d]:
         """Returns the three convolutions, in order."""
         return self.layer_1, self.layer_2, self.layer_3
+
+    def biases(self) -> tuple[Tensor, ...]:
+        """Returns the biases of the three convolutions, in order."""
+        return tuple(layer.bias for layer in self.layers() if layer.bias is not None)
 
     def extra_repr(self) -> str:
         return f"channels={self.channels}, padding_mode={self.padding_mode!r}, scale={self.scale:g}"
@@ -135,8 +138,8 @@ def start_from_identity(model: SRCNN) -> SRCNN:
     enough to start near bicubic, large enough to learn from. Architecture and file format are the same.
     """
     copied = min(model.channels, *model.widths)
-    for layer in model.layers():
-        layer.bias[: model.channels] = 0
+    for layer, bias in zip(model.layers(), model.biases(), strict=True):
+        bias[: model.channels] = 0
         if layer is model.layer_3:
             layer.weight *= 0.1
             layer.weight[:, :copied] = 0

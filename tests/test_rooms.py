@@ -27,7 +27,7 @@ ORDER = [
     ("data",),
     ("runtime",),
     ("activations", "kernel_projection"),
-    ("model", "convolution"),
+    ("model",),
     ("config",),
     ("errors",),
 ]

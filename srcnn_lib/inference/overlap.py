@@ -144,7 +144,7 @@ def overlapping(upsampled: Tensor, model: SRCNN, patch: int = 33, progress: Prog
     with torch.autocast(image.device.type, enabled=False):
         total = _sum_over_patches(model, image, sizes, progress)  # (C, H, W)
     down, across = (_patches_around(0, *size).to(total) for size in sizes)
-    return total / (down[:, None] * across) + model.layer_3.bias[:, None, None]
+    return total / (down[:, None] * across) + model.biases()[2][:, None, None]
 
 
 def _sum_over_patches(model: SRCNN, image: Tensor, sizes: list[tuple[int, int]], progress: Progress | None) -> Tensor:
@@ -193,7 +193,7 @@ def _piece(
 ) -> Iterator[None]:
     """Adds a piece of the (padded, mirrored) image to `sums`, whose first pixel is (f₃, f₃); yields after a block."""
     first, second, third = (layer.weight.flip([axis + 1 for axis in mirrored]) for layer in model.layers())
-    kernels = _layer_1_kernels(first, model.layer_1.bias, rows, columns)
+    kernels = _layer_1_kernels(first, model.biases()[0], rows, columns)
     second = filtering.of_weight(second)
     taps = third.shape[2]
     for top, left in itertools.product(rows.blocks(), columns.blocks()):
@@ -201,7 +201,7 @@ def _piece(
         # 1. Layers 1 and 2, for all pairs of a class of rows and a class of columns.
         crop = image[:, rows.first + top * rows.step :, columns.first + left * columns.step :]
         maps = _layer_1(crop, kernels, rows, columns, size, workspace)  # (rows, columns, C₁, S, T)
-        maps = _layer_2(maps, second, model.layer_2.bias, filtering, workspace)  # (outputs, outputs, C₂, S, T)
+        maps = _layer_2(maps, second, model.biases()[1], filtering, workspace)  # (outputs, outputs, C₂, S, T)
         # 2. The sum over patches, for each tap of layer 3.
         inputs = [  # for each row of taps a list with, for each tap, (C₂, U, V)
             _sums_for_taps(row_of_taps.unbind(), columns, left, taps, -1)

@@ -7,6 +7,7 @@ reconstruct        the network alone, over a picture that is already enlarged
 """
 
 import contextlib
+import copy
 import dataclasses
 from collections.abc import Iterator
 
@@ -19,6 +20,7 @@ from ..errors import InputError
 from ..model import SRCNN
 from ..runtime.console import Progress
 from . import overlap, patches
+from .convolution import rearrange
 from .options import InferenceOptions
 from .self_ensemble import eight
 from .tiling import BicubicEnlargement, Span, TileSize, run_in_tiles, spans
@@ -192,6 +194,8 @@ def reconstruct(
             total = total + reconstruct(upsampled, network, plain, rows=rows, tile_size=tile_size, progress=part)
         return total / 8
     device = model.layer_1.weight.device.type
+    if device == "cpu" and not exact:
+        model = rearrange(copy.deepcopy(model))  # the caller's network stays as it is
     with torch.autocast(device, torch.bfloat16) if reduced else contextlib.nullcontext():
         if options.mode == "whole":
             return run_in_tiles(upsampled, model, tile_size, rows, progress)

@@ -12,6 +12,7 @@ from torch import Tensor
 from ..config import TrainingConfig
 from ..data.training_data import TrainingData
 from ..errors import InputError
+from ..inference.convolution import rearrange
 from ..runtime.devices import resolve_arithmetic, resolve_device
 from ..runtime.distributed import ProcessGroup
 from .hooks import make_hooks
@@ -55,6 +56,8 @@ class TrainingState:
         self.arithmetic = self.group.run_on_main(lambda: resolve_arithmetic(config.arithmetic, self.device))
         torch.manual_seed(config.seed)
         self.model = new_model(config).to(self.device).to(memory_format=torch.channels_last)
+        if self.device.type == "cpu":
+            rearrange(self.model)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = make_optimizer(config, self.model)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.arithmetic == "float16")

@@ -97,7 +97,7 @@ class ExactPass:
         self.size = (picture.shape[-2], picture.shape[-1])
         layers = model.layers()
         self.weights = tuple(layer.weight.detach().cpu().double() for layer in layers)
-        self.biases = tuple(layer.bias.detach().cpu().double() for layer in layers)
+        self.biases = tuple(bias.detach().cpu().double() for bias in model.biases())
         self.radii = tuple(size // 2 for size in model.filters)
         self.halo = model.halo
         self.pads_with_zeros = model.padding_mode == "zeros"
