@@ -61,9 +61,9 @@ def _onnx_model(model: SRCNN, onnx: Any) -> "onnx.ModelProto":
         constants.append(helper.make_tensor("sides", onnx.TensorProto.INT64, [8], sides))
         nodes.append(helper.make_node("Pad", [last, "sides"], ["padded"], mode="edge"))
         last = "padded"
-    for number, (layer, values) in enumerate(zip(model.layers(), model.biases(), strict=True), start=1):
+    for number, (layer, layer_bias) in enumerate(zip(model.layers(), model.biases(), strict=True), start=1):
         weight, bias = f"layer_{number}.weight", f"layer_{number}.bias"
-        constants += [constant(weight, layer.weight), constant(bias, values)]
+        constants += [constant(weight, layer.weight), constant(bias, layer_bias)]
         is_last = number == len(model.layers())
         output = "restored" if is_last else f"layer_{number}"
         padding = layer.kernel_size[0] // 2 if model.padding_mode == "zeros" else 0
