@@ -1,6 +1,7 @@
 """The commands about weights files: `srcnn release`, `srcnn info`, `srcnn convert` and `srcnn export`."""
 
 import json
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,7 +18,13 @@ if TYPE_CHECKING:
 
 def release(
     run: Annotated[Path, typer.Argument(help="The run whose network is released.")],
-    out: Annotated[Path, typer.Option(help="A .safetensors or .pth file; the model card goes beside it as .json.")],
+    out: Annotated[
+        Path | None, typer.Option(help="A .safetensors or .pth file; the model card goes beside it as .json.")
+    ] = None,
+    hub: Annotated[
+        Path | None,
+        typer.Option(help="A folder for the Hugging Face Hub: weights, config and README.md. Nothing is pushed."),
+    ] = None,
     on: Annotated[
         list[str] | None,
         typer.Option(help="Photographs to measure the network on for the card (default: set5 and set14)."),
@@ -25,15 +32,30 @@ def release(
     which: Which = "newest",
 ) -> None:
     """Write the network of a run as one file with a model card: training, scores and SHA-256."""
-    from ..evaluation import model_card
+    from ..evaluation import hub_card, model_card
     from ..run import Run
 
+    if not out and not hub:
+        raise InputError("name a weights file with --out, or a folder with --hub")
+    if hub:
+        hub_card.check_hub_folder(hub)
     sets = on or ("set5", "set14")
-    with ProgressBar("measuring") as progress:
-        card = model_card.release(Run(run), out, sets, which, progress)
-    print(f"{printable(out)}\n  SHA-256 {card['sha256']}")
+    with tempfile.TemporaryDirectory() as scratch, ProgressBar("measuring") as progress:
+        file = out or Path(scratch) / hub_card.WEIGHTS
+        card = model_card.release(Run(run), file, sets, which, progress)
+        if hub:
+            hub_card.write_hub_folder(card, _as_safetensors(file, Path(scratch)), hub)
+    print("\n".join(printable(path) for path in (out, hub) if path))
+    print(f"  SHA-256 {card['sha256']}")
     for name, result in card["results"].items():
         print(f"  {printable(name)} ×{result['scale']:g}: {_score_text(result)}")
+
+
+def _as_safetensors(file: Path, scratch: Path) -> Path:
+    """Returns the weights as .safetensors, which the Hub asks for: the file itself, or a copy in a scratch folder."""
+    from .. import weights
+
+    return file if file.suffix == ".safetensors" else weights.save(weights.load(file), scratch / "hub.safetensors")
 
 
 def info(

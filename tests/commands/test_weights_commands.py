@@ -1,10 +1,13 @@
 """`srcnn info` and `srcnn release`."""
 
+import hashlib
 import json
 
 import pytest
+import yaml
 from command_line import assert_refused, srcnn
 from PIL import Image
+from skimage.data import chelsea
 from small_runs import small_run
 
 from srcnn_lib.pretrained import saved_folder
@@ -70,3 +73,37 @@ def test_release_writes_weights_and_a_card_and_prints_the_scores(tmp_path, photo
 def test_a_folder_that_is_no_run_is_refused(tmp_path, command):
     (tmp_path / "run").mkdir()
     assert_refused(srcnn(*command, cwd=tmp_path), "run")
+
+
+@pytest.fixture
+def cat(tmp_path):
+    path = tmp_path / "cat.png"
+    Image.fromarray(chelsea()[100:148, 100:160]).save(path)
+    return path
+
+
+@pytest.mark.parametrize("with_out", [False, True])
+def test_release_writes_a_folder_that_is_ready_for_the_hub(tmp_path, cat, with_out):
+    run = small_run(tmp_path / "run")
+    more = ("--out", tmp_path / "mine.pth") if with_out else ()
+    found = srcnn("release", run.path, "--hub", tmp_path / "srcnn-x2", "--on", cat, *more)
+    assert found.returncode == 0, found.stderr
+    folder = tmp_path / "srcnn-x2"
+    assert sorted(path.name for path in folder.iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    _, front, text = (folder / "README.md").read_text("utf-8").split("---\n", 2)
+    facts = yaml.safe_load(front)
+    assert facts["pipeline_tag"] == "image-to-image"
+    (result,) = facts["model-index"][0]["results"]
+    expected = json.loads(srcnn("evaluate", folder / "model.safetensors", cat, "--json").stdout)["cat.png"]
+    assert result["metrics"][0]["value"] == pytest.approx(expected["srcnn"]["psnr_y"], abs=0.006)
+    assert hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest() in text
+    assert json.loads((folder / "config.json").read_text())["scale"] == 2
+
+
+def test_release_leaves_a_folder_with_other_files_alone(tmp_path, cat):
+    run = small_run(tmp_path / "run")
+    (tmp_path / "hub").mkdir()
+    (tmp_path / "hub" / "thesis.txt").write_text("mine")
+    assert_refused(srcnn("release", run.path, "--hub", tmp_path / "hub", "--on", cat), "holds thesis.txt")
+    assert_refused(srcnn("release", run.path), "--out, or a folder with --hub")
+    assert [path.name for path in (tmp_path / "hub").iterdir()] == ["thesis.txt"]
