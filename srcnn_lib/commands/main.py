@@ -13,6 +13,7 @@ from ..runtime.console import run_command
 from .benchmark import benchmark
 from .demo import demo
 from .evaluate import evaluate
+from .explain import explain
 from .train import train
 from .upscale import upscale
 from .visualize import animate, compare, player
@@ -24,7 +25,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, train, evaluate, upscale, animate, player, compare, release, info, convert, export, benchmark):
+COMMANDS = (
+    demo, train, evaluate, upscale, animate, player, compare, explain, release, info, convert, export, benchmark,
+)  # fmt: skip
+for command in COMMANDS:
     app.command()(command)
 
 # The class of typer's errors about the command line; its module depends on the version of typer.

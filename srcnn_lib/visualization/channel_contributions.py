@@ -136,15 +136,21 @@ class ChannelWorth:
     @property
     def ranking(self) -> list[int]:
         """The channels, the one with the largest `worth_db` first."""
-        return self.worth_db.nan_to_num(0.0).argsort(descending=True, stable=True).tolist()
+        return _ranking(self.worth_db)
 
     def to_dict(self) -> dict:
         """Returns plain values for JSON: {"psnr", "channels": [{"channel", "worth_db", "shapley"}, …]}."""
-        figures = zip(self.worth_db.tolist(), self.shapley.tolist(), strict=True)
-        channels = [
-            {"channel": number, "worth_db": worth, "shapley": value} for number, (worth, value) in enumerate(figures)
-        ]
-        return {"psnr": float(self.psnr()), "channels": channels}
+        return _plain_figures(float(self.psnr()), self.worth_db, self.shapley)
+
+
+def _ranking(worth_db: Tensor) -> list[int]:
+    return worth_db.nan_to_num(0.0).argsort(descending=True, stable=True).tolist()
+
+
+def _plain_figures(psnr: float, worth_db: Tensor, shapley: Tensor) -> dict:
+    rows = enumerate(zip(worth_db.tolist(), shapley.tolist(), strict=True))
+    channels = [{"channel": number, "worth_db": worth, "shapley": value} for number, (worth, value) in rows]
+    return {"psnr": psnr, "channels": channels}
 
 
 def _psnr(error: Tensor) -> Tensor:
@@ -204,6 +210,15 @@ class MeanWorth:
     psnr: float
     worth_db: Tensor
     shapley: Tensor
+
+    @property
+    def ranking(self) -> list[int]:
+        """The channels, the one with the largest `worth_db` first."""
+        return _ranking(self.worth_db)
+
+    def to_dict(self) -> dict:
+        """Returns plain values for JSON, as `ChannelWorth.to_dict`."""
+        return _plain_figures(self.psnr, self.worth_db, self.shapley)
 
 
 def mean_worth(worths: Sequence[ChannelWorth]) -> MeanWorth:

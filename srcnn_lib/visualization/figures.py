@@ -111,7 +111,7 @@ def draw_kernel(
 
 
 @dataclass(frozen=True)
-class _ColorBar:
+class ColorBar:
     """The label and the range of a color bar.
 
     is_exceeded: whether values lie beyond the limit; the bar then has pointed ends.
@@ -124,7 +124,7 @@ class _ColorBar:
     root: bool = False
 
 
-def _draw_color_bar(figure: Figure, image: AxesImage, ax: Axes, bar: _ColorBar, theme: str) -> None:
+def draw_color_bar(figure: Figure, image: AxesImage, ax: Axes, bar: ColorBar, theme: str) -> None:
     """Draws the color bar of an image on `ax`, with the limits as ticks."""
     look = get_theme(theme)
     extend = ("both" if bar.signed else "max") if bar.is_exceeded else "neither"
@@ -140,7 +140,7 @@ def _draw_color_bar(figure: Figure, image: AxesImage, ax: Axes, bar: _ColorBar, 
     color_bar.ax.minorticks_off()
 
 
-def _draw_box(ax: Axes, box: Box, color: str, label: str = "") -> None:
+def draw_box(ax: Axes, box: Box, color: str, label: str = "") -> None:
     """Draws a box of pixels with a white edge, so that it shows on any picture."""
     top, left, height, width = box
     corner = (left - 0.5, top - 0.5)
@@ -191,7 +191,7 @@ def comparison_figure(
     captions = {"original": f"the box, {wide} × {tall} pixels"} | _score_captions(scores or {})
     for (name, picture), whole, zoom in zip(pictures.items(), *axes, strict=True):
         draw_picture(picture, whole, titles[name], theme=theme)
-        _draw_box(whole, box, look.orange)
+        draw_box(whole, box, look.orange)
         draw_picture(picture[:, top : top + tall, left : left + wide], zoom, zoomed=True, theme=theme)
         for spine in zoom.spines.values():
             spine.set(visible=True, color=look.orange, linewidth=1.8)
@@ -260,8 +260,8 @@ def channel_figure(
     signed = bool((values < 0).any())
     drawn = draw_map(values, axes["map"], limit=limit, signed=signed, theme=theme)
     style_picture(axes["map"], title, theme)
-    bar = _ColorBar("value" if signed else "activation", limit, signed, is_exceeded=bool(values.abs().max() > limit))
-    _draw_color_bar(figure, drawn, axes["map"].inset_axes((1.015, 0, 0.02, 1)), bar, theme)
+    bar = ColorBar("value" if signed else "activation", limit, signed, is_exceeded=bool(values.abs().max() > limit))
+    draw_color_bar(figure, drawn, axes["map"].inset_axes((1.015, 0, 0.02, 1)), bar, theme)
     if report:
         active = f"{report.active:.0%}" if report.active >= 0.01 else f"{100 * report.active:.2g}%"
         measured = (
@@ -297,17 +297,20 @@ def channels_figure(
 
     names = [f"{channel} · {labels[channel]}" if labels else f"{channel}" for channel in range(len(maps))]
     label = f"{'value' if signed else 'activation'}\nsquare-root scale"
-    bar = _ColorBar(label, limit, signed, is_exceeded=bool(maps.abs().max() > limit), root=True)
-    return _sheet_figure(draw, names, maps.shape[-2] / maps.shape[-1], bar, title, theme)
+    bar = ColorBar(label, limit, signed, is_exceeded=bool(maps.abs().max() > limit), root=True)
+    return sheet_figure(draw, names, maps.shape[-2] / maps.shape[-1], bar, title, theme)
 
 
-def _sheet_figure(
+def sheet_figure(
     draw: Callable[[Axes, int, Extent], AxesImage],
     names: Sequence[str],
     aspect: float,
-    bar: _ColorBar,
+    bar: ColorBar,
     title: str,
     theme: str,
+    *,
+    columns: int | None = None,
+    width: float | None = None,
 ) -> Figure:
     """Returns a figure of tiles in rows, with a name above each and one color bar for all.
 
@@ -320,12 +323,14 @@ def _sheet_figure(
         bar: the color bar.
         title: text above the tiles.
         theme: "light" or "dark".
+        columns: tiles in a row; None for 8, or 16 for more than 64 tiles.
+        width: of a tile in inches; None for one that suits the columns.
     """
     look = get_theme(theme)
     # 1. Places, in inches.
-    columns = min(len(names), 8 if len(names) <= 64 else 16)
+    columns = min(len(names), columns or (8 if len(names) <= 64 else 16))
     rows = math.ceil(len(names) / columns)
-    width = 1.15 if columns > 4 else 2.3
+    width = width or (1.15 if columns > 4 else 2.3)
     step_x = width + 0.08
     step_y = width * aspect + 0.24
     wide = columns * step_x - 0.08
@@ -349,7 +354,7 @@ def _sheet_figure(
     # 3. The color bar.
     high = max(tall - 0.24, 1.3)
     place = ((wide + 0.2) / total_x, 1 - (heading + 0.24 + high) / total_y, 0.16 / total_x, high / total_y)
-    _draw_color_bar(figure, image, figure.add_axes(place), bar, theme)
+    draw_color_bar(figure, image, figure.add_axes(place), bar, theme)
     return figure
 
 
@@ -405,8 +410,8 @@ def kernels_figure(
         shown = f"what each of layer 2's {len(weight)} channels paints, {size}"
     title = f"{LAYER_NAMES[layer]}: {shown}\n{ORDERS[sort]}"
     label = "weight (gray: zero)" if rgb else "weight"
-    bar = _ColorBar(label, limit, signed=True, is_exceeded=bool(weight.abs().max() > limit))
-    return _sheet_figure(draw, names, 1.0, bar, title, theme)
+    bar = ColorBar(label, limit, signed=True, is_exceeded=bool(weight.abs().max() > limit))
+    return sheet_figure(draw, names, 1.0, bar, title, theme)
 
 
 def receptive_field_figure(
@@ -441,13 +446,13 @@ def receptive_field_figure(
     draw_picture(image, whole, f"{width} × {height} pixels", theme=theme)
     part = image[:, top : top + side, left : left + side]
     draw_picture(part, zoom, f"{side} × {side} pixels", zoomed=True, theme=theme)
-    _draw_box(whole, (top, left, side, side), "black")
+    draw_box(whole, (top, left, side, side), "black")
 
     # 3. A box for each layer.
     for (layer, size), color in zip(sizes.items(), (look.blue, look.green, look.orange), strict=True):
         corner = side // 2 - size // 2
-        _draw_box(zoom, (corner, corner, size, size), color, label=f"{LAYER_NAMES[layer]}: {size} × {size}")
-    _draw_box(zoom, (side // 2, side // 2, 1, 1), "black", label="the pixel")
+        draw_box(zoom, (corner, corner, size, size), color, label=f"{LAYER_NAMES[layer]}: {size} × {size}")
+    draw_box(zoom, (side // 2, side // 2, 1, 1), "black", label="the pixel")
     columns = 4 if wide > 9.5 else 2
     figure.legend(loc="outside lower center", ncols=columns, frameon=False, labelcolor=look.ink, fontsize=TEXT)
     return figure

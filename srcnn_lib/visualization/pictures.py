@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..data import images
@@ -35,10 +36,32 @@ def open_picture(source: Picture | str | Path, run: Run | None = None) -> Pictur
         if run is None or name[6:] not in ("0", "1", "2", "3"):
             raise InputError(f"{name} is no picture: only runs have a probe, with the tiles probe:0 to probe:3")
         return Picture(run.probe()[1][int(name[6:])], name=name)
+    return _without_alpha(images.read_image(name) if _is_single(name) else load_photographs(name)[0])
+
+
+def open_pictures(sources: Iterable[str | Path], run: Run | None = None) -> Iterator[Picture]:
+    """Opens all photographs of some sources one by one, without their transparency.
+
+    Args:
+        sources: as `open_picture` takes them; of a folder, a glob or a set, all photographs are opened.
+        run: the run that "probe:0" refers to.
+
+    Raises:
+        InputError: as `open_picture`, when the photograph's turn comes.
+    """
+    for source in sources:
+        if _is_single(str(source)):
+            yield open_picture(source, run)
+        else:
+            yield from map(_without_alpha, load_photographs(str(source)))
+
+
+def _is_single(name: str) -> bool:
+    """Returns whether a source names one picture: a tile of a probe, an address or a file."""
     path = Path(name)
     # A name with an extension is a file: if it does not exist, the message must not be about unknown sets.
-    is_file = path.is_file() or (path.suffix and not path.is_dir() and not glob.has_magic(name))
-    return _without_alpha(images.read_image(name) if is_url(name) or is_file else load_photographs(name)[0])
+    is_file = path.is_file() or bool(path.suffix and not path.is_dir() and not glob.has_magic(name))
+    return name.startswith("probe:") or is_url(name) or is_file
 
 
 def _without_alpha(picture: Picture) -> Picture:
