@@ -18,6 +18,7 @@ TIMING_SECONDS = 15  # that it may take at most
 # How much quicker one thread must be. On a machine that is busy with other work, threads wait for each other: with
 # two of them 200 steps took 43 s, with one 6 to 9 s.
 WORTH_ONE_THREAD = 0.9
+WORTH_SAYING = 0.1  # of the steps, by which their number must change to be noted
 
 
 @contextlib.contextmanager
@@ -98,20 +99,16 @@ def plan_steps(state: TrainingState, seconds: float, interrupted: Callable[[], b
 def correct_plan(state: TrainingState) -> str:
     """Corrects the number of steps by the time that the steps so far took; what the user added to it is kept.
 
-    After the first tenth of the time the number is final.
-
     Returns:
         A line that says how the number has changed; "" where it is nearly the same.
     """
     plan = state.plan
     assert plan
     before = state.steps
-    corrected, final = state.group.run_on_main(
-        lambda: (plan.corrected(state.step, state.seconds), not plan.is_open(state.seconds))
-    )
+    corrected = state.group.run_on_main(lambda: plan.corrected(state.step, state.seconds))
     state.steps = max(state.step + 1, before + corrected.steps - plan.steps)
-    state.plan = None if final else corrected
-    if abs(state.steps - before) < 0.05 * before:
+    state.plan = corrected if corrected.next_check else None
+    if abs(state.steps - before) < WORTH_SAYING * before:
         return ""
     return f"{plan.seconds / 60:.2g} minutes: {state.steps} steps fit, {before} were planned"
 

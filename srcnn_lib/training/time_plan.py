@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass, replace
 
-OPEN_SHARE = 0.09  # of the time, in which the number of steps is still corrected
-DUE_SHARE = (
-    0.1  # of the steps, after which it is; more than the share above, so that one correction does not cause another
-)
+CHECKS = (0.1, 0.3, 0.6, 0.85)  # shares of the time, or of the steps, at which the number of steps is corrected
+APART = 0.03  # of the time, by which a correction may come before its share
+WORTH_CHANGING = 0.03  # of the steps: after the first tenth, less is left as it is, and the learning rate with it
 
 
 @dataclass(frozen=True)
 class TimePlan:
-    """A number of steps that is corrected in the first tenth of a training, by the time that its steps really take.
+    """A number of steps, and how it is corrected by the time that the steps really take.
+
+    Most is corrected in the first tenth, where a cosine schedule is nearly flat; the later checks are for machines
+    whose other work changes.
 
     Attributes:
         seconds: of training in all.
@@ -20,6 +22,7 @@ class TimePlan:
         epoch_seconds: for the measurements at the end of an epoch.
         mean_seconds: of a step in the mean over the training: with its part of the epochs' ends, and where the last
             steps are slower than the first ones.
+        checked_step, checked_seconds: when it was last corrected.
     """
 
     seconds: float
@@ -28,6 +31,8 @@ class TimePlan:
     step_seconds: float
     epoch_seconds: float
     mean_seconds: float
+    checked_step: int = 0
+    checked_seconds: float = 0.0
 
     @classmethod
     def of(
@@ -35,20 +40,34 @@ class TimePlan:
     ) -> "TimePlan":
         """Returns the plan for a training that has not begun; `slowdown` is that of all steps over the first ones."""
         mean_seconds = step_seconds * slowdown + epoch_seconds / steps_per_epoch
-        steps = max(1, round(seconds / mean_seconds))
+        # The training ends with measurements, also where that is no epoch's end.
+        steps = max(1, round((seconds - epoch_seconds) / mean_seconds))
         return cls(seconds, steps, steps_per_epoch, step_seconds, epoch_seconds, mean_seconds)
 
-    def is_open(self, seconds: float) -> bool:
-        """Returns whether the number of steps may still change, `seconds` after the beginning."""
-        return seconds < OPEN_SHARE * self.seconds
+    @property
+    def next_check(self) -> float | None:
+        """The share of the time at which it is corrected next; None where the number of steps is final."""
+        done = self.checked_seconds / self.seconds + APART
+        return next((share for share in CHECKS if share > done), None)
 
     def is_due(self, step: int, seconds: float) -> bool:
-        """Returns whether it is time for a correction: a tenth of the steps, or of the time, has passed."""
-        return step > 0 and (step >= DUE_SHARE * self.steps or not self.is_open(seconds))
+        """Returns whether it is time for a correction, `seconds` after the beginning."""
+        share = self.next_check
+        if share is None or step <= self.checked_step:
+            return False
+        return seconds >= share * self.seconds or step >= share * self.steps
 
     def corrected(self, step: int, seconds: float) -> "TimePlan":
-        """Returns the plan with the number of steps that fits, if the first `step` steps took `seconds`."""
-        expected = step * self.step_seconds + step // self.steps_per_epoch * self.epoch_seconds
-        mean_seconds = self.mean_seconds * seconds / expected
-        left = max(0.0, self.seconds - seconds)
-        return replace(self, steps=step + max(1, round(left / mean_seconds)))
+        """Returns the plan with the number of steps that fits at the speed since the last correction."""
+        epochs = step // self.steps_per_epoch - self.checked_step // self.steps_per_epoch
+        expected = (step - self.checked_step) * self.step_seconds + epochs * self.epoch_seconds
+        slowness = (seconds - self.checked_seconds) / expected
+        left = self.seconds - seconds - slowness * self.epoch_seconds
+        steps = step + max(1, round(left / (self.mean_seconds * slowness)))
+        if self.next_check != CHECKS[0] and abs(steps - self.steps) < WORTH_CHANGING * self.steps:
+            steps = self.steps
+        return replace(self, steps=steps, checked_step=step, checked_seconds=seconds)
+
+    def without(self, seconds: float) -> "TimePlan":
+        """Returns the plan with less time, which preparations took."""
+        return replace(self, seconds=max(self.seconds - seconds, 0.1 * self.seconds))

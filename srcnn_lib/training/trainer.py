@@ -110,7 +110,10 @@ def fit(
         if not state.steps and not plan_steps(state, seconds, interrupted):
             return
         stack.enter_context(cpu_threads(state.threads))
+        began = time.monotonic()
         checkpointer.start()
+        if state.plan and not state.step:
+            state.plan = state.plan.without(time.monotonic() - began)
         clock = Clock(state)
 
         while True:
