@@ -8,7 +8,7 @@ import torch
 from small_runs import small_run
 
 from srcnn_lib import Run
-from srcnn_lib.notebook import print_environment, print_scores, print_weights_digest, probe_strip
+from srcnn_lib.notebook import print_environment, print_scores, print_weights_digest, probe_strip, summary
 from srcnn_lib.runtime.files import digest
 
 
@@ -24,9 +24,10 @@ def test_the_environment_names_torch_and_the_device(capsys):
     assert isinstance(device, torch.device)
 
 
-def test_the_digest_is_that_of_the_newest_snapshot(run, capsys):
+def test_the_digest_is_that_of_the_newest_snapshot_and_names_its_step(run, capsys):
     print_weights_digest(run)
-    assert digest(run.snapshots()[-1].path) in capsys.readouterr().out
+    newest = run.snapshots()[-1]
+    assert f"SHA-256 of the weights at step {newest.step}: {digest(newest.path)}" in capsys.readouterr().out
 
 
 def test_the_scores_are_those_of_the_validation_photographs(run, capsys):
@@ -35,9 +36,31 @@ def test_the_scores_are_those_of_the_validation_photographs(run, capsys):
     assert [name.removesuffix(".png") for name in names] == ["coffee", "mean"]
 
 
-def test_the_strip_shows_the_tiles_at_each_snapshot_and_the_originals_on_the_right(run):
+def test_the_strip_shows_details_of_two_tiles_and_their_errors(run):
     strip = np.asarray(probe_strip(run, snapshots=3))
-    originals = run.probe()[1].mul(255).round().byte().permute(0, 2, 3, 1).flatten(0, 1).numpy()  # (4 · 96, 96, 3)
-    assert strip.shape[1] == 4 * 96 + 3 * 6  # three snapshots and the originals
-    np.testing.assert_array_equal(strip[: 4 * 96, -96:], originals)
-    assert (strip[: 4 * 96, :96] != originals).any()
+    side = 4 * 48
+    assert strip.shape[1] == 5 * side + 4 * 6  # bicubic, three snapshots, the original
+    header = strip.shape[0] - 4 * side - 3 * 6
+    assert 0 < header < 40
+    column = strip[header:, -side:]
+    picture, error = column[:side:4, ::4], column[side + 6 : 2 * side + 6]
+    tiles = [tile.mul(255).round().byte().permute(1, 2, 0).numpy() for tile in run.probe()[1]]
+    places = [(tile[top : top + 48, left : left + 48] == picture).all()
+              for tile in tiles for top in range(49) for left in range(49)]  # fmt: skip
+    assert sum(places) == 1
+    assert error.max() < 20  # the original has none
+    assert strip[header + side + 6 : header + 2 * side, :side].std() > 10  # bicubic has
+
+
+def test_the_steps_of_the_strip_are_chosen_by_quality():
+    quality = {0: 30.0, 1: 30.0, 2: 30.1, 32: 32.9, 1000: 33.0, 6000: 33.05, 9000: 33.1, 12000: 31.5}
+    assert summary._evenly_improving(dict(list(quality.items())[:7]), 4) == [0, 2, 32, 9000]
+    assert summary._evenly_improving({5: 30.0}, 4) == [5]
+    assert summary._evenly_improving({5: 30.0, 9: 31.0}, 4) == [5, 9]
+    assert summary._evenly_improving(quality, 1) == [12000]
+
+
+def test_the_tiles_of_the_strip_differ():
+    tiles = torch.stack([torch.full((3, 96, 96), value) for value in (0.1, 0.12, 0.9, 0.11)])
+    assert summary._most_different(tiles, 2) == [0, 2]
+    assert summary._most_different(tiles, 9) == [0, 1, 2, 3]

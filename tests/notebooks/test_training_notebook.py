@@ -29,7 +29,7 @@ def test_the_notebook_runs_from_top_to_bottom_and_resumes_when_run_again(tmp_pat
     ):
         assert words in shown.replace("\u2009", " ")
     assert shown.count("data:image/png") == 12
-    assert re.search("SHA-256 of the weights: [0-9a-f]{64}", outputs(cells["training"], "printed"))
+    assert re.search(r"SHA-256 of the weights at step \d+: [0-9a-f]{64}", outputs(cells["training"], "printed"))
     for name in ("photographs", "curves", "strip"):
         assert outputs(cells[name], "image/png"), name
     table = outputs(cells["table"], "printed")
