@@ -8,7 +8,7 @@ INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint co
 # Two tests at a time, each on one thread.
 PYTEST = OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
-.PHONY: demo test check test-colab test-lowest lint format notebook demonstrations weights repository clean
+.PHONY: demo test check attack test-colab test-lowest lint format notebook demonstrations weights repository clean
 
 demo: $(ENV)/library
 	$(BIN)/srcnn demo
@@ -19,6 +19,11 @@ test: $(ENV)/everything lint
 # The tests that are neither slow nor need a browser or several processes.
 check: $(ENV)/everything
 	$(PYTEST) -m "not slow and not browser and not distributed"
+
+# Thousands of damaged files, kills, full disks and hostile servers; docs/reliability.md holds the last table. Some hours;
+# ATTACK="--only 'mutated pictures' --part 0.01" does less.
+attack: $(ENV)/everything
+	OMP_NUM_THREADS=1 $(BIN)/python tests/attacks $(ATTACK)
 
 # The same tests with Colab's versions, and with the lower bounds, each in an environment of its own.
 test-colab test-lowest: test-%:

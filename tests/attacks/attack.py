@@ -21,6 +21,7 @@ class Tally:
 
     outcomes: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
+    figures: str = ""  # what was measured, such as the longest time of a case
 
     def add(self, outcome: str) -> None:
         self.outcomes[outcome] += 1
@@ -69,6 +70,7 @@ class Attack:
 def row(attack: Attack, count: int, tally: Tally, seconds: float) -> str:
     """Returns a row of the table, in Markdown."""
     happened = ", ".join(f"{outcome} {number:,}" for outcome, number in tally.outcomes.most_common())
+    happened += f"; {tally.figures}" if tally.figures else ""
     held = "yes" if not tally.failures else f"**no, {len(tally.failures)} times**"
     return f"| {attack.name} | {count:,} | {attack.promise} | {held} | {happened} | {seconds:.0f} s |"
 

@@ -1,9 +1,16 @@
 """All attacks, in the order of the table."""
 
 import kills
+import mutated_pictures
 from attack import Attack
 
 ATTACKS = [
+    Attack(
+        "mutated pictures",
+        10_000,
+        "read, or refused in one line; under 2 s and 1 GB; nothing else on standard error; nothing left behind",
+        mutated_pictures.attack,
+    ),
     Attack(
         "ended trainings",
         500,
