@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from ..config import FREE
 from ..errors import InputError
@@ -222,10 +223,11 @@ class Checkpointer:
         yield
         self._between_steps = True
 
-    def save_due(self, record: dict | None) -> None:
+    def save_due(self, loss: Tensor, record: dict | None) -> None:
         """Writes what is due after a step.
 
         Args:
+            loss: (), of the step.
             record: the history's new record, where the step ended an epoch.
         """
         if not self.run:
@@ -234,17 +236,22 @@ class Checkpointer:
         if record:
             self._save_snapshot()
             self.run.write_history(state.history)
-            self._write_events(record)
+        self._write_events(loss, record)
+        if record:
             self.save_checkpoint()
         elif self._is_early_snapshot():
             self._save_snapshot()
         if time.monotonic() - self._saved_at > CHECKPOINT_SECONDS:
             self.save_checkpoint()
 
-    def _write_events(self, record: dict) -> None:
+    def _write_events(self, loss: Tensor, record: dict | None) -> None:
         if self.events:
+            state = self.state
             try:
-                self.events.write(record, self.state.averaged, self.state.data.probe)
+                if record:
+                    self.events.write(record, state.averaged, state.data.probe)
+                else:
+                    self.events.write_step(state.step, loss, state.optimizer.param_groups[0]["lr"])
             except OSError as error:
                 self._give_up_events(error)
 

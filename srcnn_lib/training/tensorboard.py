@@ -17,6 +17,8 @@ from ..data.color import from_network_channels, to_network_channels
 from ..model import LAYERS, SRCNN
 
 CHANNELS_SHOWN = 8  # of each hidden layer
+STEPS_BETWEEN_SCALARS = 20  # the loss is read from the device, which waits for its steps
+LEVELS = 255**2  # squared errors of pixels from 0 to 255, over those from 0 to 1
 EVENT_FILE_NAME = re.compile(r"events\.out\.tfevents\.\d{10}\.")
 # The limits of the histograms' bins, as TensorBoard's own: 1e-12 · 1.1ⁿ on both sides of zero.
 POSITIVE_BINS = 1e-12 * 1.1 ** np.arange(774)
@@ -71,8 +73,7 @@ class TensorBoardWriter:
             scalars[f"psnr/bicubic_{part}"] = record[f"{part}_bicubic_psnr_{self.channel}"]
         from torch.utils.tensorboard import summary
 
-        for tag, value in scalars.items():
-            self.file.add(summary.scalar(tag, value), step)
+        self._add_scalars(scalars, step)
         upsampled, original = probe
         rows = probe_rows(model, upsampled, original)
         self.file.add(summary.image("probe/bicubic, original, SRCNN", rows, dataformats="CHW"), step)
@@ -82,6 +83,24 @@ class TensorBoardWriter:
             values = parameter.detach().cpu().numpy()
             self.file.add(summary.histogram(name.replace(".", "/"), values, HISTOGRAM_BINS), step)
         self.file.flush()
+
+    def write_step(self, step: int, loss: Tensor, learning_rate: float) -> None:
+        """Writes the loss and the learning rate of every 20th step, so that TensorBoard can follow a long epoch.
+
+        Args:
+            step: steps taken.
+            loss: (), mean squared error of the step's crops, of values in [0, 1].
+            learning_rate: of the step.
+        """
+        if step % STEPS_BETWEEN_SCALARS == 0:
+            self._add_scalars({"mse/step": loss.item() * LEVELS, "learning_rate": learning_rate}, step)
+            self.file.flush()
+
+    def _add_scalars(self, scalars: dict[str, float], step: int) -> None:
+        from torch.utils.tensorboard import summary
+
+        for tag, value in scalars.items():
+            self.file.add(summary.scalar(tag, value), step)
 
 
 class EventFile:

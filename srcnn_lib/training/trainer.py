@@ -133,7 +133,7 @@ def fit(
             with checkpointer.whole_step():
                 loss = state.take_step(*state.next_batch())
                 metrics = state.end_epoch() if state.epoch_ended else None
-                checkpointer.save_due(metrics)
+                checkpointer.save_due(loss, metrics)
             yield clock.record(loss, metrics, checkpointer.take_notes())
 
 

@@ -67,6 +67,15 @@ def test_the_charts_name_the_channel_that_psnr_is_measured_on(tmp_path, channels
     assert f"PSNR on {channel} (dB)".encode() in layout.tensor_proto.string_val[0]
 
 
+def test_the_loss_and_the_rate_of_every_20th_step_can_be_read_while_the_epoch_lasts(tmp_path):
+    writer = TensorBoardWriter(tmp_path, "y", 0)
+    for step in range(1, 51):
+        writer.write_step(step, torch.tensor(step / 255**2), step / 100)
+    events = read_events(tmp_path)  # the writer is still open
+    assert [(event.step, round(event.value, 4)) for event in events.Scalars("mse/step")] == [(20, 20), (40, 40)]
+    assert [(event.step, round(event.value, 4)) for event in events.Scalars("learning_rate")] == [(20, 0.2), (40, 0.4)]
+
+
 def test_event_files_of_one_second_are_read_in_their_order(tmp_path):
     """TensorBoard sorts event files by name; names begin with the second, so no two may have the same second."""
     for step in (0, 1, 2):
