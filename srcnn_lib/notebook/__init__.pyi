@@ -2,9 +2,17 @@ from .colab import is_colab as is_colab
 from .colab import mount_drive as mount_drive
 from .drive.backup import DriveBackup as DriveBackup
 from .drive.restore import restore_run as restore_run
+from .enlargement import Enlargement as Enlargement
+from .enlargement import open_network as open_network
 from .explorer import Explorer as Explorer
+from .outputs import offer_download as offer_download
+from .outputs import show_clip as show_clip
+from .outputs import show_picture as show_picture
+from .outputs import zip_results as zip_results
+from .photographs import choose_photograph as choose_photograph
 from .quickstart import open_or_train_run as open_or_train_run
 from .run_names import run_path as run_path
+from .setup import install_missing_packages as install_missing_packages
 from .summary import print_environment as print_environment
 from .summary import print_scores as print_scores
 from .summary import print_weights_digest as print_weights_digest

@@ -27,6 +27,7 @@ from ..visualization.layers import LAYER_NAMES, ChannelAddress
 from ..visualization.style import Figure, save_figure
 from .colab import is_colab
 from .explorer_pictures import ExplorerPictures
+from .photographs import uploaded_files
 
 FIGURES = {  # what can be saved, and the Inspector's method for it
     "this channel": "channel_figure",
@@ -486,12 +487,6 @@ def find_networks(runs: str | Path) -> list[Path]:
     ]
     released = [path for path in saved_folder().iterdir() if path.suffix in (".safetensors", ".pth")]
     return sorted(with_snapshots, key=lambda run: run.stat().st_mtime, reverse=True) + sorted(released)
-
-
-def uploaded_files(value: tuple | dict) -> list[tuple[str, bytes]]:
-    """Returns (name, content) of each file of a FileUpload: a tuple of dicts in ipywidgets 8, a dict by name in 7."""
-    files = [{"name": name, **file} for name, file in value.items()] if isinstance(value, dict) else value
-    return [(file["name"], bytes(file["content"])) for file in files]
 
 
 def _row(*widgets: ipywidgets.Widget, align_items: str = "center") -> ipywidgets.HBox:

@@ -23,6 +23,7 @@ from .exact_pass import Area as Area
 from .figures import channel_figure as channel_figure
 from .figures import channels_figure as channels_figure
 from .figures import comparison_figure as comparison_figure
+from .figures import enlargement_figure as enlargement_figure
 from .figures import kernels_figure as kernels_figure
 from .figures import receptive_field_figure as receptive_field_figure
 from .html.comparison import render_comparison as render_comparison

@@ -201,6 +201,43 @@ def comparison_figure(
     return figure
 
 
+def enlargement_figure(
+    photograph: Tensor, bicubic: Tensor, srcnn: Tensor, *, box: Box, theme: str = "light"
+) -> Figure:
+    """Returns a figure of a photograph beside a zoomed box of its bicubic and its SRCNN enlargement.
+
+    Args:
+        photograph: (C, h, w), RGB or gray, which was enlarged.
+        bicubic, srcnn: (C, H, W) of one size.
+        box: top, left, height, width of the zoom in pixels of the enlargements.
+        theme: "light" or "dark".
+
+    Raises:
+        InputError: for enlargements of different sizes, or a box that is not inside them.
+    """
+    if srcnn.shape[-2:] != bicubic.shape[-2:]:
+        raise InputError(f"srcnn is {_size(srcnn)}, expected {_size(bicubic)} as bicubic")
+    height, width = bicubic.shape[-2:]
+    top, left, tall, wide = box
+    if min(top, left) < 0 or min(tall, wide) < 1 or top + tall > height or left + wide > width:
+        raise InputError(f"box is {tuple(box)}, expected top, left, height, width inside {_size(bicubic)}")
+    look = get_theme(theme)
+    column = 4.0  # inches
+    sides = [min(max(width / height, 0.6), 1.8), wide / tall, wide / tall]
+    figure = new_figure(column * sum(sides) + 0.3, column + 0.9, theme)
+    whole, *zooms = figure.subplots(1, 3, width_ratios=sides)
+    draw_picture(photograph, whole, f"Photograph, {_size(photograph)}", theme=theme)
+    down, across = photograph.shape[-2] / height, photograph.shape[-1] / width
+    in_photograph = (round(top * down), round(left * across), round(tall * down), round(wide * across))
+    _draw_box(whole, in_photograph, look.orange)
+    for name, picture, zoom in zip(("Bicubic", "SRCNN"), (bicubic, srcnn), zooms, strict=True):
+        draw_picture(picture[:, top : top + tall, left : left + wide], zoom, name, zoomed=True, theme=theme)
+        for spine in zoom.spines.values():
+            spine.set(visible=True, color=look.orange, linewidth=1.8)
+        zoom.set_xlabel(f"the box, {wide} × {tall} pixels", color=look.muted, size=TEXT, labelpad=8)
+    return figure
+
+
 def _size(image: Tensor) -> str:
     return f"{image.shape[-1]} × {image.shape[-2]} pixels"
 

@@ -6,7 +6,9 @@ function start(root, data) {
   const stage = $(".stage"), divider = $(".divider"), { width, height, pictures } = data;
   const names = Object.keys(pictures), sides = { left: null, right: null };
   let split = 0.5, zoom = 1, x = 0, y = 0; // zoom 1: the whole picture; x, y: where its corner lies on the stage
+  let lowest = 1; // zoom of a small picture that begins with one pixel for each of the screen's
   let known = 0; // the stage's width when it was last measured
+  let center = data.center; // the pixel to begin at, until the stage has a size
 
   // 1. The choice of two pictures
   $(".title").textContent = data.title;
@@ -52,12 +54,12 @@ function start(root, data) {
     stage.classList.toggle("near", zoom > 1);
     stage.classList.toggle("coarse", scale * devicePixelRatio >= 2); // from here on, pixels are visible as squares
     $(".fit").textContent = scale < 10 ? `${Math.round(scale * 100)} %` : `${Math.round(scale)} ×`;
-    $(".out").disabled = zoom <= 1;
+    $(".out").disabled = zoom <= lowest;
     $(".in").disabled = zoom >= highest();
   }
   const highest = () => Math.max(1, MAX_SCALE / fitted());
   function magnify(factor, at = [stage.clientWidth / 2, stage.clientHeight / 2]) {
-    const next = clamp(zoom * factor, 1, highest()), ratio = next / zoom;
+    const next = clamp(zoom * factor, lowest, highest()), ratio = next / zoom;
     x = at[0] - (at[0] - x) * ratio; // what is under the pointer stays there
     y = at[1] - (at[1] - y) * ratio;
     zoom = next;
@@ -70,6 +72,14 @@ function start(root, data) {
     stage.style.height = `${Math.min((before * height) / width, Math.max(tallest, 240))}px`;
     x *= before / (known || before), known = before; // what is shown stays in view
     place();
+    if (center && before) {
+      const [across, down] = center;
+      center = null;
+      zoom = 1 / fitted(); // one pixel for each of the screen's
+      lowest = Math.min(1, zoom);
+      x = stage.clientWidth / 2 - across, y = stage.clientHeight / 2 - down;
+      place();
+    }
   }
   // 3. Pointers: one drags the divider, or the picture when zoomed in; two pinch
   const pointers = new Map();

@@ -27,6 +27,7 @@ def render_comparison(
     *,
     title: str = "Bicubic and SRCNN",
     notes: tuple[str, ...] = (),
+    center: tuple[int, int] | None = None,
 ) -> str:
     """Returns a self-contained HTML page that shows two of three pictures, one on each side of a divider.
 
@@ -37,6 +38,8 @@ def render_comparison(
         bicubic, srcnn: of the same size.
         scores: of "bicubic" and "srcnn"; PSNR and SSIM on Y are shown under the pictures.
         title, notes: shown above the pictures.
+        center: the pixel (x, y) around which the pictures are shown at first, one pixel for each of the screen's; None
+            shows the whole pictures.
 
     Raises:
         InputError: for pictures of different sizes.
@@ -58,6 +61,7 @@ def render_comparison(
         "notes": notes,
         "width": width,
         "height": height,
+        "center": center,
         "pictures": {
             name: {
                 "label": LABELS[name],
