@@ -84,6 +84,15 @@ saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safet
 	$(call TRAIN,$(RUN),$(PHOTOGRAPHS) $(TRAINING))
 	$(BIN)/srcnn release $(RUN) --out $@
 
+# The example run that the notebooks show where there is no run yet: a few minutes on two cores. Another training takes
+# its place with EXAMPLE="…", up to 24-12 or 32-16 wide on Y: the folder has to stay below 2 MB.
+EXAMPLE := --channels 1 --widths 32,16 --scale 2 --init torch --steps 12000
+EXAMPLE_PROBE := $(patsubst %,--validation samples:%,astronaut chelsea coffee rocket)
+.PHONY: saved/example_run
+saved/example_run: $(ENV)/library
+	$(call TRAIN,runs/example_run,--data t91 $(EXAMPLE_PROBE) $(EXAMPLE))
+	$(BIN)/python -c 'from srcnn_lib.pretrained import write_example_run; print(write_example_run("runs/example_run"))'
+
 # make repository URL=https://github.com/OWNER/NAME [BRANCH=NAME]: changes the address of the project, and the branch in
 # its links, in every file that has them. The address may end with a slash or .git, and may be git@github.com:OWNER/NAME.
 ADDRESSED = pyproject.toml CITATION.cff $(wildcard *.md docs/*.md) $(wildcard notebooks/*.ipynb)

@@ -1,12 +1,20 @@
-"""Finds the released networks, and opens the network of a weights file or of a run."""
+"""Finds the released networks and the example run, and opens the network of a weights file or of a run."""
 
+import json
+import math
+import shutil
 from pathlib import Path
+
+import safetensors.torch
 
 from . import weights
 from .errors import InputError
 from .model import SRCNN
 from .run import Run
 
+EXAMPLE_RUN = "example_run"  # in the folder of the released networks
+EXAMPLE_SNAPSHOTS = 22
+EXAMPLE_BYTES = 2_000_000  # of the whole folder: it is part of the package
 # The weights files for each scale, the preferred one first.
 RELEASED = {
     2.0: ("srcnn_y_x2.safetensors", "isr_best.pth"),
@@ -78,3 +86,65 @@ def open_weights(source: str | Path, which: str = "newest") -> tuple[SRCNN, Path
     if path.is_dir() and (path / "config.json").exists():
         path = Run(path).snapshot(which).path
     return weights.load(path), path
+
+
+def example_run() -> Run:
+    """Returns the small run that comes with the package: a training from random weights, with its snapshots.
+
+    Notebooks look at it where there is no run yet. It has no checkpoints, so it can't be trained further.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    path = saved_folder() / EXAMPLE_RUN
+    if not (path / "config.json").exists():
+        raise InputError(f"{path} is missing: the example run is not installed; train a run instead")
+    return Run(path)
+
+
+def write_example_run(source: str | Path, folder: str | Path | None = None) -> Path:
+    """Writes the example run: a small copy of a run, for looking and not for resuming (`make saved/example_run`).
+
+    It keeps the settings, the history, at most 22 snapshots, and the probe's tiles with 16 bits. Steps of the snapshots
+    are evenly spaced on a logarithmic scale, for a network changes most at the beginning.
+
+    Args:
+        source: a finished run.
+        folder: where to write; what is there is replaced. None for the place where `example_run` looks.
+
+    Raises:
+        InputError: the source has no snapshots, its probe can't be read, or the copy would have more than 2 MB.
+    """
+    run = Run(source)
+    path = Path(folder) if folder else saved_folder() / EXAMPLE_RUN
+    snapshots = run.snapshots()
+    if not snapshots:
+        raise InputError(f"{run.path} has no snapshots yet; train it first")
+    upsampled, original = (tiles.half().contiguous() for tiles in run.probe())
+    new = path.with_name(f".{path.name}-new")
+    shutil.rmtree(new, ignore_errors=True)
+    (new / "snapshots").mkdir(parents=True)
+    for number in _log_spaced([snapshot.step for snapshot in snapshots], EXAMPLE_SNAPSHOTS):
+        shutil.copyfile(snapshots[number].path, new / "snapshots" / snapshots[number].path.name)
+    safetensors.torch.save_file({"upsampled": upsampled, "original": original}, new / "probe.safetensors")
+    shutil.copyfile(run.path / "history.jsonl", new / "history.jsonl")
+    (new / "config.json").write_text(json.dumps(run.metadata, indent=2) + "\n", "utf-8")
+    if (size := sum(file.stat().st_size for file in new.rglob("*") if file.is_file())) > EXAMPLE_BYTES:
+        shutil.rmtree(new)
+        raise InputError(f"{run.path} would take {size / 1e6:.1f} MB, expected up to 2; train a smaller network")
+    shutil.rmtree(path, ignore_errors=True)
+    new.rename(path)
+    return path
+
+
+def _log_spaced(steps: list[int], count: int) -> list[int]:
+    """Returns the indices of at most `count` of the steps, evenly spaced in log(1 + step), first and last included."""
+    if len(steps) <= count:
+        return list(range(len(steps)))
+    places = [math.log1p(step) for step in steps]
+    # The closest neighbors go first, the one that is nearer to its other neighbor.
+    kept = list(range(len(steps)))
+    while len(kept) > count:
+        gaps = [places[kept[i + 1]] - places[kept[i - 1]] for i in range(1, len(kept) - 1)]
+        del kept[1 + gaps.index(min(gaps))]
+    return kept

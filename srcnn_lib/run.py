@@ -363,11 +363,12 @@ class Run:
             tensors = safetensors.torch.load(read_plain_file(path))
             upsampled, original = tensors["upsampled"], tensors["original"]
             for tiles in (upsampled, original):
-                if tiles.ndim != 4 or tiles.shape[1] != 3 or tiles.dtype != torch.float32 or not tiles.numel():
+                known = tiles.dtype in (torch.float32, torch.float16)  # the example run's has 16 bits, to be small
+                if tiles.ndim != 4 or tiles.shape[1] != 3 or not known or not tiles.numel():
                     raise InputError(f"tiles of the shape {tuple(tiles.shape)} and type {tiles.dtype}")
             if upsampled.shape != original.shape or not all(tiles.isfinite().all() for tiles in (upsampled, original)):
                 raise InputError("the tiles do not belong together, or are no numbers")
-            return upsampled, original
+            return upsampled.float(), original.float()
         except (OSError, ValueError, LookupError, safetensors.SafetensorError) as error:
             raise InputError(f"{path} can't be read ({error_reason(error)}); name a photograph in its place") from error
 

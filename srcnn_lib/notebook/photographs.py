@@ -1,13 +1,9 @@
 """Chooses the photograph that a notebook works on: an upload, a file, an address, or one that comes along."""
 
-import glob
-from pathlib import Path
-
 from ..data import images
-from ..data.download import is_url
 from ..data.images import Picture
-from ..data.sources import load_photographs
 from ..errors import InputError
+from ..visualization.pictures import open_photograph
 from .colab import is_colab
 
 # Uploads of this kernel, by the source that they take the place of: *Run all* after an upload must not forget it.
@@ -32,7 +28,7 @@ class PhotographChoice:
             InputError: the source can't be read.
         """
         uploaded = _uploads.get(self.source)
-        return uploaded if uploaded else open_photograph(self.source)
+        return uploaded if uploaded else open_photograph(self.source.strip())
 
     def take(self, name: str, content: bytes) -> Picture:
         """Takes the content of a picture file in place of the source.
@@ -62,23 +58,6 @@ def choose_photograph(source: str, upload: bool = False) -> PhotographChoice:
     if upload:
         _upload_on_colab(choice)
     return choice
-
-
-def open_photograph(source: str | Path) -> Picture:
-    """Opens a photograph, with its transparency.
-
-    Args:
-        source: a path, an address, or a source of `load_photographs`, whose first photograph is taken.
-
-    Raises:
-        InputError: the source can't be read.
-    """
-    name = str(source).strip()
-    path = Path(name).expanduser()
-    is_file = path.is_file() or (path.suffix and not path.is_dir() and not glob.has_magic(name))
-    if is_url(name) or is_file:
-        return images.read_image(name if is_url(name) else path)
-    return load_photographs(name)[0]
 
 
 def uploaded_files(value: tuple | dict) -> list[tuple[str, bytes]]:

@@ -19,6 +19,7 @@ from ..run import Run, weights_digest
 from ..runtime.devices import describe_device, package_versions, resolve_device
 from ..training.tensorboard import reconstruct_probe
 from ..visualization.frames import caption, join, limit_of, map_pixels, repeat_pixels
+from .colab import is_colab
 
 DETAIL = 48  # side in pixels of the part of a tile that the strip shows
 DETAIL_SCALE = 4  # by which it is enlarged
@@ -26,10 +27,15 @@ SAME_QUALITY = 0.02  # dB
 
 
 def print_environment() -> torch.device:
-    """Prints the versions of the packages and the device; returns the device that a training would use."""
+    """Prints the versions of the packages and the device; returns the device that a training would use.
+
+    On Colab without a GPU a line says how to switch it on.
+    """
     device = resolve_device("auto")
     versions = ", ".join(f"{name} {version}" for name, version in package_versions().items())
     print(f"{versions} on {describe_device(device)}")
+    if device.type == "cpu" and is_colab():
+        print("There is no GPU. For one: menu Runtime, Change runtime type, T4 GPU, Save; then run all cells again.")
     return device
 
 

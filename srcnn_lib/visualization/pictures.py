@@ -2,6 +2,7 @@
 
 import dataclasses
 import glob
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -36,7 +37,20 @@ def open_picture(source: Picture | str | Path, run: Run | None = None) -> Pictur
         if run is None or name[6:] not in ("0", "1", "2", "3"):
             raise InputError(f"{name} is no picture: only runs have a probe, with the tiles probe:0 to probe:3")
         return Picture(run.probe()[1][int(name[6:])], name=name)
-    return _without_alpha(images.read_image(name) if _is_single(name) else load_photographs(name)[0])
+    return _without_alpha(open_photograph(name))
+
+
+def open_photograph(source: str | Path) -> Picture:
+    """Opens a photograph, with its transparency.
+
+    Args:
+        source: an address, a file, or a source of `load_photographs`, whose first photograph is taken.
+
+    Raises:
+        InputError: for a source that is none of these, or a picture that can't be read.
+    """
+    name = os.path.expanduser(str(source))
+    return images.read_image(name) if _is_single(name) else load_photographs(name)[0]
 
 
 def open_pictures(sources: Iterable[str | Path], run: Run | None = None) -> Iterator[Picture]:

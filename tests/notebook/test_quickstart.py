@@ -1,50 +1,31 @@
-"""The small network that is trained for those who have no run yet."""
+"""What the notebooks look at where there is no run yet."""
 
-import importlib.util
-
+import pytest
 from small_runs import small_run
 
-from srcnn_lib import Run, TrainingConfig, fit
-from srcnn_lib.notebook import open_or_train_run
-from srcnn_lib.notebook.quickstart import QUICKSTART_CONFIG
-
-SMALL = {"steps": 4, "widths": (2, 2), "filters": (3, 1, 3), "batch_size": 8, "validation_patches": 8}
+from srcnn_lib import InputError
+from srcnn_lib.notebook import open_run_or_example
+from srcnn_lib.pretrained import example_run
 
 
-def test_without_a_run_a_small_network_is_trained_once(tmp_path, capsys):
-    run = open_or_train_run(tmp_path / "first", **SMALL)
-    assert run.path == tmp_path / "quickstart"
-    assert run.snapshots()[-1].step == 4
-    assert "There is no run at" in capsys.readouterr().out
-    open_or_train_run(tmp_path / "first", **SMALL)
-    assert "epoch" not in capsys.readouterr().out
+def test_without_a_run_the_example_is_opened_at_once_and_a_line_says_so(tmp_path, capsys):
+    run = open_run_or_example(tmp_path / "first")
+    assert run.path == example_run().path
+    assert not (tmp_path / "first").exists()
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith(f"There is no run at {tmp_path / 'first'} yet.")
 
 
-def test_an_interrupted_training_is_resumed_to_its_end(tmp_path):
-    config = TrainingConfig.of(**{**QUICKSTART_CONFIG, **SMALL})
-    interrupted = Run.create(tmp_path / "quickstart", config)
-    for record in fit(config, interrupted):
-        if record.step == 2:
-            break
-    assert interrupted.snapshots()[-1].step == 2
-    assert open_or_train_run(tmp_path / "first").snapshots()[-1].step == 4
-
-
-def test_a_run_with_snapshots_is_returned_and_one_without_is_not(tmp_path):
-    trained = open_or_train_run(tmp_path / "first", **SMALL)
-    (tmp_path / "first").mkdir()
-    (tmp_path / "first" / "config.json").write_bytes((trained.path / "config.json").read_bytes())
-    assert open_or_train_run(tmp_path / "first").path == trained.path  # the first one was stopped before it began
-    (tmp_path / "first" / "config.json").unlink()
+def test_a_run_with_snapshots_is_opened_and_one_that_was_stopped_before_it_began_is_not(tmp_path, capsys):
     own = small_run(tmp_path / "first")
-    assert open_or_train_run(tmp_path / "first").path == own.path
+    assert open_run_or_example(tmp_path / "first").path == own.path
+    assert capsys.readouterr().out == ""
+    for snapshot in own.snapshots():
+        snapshot.path.unlink()
+    assert open_run_or_example(tmp_path / "first").path == example_run().path
 
 
-def test_without_pytorch_optimizer_adam_trains(tmp_path, monkeypatch):
-    find_spec = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "pytorch_optimizer" else find_spec(name)
-    )
-    run = open_or_train_run(tmp_path / "first", **SMALL)
-    assert run.config.optimizer == "adam"
-    assert run.snapshots()[-1].step == 4
+def test_a_run_that_cannot_be_read_is_an_error_and_is_not_replaced_by_the_example(tmp_path):
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(InputError, match=r"config\.json can't be read"):
+        open_run_or_example(tmp_path)
