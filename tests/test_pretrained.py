@@ -39,9 +39,7 @@ def _contains(photograph: torch.Tensor, tile: torch.Tensor) -> bool:
     """Returns whether a tile (3, 96, 96), with 16 bits, is part of a photograph."""
     windows = photograph[:, : photograph.shape[1] - 95, : photograph.shape[2] - 95]
     places = ((windows - tile[:, :1, :1]).abs().amax(0) < 1e-3).nonzero().tolist()
-    return any(
-        torch.allclose(photograph[:, top : top + 96, left : left + 96], tile, atol=1e-3) for top, left in places
-    )
+    return any(torch.allclose(photograph[:, top : top + 96, left : left + 96], tile, atol=1e-3) for top, left in places)
 
 
 def test_an_example_run_keeps_the_first_and_the_last_snapshots_and_closes_ranks_in_the_logarithm(tmp_path):
@@ -60,7 +58,12 @@ def test_writing_an_example_run_replaces_the_one_before_and_leaves_out_what_only
     (target / "snapshots").mkdir(parents=True)
     (target / "old").touch()
     assert write_example_run(run.path, target) == target
-    assert {file.name for file in target.iterdir()} == {"config.json", "history.jsonl", "probe.safetensors", "snapshots"}
+    assert {file.name for file in target.iterdir()} == {
+        "config.json",
+        "history.jsonl",
+        "probe.safetensors",
+        "snapshots",
+    }
     copy = type(run)(target)
     assert [snapshot.step for snapshot in copy.snapshots()] == [snapshot.step for snapshot in run.snapshots()]
     assert torch.allclose(copy.probe()[0], run.probe()[0], atol=1e-3)

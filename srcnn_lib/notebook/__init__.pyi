@@ -9,6 +9,7 @@ from .outputs import offer_download as offer_download
 from .outputs import show_clip as show_clip
 from .outputs import show_picture as show_picture
 from .outputs import zip_results as zip_results
+from .parameters import training_config as training_config
 from .photographs import choose_photograph as choose_photograph
 from .quickstart import open_run_or_example as open_run_or_example
 from .run_names import run_path as run_path
@@ -18,6 +19,5 @@ from .summary import print_scores as print_scores
 from .summary import print_weights_digest as print_weights_digest
 from .summary import probe_strip as probe_strip
 from .tensorboard_frame import show_tensorboard as show_tensorboard
-from .training_config import training_config as training_config
 from .training_panel import TrainingPanel as TrainingPanel
 from .training_panel import open_run as open_run

@@ -102,7 +102,8 @@ class Enlargement:
         self.photograph = reduce_to(photograph, longest_side)
         for note in self.photograph.notes:
             print(note)
-        height, width = upscaled_size(*self.photograph.pixels.shape[-2:], scale)
+        height, width = self.photograph.pixels.shape[-2:]
+        height, width = upscaled_size(height, width, scale)
         what = f"{photograph.name}: an enlargement to {width}×{height} pixels"
         memory.check(what, PIXEL_BYTES * height * width, "set a smaller longest_side")
         began = time.monotonic()
@@ -160,9 +161,7 @@ class Enlargement:
             output = sample.reconstruct(self.model, self.options, progress)
         scores = {"bicubic": sample.bicubic_scores, "srcnn": sample.scores(output)}
         print_table(Evaluation(self.scale, 1, scores["bicubic"], scores["srcnn"], {picture.name: scores}))
-        return comparison_figure(
-            sample.original, sample.upsampled, sample.to_image(output), scores=scores, theme=theme
-        )
+        return comparison_figure(sample.original, sample.upsampled, sample.to_image(output), scores=scores, theme=theme)
 
     def save(self, folder: str | Path, extension: str = "png") -> Path:
         """Writes the enlargement as NAME_x2.png or the like; the folder is created. Returns the file's path.

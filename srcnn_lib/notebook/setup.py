@@ -56,7 +56,7 @@ def install_missing_packages(training: bool = False) -> None:
 
 def installed_versions() -> list[str]:
     """Returns "name==version" of each installed package, as constraints for pip."""
-    found = {}
+    found: dict[str, str] = {}
     for distribution in importlib.metadata.distributions():
         name, version = distribution.metadata["Name"], distribution.version
         if name and version:

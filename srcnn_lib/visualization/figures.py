@@ -201,9 +201,7 @@ def comparison_figure(
     return figure
 
 
-def enlargement_figure(
-    photograph: Tensor, bicubic: Tensor, srcnn: Tensor, *, box: Box, theme: str = "light"
-) -> Figure:
+def enlargement_figure(photograph: Tensor, bicubic: Tensor, srcnn: Tensor, *, box: Box, theme: str = "light") -> Figure:
     """Returns a figure of a photograph beside a zoomed box of its bicubic and its SRCNN enlargement.
 
     Args:

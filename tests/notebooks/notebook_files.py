@@ -15,7 +15,9 @@ nbclient = pytest.importorskip("nbclient", reason="the notebook extra is not ins
 pytest.importorskip("ipykernel", reason="the notebook extra is not installed: pip install .[notebook,dev]")
 
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = {name: ROOT / "notebooks" / f"{name}.ipynb" for name in ("training", "visualization", "animation")}
+NOTEBOOKS = {
+    name: ROOT / "notebooks" / f"{name}.ipynb" for name in ("upscaling", "training", "visualization", "animation")
+}
 SMALL_TRAINING = {
     "widths": (8, 4), "filters": (5, 1, 3), "epochs": 2, "batch_size": 40, "run_name": "small", "tensorboard": False,
 }  # fmt: skip

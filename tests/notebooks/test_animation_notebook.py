@@ -9,6 +9,7 @@ import pytest
 from notebook_files import executed, outputs, picture_copy
 from PIL import Image
 
+from srcnn_lib.pretrained import example_run
 from srcnn_lib.run import Run
 from srcnn_lib.visualization.animation import choose_snapshots
 from srcnn_lib.visualization.inspector import Inspector
@@ -21,19 +22,20 @@ FRAMES, CROP = 5, 64
 def shown(tmp_path_factory, kernel_finds_the_library):
     """The executed cells by name, and the folder they were executed in."""
     folder = tmp_path_factory.mktemp("fresh")
-    small = {"second_picture": str(folder / "cat.png"), "crop": CROP, "frames": FRAMES, "quickstart_steps": 8}
+    small = {"second_picture": str(folder / "cat.png"), "crop": CROP, "frames": FRAMES}
     small["channels"] = "0, 1, 2, 3, 4, 5, 6, 7"  # which are informative depends on the training
     return executed(picture_copy("animation", folder, **small)), folder
 
 
 @pytest.fixture(scope="module")
 def run(shown) -> Run:
-    return Run(shown[1] / "runs" / "from_nothing")
+    return example_run()
 
 
 def clip(cell) -> tuple[np.ndarray, list[int]]:
-    """Returns the frames (T, H, W, 3) of the GIF that a cell shows, and the duration of each in ms."""
-    image = Image.open(io.BytesIO(base64.b64decode(outputs(cell, "image/gif"))))
+    """Returns the frames (T, H, W, 3) of the GIF that a cell shows as HTML, and the duration of each in ms."""
+    (content,) = re.findall('src="data:image/gif;base64,([^"]+)"', outputs(cell, "text/html"))
+    image = Image.open(io.BytesIO(base64.b64decode(content)))
     frames, durations = [], []
     for number in range(image.n_frames):
         image.seek(number)
@@ -42,11 +44,12 @@ def clip(cell) -> tuple[np.ndarray, list[int]]:
     return np.stack(frames), durations
 
 
-def test_without_a_run_a_small_network_is_trained_from_random_weights(shown, run):
+def test_without_a_run_the_example_is_shown_which_learned_from_random_weights(shown, run):
     cells, folder = shown
     assert "There is no run at" in outputs(cells["pick"], "printed")
+    assert str(run.path) in outputs(cells["pick"], "printed")
     assert run.config.init == "torch"
-    assert not (folder / "runs" / "first").exists()
+    assert not (folder / "runs").exists()
     for cell in cells.values():
         assert not [output for output in cell.get("outputs", ()) if output.get("name") == "stderr"], cell.id
 
