@@ -17,8 +17,9 @@ from srcnn_lib.notebook import setup
 ROOT = Path(__file__).parents[2]
 # Lines of the freeze of Colab's GPU image (2026-08-19): what the library needs, as far as Colab has it.
 COLAB = """accelerate==1.14.0 ImageIO==2.37.4 imageio-ffmpeg==0.6.0 ipywidgets==7.7.1 lazy-loader==0.5
-matplotlib==3.10.0 numpy==2.1.3 pillow==11.3.0 platformdirs==4.11.3 psutil==5.9.5 safetensors==0.8.0 scikit-image==0.25.2
-tensorboard==2.20.0 tifffile==2026.8.16 torch==2.11.0+cu128 torchvision==0.26.0+cu128 tqdm==4.67.3 typer==0.27.1"""
+matplotlib==3.10.0 numpy==2.1.3 pillow==11.3.0 platformdirs==4.11.3 psutil==5.9.5 safetensors==0.8.0
+scikit-image==0.25.2 tensorboard==2.20.0 tifffile==2026.8.16 torch==2.11.0+cu128 torchvision==0.26.0+cu128
+tqdm==4.67.3 typer==0.27.1"""
 COLAB_PACKAGES = {line.split("==")[0].lower() for line in COLAB.split()}
 OTHER_MODULES = {package: module for module, package in {**setup.NEEDED, **setup.NEEDED_FOR_TRAINING}.items()}
 
