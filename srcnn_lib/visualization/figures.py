@@ -227,7 +227,7 @@ def enlargement_figure(photograph: Tensor, bicubic: Tensor, srcnn: Tensor, *, bo
     draw_picture(photograph, whole, f"Photograph, {_size(photograph)}", theme=theme)
     down, across = photograph.shape[-2] / height, photograph.shape[-1] / width
     in_photograph = (round(top * down), round(left * across), round(tall * down), round(wide * across))
-    _draw_box(whole, in_photograph, look.orange)
+    draw_box(whole, in_photograph, look.orange)
     for name, picture, zoom in zip(("Bicubic", "SRCNN"), (bicubic, srcnn), zooms, strict=True):
         draw_picture(picture[:, top : top + tall, left : left + wide], zoom, name, zoomed=True, theme=theme)
         for spine in zoom.spines.values():
