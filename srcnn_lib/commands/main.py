@@ -16,7 +16,7 @@ from .evaluate import evaluate
 from .explain import explain
 from .train import train
 from .upscale import upscale
-from .visualize import animate, compare, player
+from .visualize import animate, compare, laboratory
 from .weights import convert, export, info, release
 
 app = typer.Typer(
@@ -26,7 +26,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 COMMANDS = (
-    demo, train, evaluate, upscale, animate, player, compare, explain, release, info, convert, export, benchmark,
+    demo, train, evaluate, upscale, animate, laboratory, compare, explain, release, info, convert, export, benchmark,
 )  # fmt: skip
 for command in COMMANDS:
     app.command()(command)

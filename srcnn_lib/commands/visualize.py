@@ -1,4 +1,4 @@
-"""The commands `srcnn animate`, `srcnn player` and `srcnn compare`: write GIFs, videos and web pages."""
+"""The commands `srcnn animate`, `srcnn laboratory` and `srcnn compare`: write GIFs, videos and web pages."""
 
 from pathlib import Path
 from typing import Annotated
@@ -68,30 +68,32 @@ def animate(
         print(f"  {printable(note)}")
 
 
-def player(
-    run: Annotated[Path, typer.Argument(help="The run whose training is shown.")],
+def laboratory(
+    runs: Annotated[
+        list[Path], typer.Argument(help="The run, or weights file, that is looked into; several share one page.")
+    ],
     image: Annotated[
         str | None,
         typer.Option(
-            help="A photograph: a file, an address or a name such as samples:chelsea "
-            "(default: the first tile of the run's probe)."
+            help="A photograph: a file, an address or a name such as samples:chelsea (default: the first tile of the "
+            "run's probe). Others can be dropped onto the page."
         ),
     ] = None,
     crop: Annotated[
-        int, typer.Option(help="Side in pixels of the square that is shown, where bicubic's error is largest.")
+        int, typer.Option(help="Side in pixels of the square that is worked on, where bicubic's error is largest.")
     ] = 96,
     frames: Annotated[int, typer.Option(help="Largest number of snapshots.")] = 60,
     max_mb: Annotated[
-        float, typer.Option(help="Largest size of the page in MB; snapshots are compressed or left out to fit.")
+        float, typer.Option(help="Largest size of the page in MB; weights are rounded or snapshots left out to fit.")
     ] = 8,
-    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("player.html"),
+    out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("laboratory.html"),
 ) -> None:
-    """Write an HTML page that steps through a training and shows every channel; it works offline."""
-    from ..run import Run
-    from ..visualization.html import render_player, write_page
+    """Write an HTML page in which the network runs: its training, channels, pixels, worth; it works offline."""
+    from ..visualization.html import render_laboratory, write_page
 
     with ProgressBar("snapshots") as progress:
-        write_page(render_player(Run(run), image, crop=crop, frames=frames, max_mb=max_mb, progress=progress), out)
+        text = render_laboratory(runs, image, crop=crop, frames=frames, max_mb=max_mb, progress=progress)
+        write_page(text, out)
     _print_size(out)
 
 

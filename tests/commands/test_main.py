@@ -11,7 +11,7 @@ from command_line import ROOT, assert_refused, srcnn
 from srcnn_lib.commands.main import app
 
 COMMANDS = [
-    "demo", "train", "evaluate", "upscale", "animate", "player", "compare", "release", "info", "benchmark",
+    "demo", "train", "evaluate", "upscale", "animate", "laboratory", "compare", "release", "info", "benchmark",
 ]  # fmt: skip
 
 

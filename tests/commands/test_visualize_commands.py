@@ -1,4 +1,4 @@
-"""`srcnn animate`, `srcnn player` and `srcnn compare` with unusual pictures, runs and numbers."""
+"""`srcnn animate`, `srcnn laboratory` and `srcnn compare` with unusual pictures, runs and numbers."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_every_kind_of_picture_is_shown(folder, tmp_path, run, picture):
         clip = tmp_path / f"{what}.gif"
         assert_written(srcnn("animate", folder / run, "--what", what, "--image", folder / picture, "--out", clip), clip)
     page = tmp_path / "page.html"
-    assert_written(srcnn("player", folder / run, "--image", folder / picture, "--out", page), page)
+    assert_written(srcnn("laboratory", folder / run, "--image", folder / picture, "--out", page), page)
     assert ("transparency is left out" in page.read_text("utf-8")) == (picture == "alpha.png")
     assert_written(srcnn("compare", folder / picture, "--weights", folder / run, "--out", page), page)
     assert ("transparency is left out" in page.read_text("utf-8")) == (picture == "alpha.png")
@@ -90,7 +90,7 @@ def test_every_kind_of_run_is_shown(folder, tmp_path, name):
             srcnn("animate", run.path, "--what", what, "--image", "samples:chelsea", "--crop", 40, "--out", clip), clip
         )
     page = tmp_path / "page.html"
-    assert_written(srcnn("player", run.path, "--image", folder / "gray.png", "--out", page), page)
+    assert_written(srcnn("laboratory", run.path, "--image", folder / "gray.png", "--out", page), page)
     assert_written(srcnn("compare", folder / "gray.png", "--weights", run.path, "--out", page), page)
 
 
@@ -116,11 +116,11 @@ def test_every_kind_of_run_is_shown(folder, tmp_path, name):
         (["animate", "y", "--mode", "nonsense"], ["mode is 'nonsense'"]),
         (["animate", "y", "--theme", "nonsense"], ["theme is 'nonsense'", "light, dark"]),
         (["animate", "y", "--out", "clip.avi"], ["clip.avi", ".gif, .mp4, .webp"]),
-        (["player", "y", "--crop", "5"], ["crop is 5", "16 or more"]),
-        (["player", "y", "--frames", "1"], ["frames is 1"]),
-        (["player", "y", "--max-mb", "0.05"], ["0.05 MB", "fewer frames"]),
-        (["player", "y", "--max-mb", "-1"], ["max_mb is -1"]),
-        (["player", "y", "--image", "none.png"], ["none.png doesn't exist"]),
+        (["laboratory", "y", "--crop", "5"], ["crop is 5", "16 or more"]),
+        (["laboratory", "y", "--frames", "1"], ["frames is 1"]),
+        (["laboratory", "y", "--max-mb", "0.05"], ["0.05 MB", "fewer frames"]),
+        (["laboratory", "y", "--max-mb", "-1"], ["max_mb is -1"]),
+        (["laboratory", "y", "--image", "none.png"], ["none.png doesn't exist"]),
         (["compare", "none.png"], ["none.png doesn't exist"]),
         (["compare", "gray.png", "--scale", "0"], ["scale is 0", "1.1 to 8"]),
         (["compare", "gray.png", "--which", "nonsense"], ["--which is nonsense", "newest, best"]),
@@ -137,7 +137,7 @@ def test_invalid_input_prints_one_line_and_exits_with_status_2(folder, arguments
 def test_a_run_without_probe_asks_for_a_photograph(tmp_path):
     run = small_run(tmp_path / "run")
     (run.path / "probe.safetensors").unlink()
-    for command in ("animate", "player"):
+    for command in ("animate", "laboratory"):
         assert_refused(srcnn(command, run.path, cwd=tmp_path), "probe.safetensors", "name a photograph")
 
 

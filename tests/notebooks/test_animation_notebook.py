@@ -107,8 +107,8 @@ def test_the_video_is_one_that_browsers_play_with_all_its_frames(shown):
     assert film.shape[1:] == (height + height % 2, width + width % 2, 3)
 
 
-def test_the_player_is_shown_and_written(shown):
+def test_the_laboratory_is_shown_and_written(shown):
     cells, folder = shown
-    page = (folder / "results" / "player.html").read_text("utf-8")
-    assert outputs(cells["player"], "text/html") == page
+    page = (folder / "results" / "laboratory.html").read_text("utf-8")
+    assert outputs(cells["laboratory"], "text/html") == page
     assert "http://" not in page.replace("http://www.w3.org", "")

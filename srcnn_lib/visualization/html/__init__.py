@@ -1,4 +1,4 @@
-"""Self-contained HTML pages: the player of a training, and the comparison of two pictures."""
+"""Self-contained HTML pages: the laboratory, and the comparison of two pictures."""
 
 import lazy_loader
 

@@ -1,8 +1,9 @@
 """Self-contained pages: markup, style, script and data in one HTML text, for a file or a notebook's output.
 
-page.css and page.js belong to all pages; NAME.html, NAME.css and NAME.js to one of them. A page loads no other files:
-it works from disk, from Drive and in a saved notebook, and several pages can share a document. A page of its own has a
-Content-Security-Policy, which allows nothing from outside, and no script but the page's own, named by its hash.
+page.css and page.js belong to all pages; NAME.html, NAME.css and NAME.js to one of them. A page with many scripts has a
+folder NAME for all of its files, and lists the scripts in MODULES. A page loads no other files: it works from disk, from
+Drive and in a saved notebook, and several pages can share a document. A page of its own has a Content-Security-Policy,
+which allows nothing from outside, and no script but the page's own, named by its hash.
 """
 
 import base64
@@ -38,13 +39,22 @@ launch({DATA});
 """
 
 
+# The scripts of pages that have several, in the order in which they are put together.
+MODULES = {
+    "laboratory": (
+        "convolution", "network", "explain", "picture", "stimuli", "workers", "snapshots", "state", "drawing", "scene",
+        "timeline", "pictures", "channels", "pixel", "worth", "frequency", "kernels", "stimuli_view", "tour", "laboratory",
+    ),
+}  # fmt: skip
+
+
 def render_page(name: str, title: str, data: dict) -> str:
     """Returns the HTML of a page.
 
     It is a complete document, which can also be embedded in another one: a parser ignores a second <html> and <body>.
 
     Args:
-        name: of the template, "player" or "comparison".
+        name: of the template, "laboratory" or "comparison".
         title: of the document.
         data: plain values (JSON) for the script.
     """
@@ -52,14 +62,16 @@ def render_page(name: str, title: str, data: dict) -> str:
     content = content.replace("<", "\\u003c")  # a file's name must not be able to end the script
     number = hashlib.sha256(content.encode()).hexdigest()[:10]
     page_id = f"srcnn-{name}-{number}"
-    script = SCRIPT.format(ID=page_id, CODE=_read("page.js") + _read(f"{name}.js"), DATA=content)
+    place = f"{name}/" if name in MODULES else ""
+    modules = [f"{place}{module}.js" for module in MODULES.get(name, (name,))]
+    script = SCRIPT.format(ID=page_id, CODE="".join(map(_read, ("page.js", *modules))), DATA=content)
     script_hash = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
     parts = {
         "TITLE": html.escape(printable(title)),
         "POLICY": POLICY.format(hash=f"sha256-{script_hash}"),
         "ID": page_id,
-        "STYLE": _read("page.css").replace("/* THEMES */", _theme_variables()) + _read(f"{name}.css"),
-        "BODY": _read(f"{name}.html"),
+        "STYLE": _read("page.css").replace("/* THEMES */", _theme_variables()) + _read(f"{place}{name}.css"),
+        "BODY": _read(f"{place}{name}.html"),
         "SCRIPT": script,
     }
     # All placeholders at once, so that "{{DATA}}" in a title is not replaced.

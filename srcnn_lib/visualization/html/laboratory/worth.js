@@ -1,0 +1,114 @@
+// Worth: every channel of layer 2 paints a picture, and they add up to the result. Switch them and read the dB.
+
+function WorthView(lab) {
+  const { state, now } = lab;
+  const section = make("div", { class: "worths" });
+  let tiles = [], sheet = null, order = "worth";
+  const line = make("p", { class: "sum", role: "status" }), detail = make("div", { class: "detail" });
+
+  function begin() {
+    const count = lab.net().widths[1];
+    sheet = make("div", { class: "sheet", role: "group", "aria-label": "Channels of layer 2: what they paint; press to switch off or on" });
+    tiles = Array.from({ length: count }, (_, c) => {
+      const tile = tileButton(sheet, "", "");
+      tile.lastChild.replaceChildren(make("i"), make("em", {}, `${c}`), make("small"));
+      tile.onclick = () => {
+        const off = new Set(now.off);
+        if (!off.delete(c)) off.add(c);
+        state.set({ off, layer: 1, channel: c });
+      };
+      return tile;
+    });
+    rove(tiles);
+    const button = (text, off) => make("button", { type: "button", class: "tool", onclick: () => state.set({ off: new Set(off()), swaps: new Map() }) }, text);
+    const ranking = () => ranked(lab.snapshots.summaries[now.n]?.worth || []), all = Array.from({ length: count }, (_, c) => c), ten = Math.min(10, count - 1);
+    const sort = make("div", { class: "choice", role: "group", "aria-label": "Order" });
+    const change = choice(sort, [["worth", "by worth"], ["number", "by number"]], (key) => { order = key; if (lab.snapshots) draw(); }, order);
+    section.replaceChildren(make("div", { class: "top" }, make("h3", {}, "What each channel paints, and is worth"), sort),
+      make("div", { class: "presets" }, button("All", () => []), button(ten === 10 ? "The ten that matter" : `The ${ten} that matter`, () => ranking().slice(ten)),
+        button("The rest", () => ranking().slice(0, ten)), button("None", () => all)), line, sheet, detail);
+    change;
+  }
+
+  function draw() {
+    const { snapshots, scene } = lab, result = snapshots?.result(now.n), parts = snapshots?.parts(now.n);
+    if (!result) return;
+    if (!parts) return lab.need(now.n);
+    const { worth } = snapshots.summaries[now.n], { height, width } = scene, pixels = height * width, { channels, widths: [, count] } = lab.net();
+    const lumas = onLuminance(parts, count, channels, pixels, scene.job.luma), places = ranked(worth), most = Math.max(...worth.map(({ db }) => db), 0.01);
+    const psnr = decibelsOf(result.mse), shown = lab.shown(), on = count - now.off.size;
+    line.replaceChildren(make("b", {}, decibels(decibelsOf(shown.mse))), ` with ${on} of ${count} channels`,
+      shown.mse === result.mse ? "" : make("span", { class: "muted" }, `, ${decibels(decibelsOf(shown.mse) - psnr, true)} against all`));
+    line.dataset.psnr = decibelsOf(shown.mse);
+    const ratio = (db) => Math.log1p(Math.max(0, db) * 30) / Math.log1p(most * 30); // one channel carries the picture: 25 dB
+    tiles.forEach((tile, c) => {
+      const own = lumas.subarray(c * pixels, (c + 1) * pixels), { db } = worth[c], off = now.off.has(c);
+      put(tile.firstChild, signedImage(own, height, width, Math.max(0.02, magnitude(own, 0.99)), lab.colors.signed));
+      tile.style.order = order === "worth" ? places.indexOf(c) : c;
+      tile.setAttribute("aria-pressed", !off);
+      tile.setAttribute("aria-label", `Channel ${c}, worth ${decibels(db)}, ${off ? "off" : "on"}`);
+      tile.classList.toggle("chosen", now.layer === 1 && now.channel === c);
+      const [bar, , text] = tile.lastChild.children;
+      bar.style.width = `${Math.max(2, 100 * ratio(db))}%`;
+      tile.lastChild.classList.toggle("harm", db < -0.005);
+      text.textContent = db.toFixed(2).replace("-", "−");
+    });
+    drawDetail(lumas, worth);
+  }
+
+  function drawDetail(lumas, worth) {
+    const { snapshots, scene } = lab, { height, width } = scene, pixels = height * width, count = worth.length, last = snapshots.last;
+    const c = now.layer === 1 && now.channel !== null ? now.channel : ranked(worth)[0];
+    if (detail.dataset.channel !== `${c}`) {
+      detail.dataset.channel = c;
+      const range = make("input", { type: "range", min: -1, max: last, step: 1, "aria-label": `Snapshot that channel ${c} is taken from`,
+        oninput: (event) => {
+          const swaps = new Map(now.swaps), from = Number(event.target.value);
+          if (from < 0) swaps.delete(c);
+          else swaps.set(c, from);
+          state.set({ swaps, layer: 1, channel: c });
+        } });
+      detail.replaceChildren(
+        make("figure", {}, make("canvas", { class: "painted", role: "img", "aria-label": `What channel ${c} paints` }),
+          make("figcaption", {}, make("b", {}, `Channel ${c}`), make("span", { class: "muted about-worth" }), make("span", { class: "legend signed painted-range" }))),
+        make("div", { class: "swap" }, make("h4", {}, "Taken from another snapshot"), range, make("p", { class: "muted swap-text" }),
+          make("h4", {}, "When each channel became useful"), make("canvas", { class: "transplants", role: "img",
+            "aria-label": "For each channel and snapshot: dB of the last network with that channel taken from the snapshot" }),
+          make("p", { class: "muted transplant-text" })));
+      detail.querySelector(".transplants").onclick = (event) => {
+        const { left, top, width: w, height: h } = event.currentTarget.getBoundingClientRect(), worths = snapshots.summaries[last].worth;
+        state.set({ layer: 1, channel: ranked(worths)[clamp(Math.floor(((event.clientY - top) / h) * count), 0, count - 1)] });
+        lab.go(Math.floor(((event.clientX - left) / w) * (last + 1)));
+      };
+    }
+    const own = lumas.subarray(c * pixels, (c + 1) * pixels), limit = Math.max(0.004, magnitude(own, 0.995)), sum = worth.reduce((total, { shapley }) => total + shapley, 0);
+    put(detail.querySelector(".painted"), signedImage(own, height, width, limit, lab.colors.signed));
+    legend(detail.querySelector(".painted-range"), -limit, limit);
+    detail.querySelector(".about-worth").textContent =
+      ` without it ${decibels(-worth[c].db, true)}; its Shapley share of what all channels take off the error: ${(100 * worth[c].shapley / sum).toFixed(1).replace("-", "−")} %`;
+    const from = now.swaps.get(c), steps = lab.run().snapshots;
+    detail.querySelector(".swap input").value = from ?? -1;
+    detail.querySelector(".swap-text").textContent = from === undefined ? "Its own: move the slider to put the channel of an earlier network into this one."
+      : `From step ${spaced(steps[from].step)}: ${decibels(decibelsOf(lab.shown().mse))}`;
+    drawTransplants(c);
+  }
+
+  function drawTransplants(chosen) {
+    const { summaries, last } = lab.snapshots, canvas = detail.querySelector(".transplants"), final = summaries[last];
+    detail.querySelector(".swap h4:nth-of-type(2)").hidden = canvas.hidden = detail.querySelector(".transplant-text").hidden = !last;
+    if (!final || !last) return;
+    const places = ranked(final.worth), count = places.length, all = summaries.flatMap((one) => (one?.transplants ? [...one.transplants] : []));
+    const limit = Math.max(0.05, magnitude(all, 0.9)), columns = last + 1;
+    put(canvas, imageOf(count, columns, (n) => {
+      const row = summaries[n % columns]?.transplants, value = n % columns === last ? 0 : row?.[places[(n / columns) | 0]];
+      if (value === undefined) return gray(60);
+      return lab.colors.signed[clamp(Math.round(127.5 + (127.5 * value) / limit), 0, 255)];
+    }));
+    detail.querySelector(".transplant-text").textContent =
+      `Rows: channels, the one worth most first (now ${chosen}). Columns: snapshots. Blue: the last network loses up to ${limit.toFixed(2)} dB with the channel as it was then; dark: no difference any more.`;
+  }
+  return { section, begin, draw };
+}
+
+/** Returns the channels, the one worth most first. */
+const ranked = (worth) => worth.map(({ db }, c) => [db, c]).sort((a, b) => b[0] - a[0]).map(([, c]) => c);
