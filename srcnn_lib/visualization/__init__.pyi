@@ -28,8 +28,8 @@ from .figures import kernels_figure as kernels_figure
 from .figures import receptive_field_figure as receptive_field_figure
 from .html.comparison import render_comparison as render_comparison
 from .html.comparison import render_model_comparison as render_model_comparison
-from .html.page import write_page as write_page
 from .html.laboratory import render_laboratory as render_laboratory
+from .html.page import write_page as write_page
 from .inspector import Inspector as Inspector
 from .layers import LAYER_NAMES as LAYER_NAMES
 from .layers import ChannelAddress as ChannelAddress

@@ -9,10 +9,10 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ... import weights
 from ...data.degradation import degrade
@@ -23,7 +23,7 @@ from ...errors import InputError
 from ...model import SRCNN
 from ...run import Run, Snapshot
 from ...runtime.console import Progress
-from ..curves import SETS, Series, loss_series, psnr_series
+from ..curves import SETS, Series, gain_series, loss_series
 from ..frames import evenly_spaced
 from ..pictures import open_picture
 from ..style import COLORS
@@ -91,7 +91,7 @@ def render_laboratory(
     picture = _open_photograph(photograph, first)
     scale = networks[0].model.scale
     title = f"A network restores {picture.name}"
-    data = {
+    data: dict[str, Any] = {
         "title": title,
         "scale": scale,
         "crop": crop,
@@ -177,7 +177,7 @@ def _photograph(picture: Picture, scale: float, crop: int, box: tuple[int, int] 
 
 
 def _begin(at: int, length: int, whole: int, side: int, scale: float) -> int:
-    """Returns where a part of `side` pixels begins that has the crop in its middle, on the grid of the small picture."""
+    """Returns where a part of `side` pixels with the crop in its middle begins, on the small picture's grid."""
     if whole <= side:
         return 0
     grid = round(scale) if float(scale).is_integer() else 1
@@ -222,15 +222,14 @@ def _describe(network: Network, snapshots: list[dict]) -> dict:
 
 
 def _curves(history: list[dict]) -> dict:
-    """Returns the charts above the scrubber that the run has measured, by name."""
+    """Returns the charts above the scrubber that the run has measured: gain over bicubic in dB, squared error."""
 
     def lines(series: list[Series]) -> list[dict]:
         return [{"label": one.label, "color": SETS[one.label], "points": one.points} for one in series if one.points]
 
-    psnr = psnr_series(history)
-    charts = {
-        "run": {"title": "PSNR of the run", "lines": lines(psnr), "rule": psnr[-1].bicubic, "log": False},
-        "loss": {"title": "Loss", "lines": lines(loss_series(history)), "rule": None, "log": True},
+    charts: dict[str, dict[str, Any]] = {
+        "run": {"title": "Gain of the run", "lines": lines(gain_series(history)), "rule": 0.0, "log": False},
+        "loss": {"title": "Squared error", "lines": lines(loss_series(history)), "rule": None, "log": True},
     }
     return {name: chart for name, chart in charts.items() if chart["lines"]}
 

@@ -1,9 +1,9 @@
 """Self-contained pages: markup, style, script and data in one HTML text, for a file or a notebook's output.
 
-page.css and page.js belong to all pages; NAME.html, NAME.css and NAME.js to one of them. A page with many scripts has a
-folder NAME for all of its files, and lists the scripts in MODULES. A page loads no other files: it works from disk, from
-Drive and in a saved notebook, and several pages can share a document. A page of its own has a Content-Security-Policy,
-which allows nothing from outside, and no script but the page's own, named by its hash.
+page.css and page.js belong to all pages; NAME.html, NAME.css and NAME.js to one of them. A page with many scripts has
+a folder NAME for all of its files, and lists the scripts in MODULES. A page loads no other files: it works from disk,
+from Drive and in a saved notebook, and several pages can share a document. A page of its own has a
+Content-Security-Policy, which allows nothing from outside, and no script but the page's own, named by its hash.
 """
 
 import base64
@@ -43,7 +43,8 @@ launch({DATA});
 MODULES = {
     "laboratory": (
         "convolution", "network", "explain", "picture", "stimuli", "workers", "snapshots", "state", "drawing", "scene",
-        "timeline", "pictures", "channels", "pixel", "worth", "frequency", "kernels", "stimuli_view", "tour", "laboratory",
+        "timeline", "pictures", "channels", "pixel", "worth", "frequency", "kernels", "stimuli_view", "tour",
+        "laboratory",
     ),
 }  # fmt: skip
 

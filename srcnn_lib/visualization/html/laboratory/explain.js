@@ -38,6 +38,7 @@ function explainPixel(net, weights, patch, beyond, luma, offset) {
     }
   // … and of each pixel: the filter.
   const filter = spread(weight1, one, side1, side);
+  if (beyond) erase(filter, net.channels, side, beyond, 0, 0);
   const value = channels.reduce((a, b) => a + b, base);
   return { filter, channels, inputs, value, constant, base, side,
     active: [[open[0], before1.length], [open[1], before2.length]] };
@@ -54,13 +55,13 @@ function fieldOf(net, layers, patch, beyond) {
 }
 
 /** Sets values outside the picture to −∞, which a ReLU turns to nothing: there is no such value. */
-function erase(values, channels, side, [top, left, bottom, right], inset) {
+function erase(values, channels, side, [top, left, bottom, right], inset, by = -Infinity) {
   const from = (n) => Math.max(0, n - inset);
   for (let c = 0; c < channels; c++)
     for (let y = 0; y < side; y++)
       for (let x = 0; x < side; x++)
         if (y < from(top) || x < from(left) || y >= side - from(bottom) || x >= side - from(right))
-          values[(c * side + y) * side + x] = -Infinity;
+          values[(c * side + y) * side + x] = by;
 }
 
 /** Convolves (inputs, from, from) to (outputs, to, to) with a layer's kernels and biases. */
@@ -168,6 +169,7 @@ function attributePixel(net, weights, blurred, patch, beyond, luma, offset) {
   for (let c = 0; c < net.channels; c++)
     for (let n = 0; n < map.length; n++)
       map[n] += gradient[c * map.length + n] * (patch[c * map.length + n] - blurred[c * map.length + n]);
-  const valueOf = ({ before2 }) => before2.reduce((sum, v, n) => (v > 0 ? sum + v * weight2[n] : sum), offset);
+  const base = three.bias.reduce((sum, bias, k) => sum + luma[k] * bias, offset);
+  const valueOf = ({ before2 }) => before2.reduce((sum, v, n) => (v > 0 ? sum + v * weight2[n] : sum), base);
   return { map, start: valueOf(first), end: valueOf(last), switches, side };
 }

@@ -93,7 +93,7 @@ function outputLuminance(outputs, colors) {
 
 /** Blurs planes with a Gaussian; the border is repeated. */
 function blur({ data, channels, height, width }, sigma) {
-  const radius = Math.ceil(3 * sigma);
+  const radius = Math.floor(3 * sigma + 0.5);
   const kernel = Array.from({ length: 2 * radius + 1 }, (_, n) => Math.exp(-((n - radius) ** 2) / (2 * sigma * sigma)));
   const sum = kernel.reduce((a, b) => a + b, 0);
   const pass = (from, across) => {

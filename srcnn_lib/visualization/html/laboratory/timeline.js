@@ -69,7 +69,7 @@ function Chart(svg, steps, curves, go) {
   function key() {
     const { lines, rule } = curves()[name];
     const entries = lines.map(({ color, label }) => make("span", { class: `entry ${color}` }, label));
-    return rule === null ? entries : [...entries, make("span", { class: "entry dashed" }, `bicubic ${decibels(rule)}`)];
+    return rule === null ? entries : [...entries, make("span", { class: "entry dashed" }, rule ? `bicubic ${decibels(rule)}` : "bicubic")];
   }
   const follow = (event) => {
     const { left } = svg.getBoundingClientRect();
