@@ -20,6 +20,16 @@ from .curves import quality_over_time_figure as quality_over_time_figure
 from .curves import svg_chart as svg_chart
 from .equivalent_filter import pixel_autopsy as pixel_autopsy
 from .exact_pass import Area as Area
+from .explanation_figures import attribution_figure as attribution_figure
+from .explanation_figures import autopsy_figure as autopsy_figure
+from .explanation_figures import contributions_figure as contributions_figure
+from .explanation_figures import frequency_figure as frequency_figure
+from .explanation_figures import frequency_film_figure as frequency_film_figure
+from .explanation_figures import photographic_kernels_figure as photographic_kernels_figure
+from .explanation_figures import seams_figure as seams_figure
+from .explanation_figures import stimuli_figure as stimuli_figure
+from .explanation_figures import transplants_figure as transplants_figure
+from .explanation_figures import worth_figure as worth_figure
 from .figures import channel_figure as channel_figure
 from .figures import channels_figure as channels_figure
 from .figures import comparison_figure as comparison_figure

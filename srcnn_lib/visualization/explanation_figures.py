@@ -349,7 +349,7 @@ def frequency_film_figure(film: FrequencyLedger, *, title: str = "", theme: str 
     """
     look = get_theme(theme)
     gain = film.gain_db.nan_to_num(0.0, 0.0, 0.0)  # (steps, bands)
-    limit = limit_of(gain, 0.98)
+    limit = limit_of(gain[-1], 1)  # a network that begins with random weights loses up to 70 dB at first
     steps = film.steps or ()
     figure = new_figure(max(7.0, 2.6 + 0.3 * len(steps)), 4.8, theme)
     ax, scale = figure.subplots(1, 2, width_ratios=[1, 0.03])
@@ -389,7 +389,8 @@ def stimuli_figure(stimuli: Sequence[Stimulus], *, title: str = "", theme: str =
             style_picture(ax, "", theme)
         limit = limit_of(deviation, 1)
         draw_map(deviation, grid[row, 0], limit=limit, signed=True, theme=theme)
-        active = f"active {100 * stimulus.active:.2g}%" if stimulus.active else "never active"
+        percent = 100 * stimulus.active
+        active = f"active {percent:.0f}%" if percent >= 1 else f"active {percent:.1g}%" if percent else "never active"
         label = f"{stimulus.address.channel}\n{active}"
         grid[row, 0].set_ylabel(label, color=look.ink, size=SMALL, rotation=0, ha="right", va="center")
         grid[row, 0].set_xlabel(f"±{limit:.2g}", color=look.muted, size=SMALL, labelpad=2)

@@ -4,6 +4,8 @@ import itertools
 
 import pytest
 import torch
+from hypothesis import settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from srcnn_lib.evaluation.sample import Sample
@@ -29,6 +31,17 @@ KINDS = [
     )
 ]
 every_kind = pytest.mark.parametrize("kind", KINDS, ids=str)
+
+# The same at random, and sizes of tiny pictures: smaller than the receptive field as well.
+odd_sizes = st.sampled_from((1, 3, 5, 7, 9))
+any_kind = st.tuples(
+    st.sampled_from((1, 3)),
+    st.tuples(odd_sizes, odd_sizes, odd_sizes),
+    st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    st.sampled_from(("replicate", "zeros")),
+)
+any_size = st.tuples(st.integers(1, 14), st.integers(1, 14))
+some_examples = settings(max_examples=25, deadline=None, derandomize=True)
 
 
 def random_network(kind: tuple, seed: int = 0) -> SRCNN:

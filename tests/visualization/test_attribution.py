@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from exact_networks import every_kind, random_network, random_picture
+from exact_networks import any_kind, any_size, every_kind, random_network, random_picture, some_examples
+from hypothesis import given
 
 from srcnn_lib import InputError
 from srcnn_lib.data.color import output_luminance
@@ -30,9 +31,18 @@ def test_the_map_adds_up_to_the_change_of_the_output(kind, target):
     found = attribute(model, picture, target, baseline)
     assert abs(found.missing) < 1e-13
     weights, offset = output_luminance(kind[0], kind[0])
-    for value, given in ((found.end, picture), (found.start, baseline)):
-        y = torch.einsum("k,kij->ij", weights, model(given[None])[0]) + offset
+    for value, source in ((found.end, picture), (found.start, baseline)):
+        y = torch.einsum("k,kij->ij", weights, model(source[None])[0]) + offset
         assert value == pytest.approx(y[target.slices].mean().item(), abs=1e-13)
+
+
+@given(any_kind, any_size)
+@some_examples
+def test_any_map_of_any_network_is_complete_from_the_blurred_picture(kind, size):
+    model, picture = random_network(kind), random_picture(kind[0], *size)
+    found = attribute(model, picture, Area(size[0] // 2, 0, size[0] // 2 + 1, (size[1] + 1) // 2))
+    assert abs(found.missing) < 1e-12
+    assert found.map.shape[0] == kind[0]
 
 
 @pytest.mark.parametrize("kind", [(1, (5, 3, 3), (6, 4), "replicate"), (3, (5, 3, 3), (4, 3), "zeros")], ids=str)

@@ -5,7 +5,16 @@ import math
 
 import pytest
 import torch
-from exact_networks import every_kind, random_network, random_picture, random_sample
+from exact_networks import (
+    any_kind,
+    any_size,
+    every_kind,
+    random_network,
+    random_picture,
+    random_sample,
+    some_examples,
+)
+from hypothesis import given
 
 from srcnn_lib import InputError
 from srcnn_lib.data.color import from_network_channels, luminance
@@ -44,6 +53,14 @@ def test_the_pictures_of_the_channels_add_up_to_the_output(kind):
     painted = channel_pictures(model, picture)
     assert painted.parts.shape == (kind[2][1], kind[0], 13, 11)
     torch.testing.assert_close(painted.output, model(picture[None])[0], atol=1e-14, rtol=0)
+
+
+@given(any_kind, any_size)
+@some_examples
+def test_any_network_is_the_sum_of_its_channels_on_any_size(kind, size):
+    model, picture = random_network(kind), random_picture(kind[0], *size)
+    expected = model(picture[None])[0]
+    torch.testing.assert_close(channel_pictures(model, picture).output, expected, atol=1e-13, rtol=0)
 
 
 def test_a_picture_of_many_tiles_is_painted_without_seams(monkeypatch):

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
-from exact_networks import every_kind, random_network, random_picture
+from exact_networks import any_kind, any_size, every_kind, random_network, random_picture, some_examples
+from hypothesis import given
+from hypothesis import strategies as st
 
 from srcnn_lib import InputError
 from srcnn_lib.visualization.equivalent_filter import pixel_autopsy
@@ -26,6 +28,23 @@ def test_filter_and_constant_give_the_output_and_the_filter_is_autograds(kind):
         value = (found.filter * pixels).sum((1, 2, 3)) + found.constant
         torch.testing.assert_close(value, output[:, row, column].detach(), atol=1e-13, rtol=0)
         torch.testing.assert_close(found.value, value, atol=1e-13, rtol=0)
+
+
+@given(any_kind, any_size, st.integers(0, 10_000))
+@some_examples
+def test_the_filter_of_any_pixel_of_any_network_is_autograds(kind, size, number):
+    model, picture = random_network(kind), random_picture(kind[0], *size)
+    at = divmod(number % (size[0] * size[1]), size[1])
+    watched = picture.clone().requires_grad_()
+    output = model(watched[None])[0, :, *at]
+    found = pixel_autopsy(model, picture, at)
+    for channel in range(kind[0]):
+        expected = torch.autograd.grad(output[channel], watched, retain_graph=True)[0]
+        inside = torch.zeros_like(expected)
+        inside[:, *found.area.slices] = found.filter[channel]
+        torch.testing.assert_close(inside, expected, atol=1e-12, rtol=0)
+    value = (found.filter * picture[:, *found.area.slices]).sum((1, 2, 3)) + found.constant
+    torch.testing.assert_close(value, output.detach(), atol=1e-12, rtol=0)
 
 
 @every_kind
