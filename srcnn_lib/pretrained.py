@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import safetensors.torch
@@ -67,6 +68,12 @@ def released_for(scale: float | None) -> tuple[Path, str | None]:
         f"no network was released for ×{scale:g}: the picture is enlarged by that and the ×{chosen:g} network is used"
     )
     return files[chosen], note
+
+
+def network_labels(sources: Sequence[str]) -> list[str]:
+    """Returns a short name for each network: file or run without extension; the path where two are alike."""
+    names = [Path(source).name.removesuffix(".safetensors").removesuffix(".pth") for source in sources]
+    return [str(source) if names.count(name) > 1 else name for source, name in zip(sources, names, strict=True)]
 
 
 def open_weights(source: str | Path, which: str = "newest") -> tuple[SRCNN, Path]:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ..errors import InputError
 from ..runtime.console import ProgressBar
 from ..runtime.files import printable
 from .options import Scale, Weights, Which
@@ -98,24 +99,38 @@ def laboratory(
 
 
 def compare(
-    image: Annotated[
-        str,
+    arguments: Annotated[
+        list[str],
         typer.Argument(
-            help="A photograph: a file, an address or a name such as samples:chelsea. It is downscaled and upscaled "
-            "again."
+            metavar="[NETWORK]... IMAGE",
+            help="Weights files or runs to compare (default: a released network), and last a photograph: a file, an "
+            "address or a name such as samples:chelsea.",
         ),
     ],
+    original: Annotated[
+        bool,
+        typer.Option(
+            "--original",
+            help="Reduce the photograph, restore it, and compare with the original, in dB; else enlarge it.",
+        ),
+    ] = False,
     scale: Scale = None,
     weights: Weights = None,
     which: Which = "newest",
     out: Annotated[Path, typer.Option(help="The HTML file.")] = Path("compare.html"),
 ) -> None:
-    """Write an HTML page with a draggable divider between bicubic, SRCNN and the original."""
-    from ..pretrained import open_weights, released_for
+    """Write an HTML page with a draggable divider between bicubic, networks and, with --original, the original."""
+    from ..pretrained import network_labels, open_weights, released_for
     from ..visualization.html import render_model_comparison, write_page
 
-    model, _ = open_weights(weights or released_for(scale)[0], which)
-    write_page(render_model_comparison(image, model, scale), out)
+    *sources, image = arguments
+    if weights and sources:
+        raise InputError("name the networks before the picture, or one with --weights, not both")
+    if not sources:
+        sources = [weights or str(released_for(scale)[0])]
+    opened = [open_weights(source, which)[0] for source in sources]
+    models = opened[0] if len(opened) == 1 else dict(zip(network_labels(sources), opened, strict=True))
+    write_page(render_model_comparison(image, models, scale, original=original), out)
     _print_size(out)
 
 

@@ -65,7 +65,7 @@ def test_every_kind_of_picture_is_shown(folder, tmp_path, run, picture):
     page = tmp_path / "page.html"
     assert_written(srcnn("laboratory", folder / run, "--image", folder / picture, "--out", page), page)
     assert ("transparency is left out" in page.read_text("utf-8")) == (picture == "alpha.png")
-    assert_written(srcnn("compare", folder / picture, "--weights", folder / run, "--out", page), page)
+    assert_written(srcnn("compare", folder / run, folder / picture, "--original", "--out", page), page)
     assert ("transparency is left out" in page.read_text("utf-8")) == (picture == "alpha.png")
 
 
@@ -122,6 +122,7 @@ def test_every_kind_of_run_is_shown(folder, tmp_path, name):
         (["laboratory", "y", "--max-mb", "-1"], ["max_mb is -1"]),
         (["laboratory", "y", "--image", "none.png"], ["none.png doesn't exist"]),
         (["compare", "none.png"], ["none.png doesn't exist"]),
+        (["compare", "y", "y", "y", "--weights", "y"], ["before the picture, or one with --weights"]),
         (["compare", "gray.png", "--scale", "0"], ["scale is 0", "1.1 to 8"]),
         (["compare", "gray.png", "--which", "nonsense"], ["--which is nonsense", "newest, best"]),
         (["compare", "gray.png", "--weights", "text.png"], ["text.png"]),

@@ -1,9 +1,13 @@
 """The comparison page: its data, and the page in Chromium, opened from disk without a network."""
 
+import re
+
 import pytest
 import torch
 from skimage import data as photographs
 
+from srcnn_lib import upscale
+from srcnn_lib.data.degradation import resize
 from srcnn_lib.data.images import Picture
 from srcnn_lib.errors import InputError
 from srcnn_lib.evaluation.quality import compare
@@ -48,8 +52,36 @@ def test_psnr_and_ssim_are_those_of_the_evaluation(path, cat, model):
 
 
 def test_pictures_of_different_sizes_are_refused():
-    with pytest.raises(InputError, match="srcnn is 5 × 4"):
+    with pytest.raises(InputError, match="SRCNN is 5 × 4"):
         render_comparison(None, torch.rand(3, 4, 4), torch.rand(3, 4, 5))
+
+
+def test_without_an_original_the_pictures_are_the_enlargements_themselves(cat, model):
+    small = Picture(cat.pixels[:, :40, :50], name="small.png")
+    text = render_model_comparison(small, model, original=False)
+    assert '"width": 100' in text or '"width":100' in text
+    assert "Original" not in text.partition("<script")[0]
+    assert set(re.findall(r'"score": ?"([^"]*)"', text)) == {""}
+    other = start_from_identity(SRCNN(3, widths=(6, 4)))
+    both = render_model_comparison(small, {"mine": model, "theirs": other}, original=False)
+    labels = re.findall(r'"label": ?"([^"]+)"', both)
+    assert labels == ["mine", "theirs", "Bicubic"]
+
+
+def test_the_enlargement_shown_is_that_of_upscale(cat, model, monkeypatch):
+    shown = {}
+    page = "srcnn_lib.visualization.html.comparison.render_pictures"
+    monkeypatch.setattr(page, lambda pictures, *scores, **texts: shown.update(pictures))
+    small = Picture(cat.pixels[:, :40, :50], name="small.png")
+    render_model_comparison(small, model, 3, original=False)
+    assert torch.equal(shown["SRCNN"], upscale(small.pixels, model, 3))
+    assert torch.allclose(shown["Bicubic"], resize(small.pixels, (120, 150)).clamp(0, 1), atol=1e-6)
+
+
+def test_networks_for_different_scales_ask_for_one(cat, model):
+    other = SRCNN(1, widths=(6, 4), scale=3)
+    with pytest.raises(InputError, match="the networks are for ×2 and ×3; choose one with --scale"):
+        render_model_comparison(cat, {"a": model, "b": other})
 
 
 def test_large_pictures_are_stored_with_slight_loss_and_a_note():

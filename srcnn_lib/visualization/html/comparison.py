@@ -1,17 +1,22 @@
 """The comparison page: two of bicubic, SRCNN and the original on either side of a divider, with one zoom for both."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
 
+from ...data.degradation import check_scale, upscaled_size
 from ...data.images import Picture, to_rgb_pixels
 from ...errors import InputError
-from ...evaluation.quality import check_memory
+from ...evaluation.quality import PIXEL_BYTES, check_memory
 from ...evaluation.sample import Sample
 from ...inference.options import InferenceOptions
+from ...inference.tiling import BicubicEnlargement
+from ...inference.upscaling import upscale_picture
 from ...metrics import Scores, psnr_text
 from ...model import SRCNN
+from ...runtime import memory
 from ..pictures import open_picture
 from .page import encode_picture, render_page
 
@@ -44,17 +49,42 @@ def render_comparison(
     Raises:
         InputError: for pictures of different sizes.
     """
-    pictures = {"bicubic": bicubic, "srcnn": srcnn}
+    pictures = {LABELS["bicubic"]: bicubic, LABELS["srcnn"]: srcnn}
     if original is not None:
-        pictures["original"] = original
-    height, width = bicubic.shape[-2:]
-    for name, picture in pictures.items():
-        if picture.shape[-2:] != bicubic.shape[-2:]:
+        pictures[LABELS["original"]] = original
+    labelled = {LABELS[name]: value for name, value in (scores or {}).items()}
+    return render_pictures(pictures, labelled, title=title, notes=notes, center=center)
+
+
+def render_pictures(
+    pictures: Mapping[str, Tensor],
+    scores: Mapping[str, Scores] | None = None,
+    *,
+    title: str,
+    notes: tuple[str, ...] = (),
+    center: tuple[int, int] | None = None,
+) -> str:
+    """Returns a self-contained HTML page that shows two of several pictures, one on each side of a divider.
+
+    Args:
+        pictures: {label: (C, H, W) in [0, 1], RGB or gray}, all of one size; the first two are shown at first.
+        scores: {label: Scores}; PSNR and SSIM on Y are shown under these pictures.
+        title, notes, center: as in `render_comparison`.
+
+    Raises:
+        InputError: for pictures of different sizes.
+    """
+    (first, reference), *others = pictures.items()
+    height, width = reference.shape[-2:]
+    for label, picture in others:
+        if picture.shape[-2:] != reference.shape[-2:]:
             other_height, other_width = picture.shape[-2:]
-            raise InputError(f"{name} is {other_width} × {other_height} pixels, expected {width} × {height} as bicubic")
+            raise InputError(
+                f"{label} is {other_width} × {other_height} pixels, expected {width} × {height} as {first}"
+            )
     if height * width > MAX_EXACT_PIXELS:
         loss = "The pictures are stored with slight loss (JPEG, quality 95); PSNR and SSIM are those of the exact ones."
-        notes = (*notes, loss)
+        notes = (*notes, loss if scores else loss.partition(";")[0] + ".")
     scores = scores or {}
     data = {
         "title": title,
@@ -63,12 +93,12 @@ def render_comparison(
         "height": height,
         "center": center,
         "pictures": {
-            name: {
-                "label": LABELS[name],
-                "score": _score_text(scores[name]) if name in scores else "",
+            label: {
+                "label": label,
+                "score": _score_text(scores[label]) if label in scores else "",
                 "source": _data_url(picture),
             }
-            for name, picture in pictures.items()
+            for label, picture in pictures.items()
         },
     }
     return render_page("comparison", title, data)
@@ -76,30 +106,77 @@ def render_comparison(
 
 def render_model_comparison(
     source: str | Path | Picture,
-    model: SRCNN,
+    models: SRCNN | Mapping[str, SRCNN],
     scale: float | None = None,
     options: InferenceOptions = InferenceOptions(),
+    *,
+    original: bool = True,
 ) -> str:
-    """Returns the comparison page of a photograph that is downscaled, and upscaled again by bicubic and the network.
+    """Returns the comparison page of a photograph, with bicubic and one or more networks.
 
     Args:
         source: as in `open_picture`.
-        model: the network.
-        scale: by which the photograph is downscaled; None for the network's own.
-        options: how the network is run.
+        models: the network, or {label: network}; two or more are shown first, bicubic after them.
+        scale: None for the networks' own, which must then be the same.
+        options: how the networks are run.
+        original: whether the photograph is downscaled and upscaled again, and compared with itself, in dB. Otherwise it
+            is enlarged, and there is nothing to measure.
 
     Raises:
-        InputError: for a picture that can't be read or is too large for the memory, or a scale out of range.
+        InputError: for a picture that can't be read or is too large for the memory, a scale out of range, or networks
+            for different scales without one.
     """
+    networks = {LABELS["srcnn"]: models} if isinstance(models, SRCNN) else dict(models)
+    scale = _common_scale(networks) if scale is None else scale
     picture = open_picture(source)
+    make = _restored if original else _enlarged
+    pictures, scores, note = make(picture, networks, scale, options)
+    if len(networks) > 1:  # bicubic came first
+        pictures[LABELS["bicubic"]] = pictures.pop(LABELS["bicubic"])
+        if LABELS["original"] in pictures:
+            pictures[LABELS["original"]] = pictures.pop(LABELS["original"])
+    return render_pictures(pictures, scores, title=picture.name, notes=(*picture.notes, note))
+
+
+def _common_scale(networks: Mapping[str, SRCNN]) -> float:
+    scales = {network.scale for network in networks.values()}
+    if len(scales) > 1:
+        listed = " and ".join(f"×{scale:g}" for scale in sorted(scales))
+        raise InputError(f"the networks are for {listed}; choose one with --scale")
+    return scales.pop()
+
+
+def _restored(
+    picture: Picture, networks: Mapping[str, SRCNN], scale: float, options: InferenceOptions
+) -> tuple[dict[str, Tensor], dict[str, Scores], str]:
+    """Returns the pictures, the scores and a note of a photograph that is downscaled and restored."""
     check_memory(picture.name, picture.pixels)
-    sample = Sample(picture.pixels, model, scale, max_pixels=None)
-    output = sample.reconstruct(model, options)
-    scores = {"bicubic": sample.bicubic_scores, "srcnn": sample.scores(output)}
-    notes = (*picture.notes, f"Reduced and restored ×{sample.scale:g}; PSNR and SSIM on Y.")
-    return render_comparison(
-        sample.original, sample.upsampled, sample.to_image(output), scores, title=picture.name, notes=notes
-    )
+    pictures: dict[str, Tensor] = {}
+    scores: dict[str, Scores] = {}
+    for label, network in networks.items():
+        sample = Sample(picture.pixels, network, scale, max_pixels=None)
+        output = sample.reconstruct(network, options)
+        pictures.setdefault(LABELS["bicubic"], sample.upsampled)
+        scores.setdefault(LABELS["bicubic"], sample.bicubic_scores)
+        pictures[label], scores[label] = sample.to_image(output), sample.scores(output)
+    pictures[LABELS["original"]] = sample.original
+    return pictures, scores, f"Reduced and restored ×{scale:g}; PSNR and SSIM on Y."
+
+
+def _enlarged(
+    picture: Picture, networks: Mapping[str, SRCNN], scale: float, options: InferenceOptions
+) -> tuple[dict[str, Tensor], dict[str, Scores], str]:
+    """Returns the enlargements of a photograph and a note; there are no scores without an original."""
+    check_scale(scale)
+    height, width = picture.pixels.shape[-2:]
+    height, width = upscaled_size(height, width, scale)
+    needed = PIXEL_BYTES * height * width * (1 + len(networks)) // 2
+    memory.check(f"{picture.name}: to compare {width}×{height} pixels", needed, "cut the picture")
+    bicubic, _ = BicubicEnlargement(picture, scale).rows(0, height)
+    pictures = {LABELS["bicubic"]: bicubic.clamp(0, 1)}
+    for label, network in networks.items():
+        pictures[label] = upscale_picture(picture, network, scale, options).pixels
+    return pictures, {}, f"Enlarged ×{scale:g}."
 
 
 def _score_text(scores: Scores) -> str:
