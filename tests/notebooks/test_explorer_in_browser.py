@@ -9,11 +9,14 @@ pytest_plugins = ["browser"]
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
+PAGE = "HTML(visualization.render_model_comparison(explorer.inspector.picture, explorer.inspector.model()))"
+
+
 def first_cells(path, last: str) -> None:
-    """Removes the cells behind one of a notebook, which other tests execute."""
+    """Removes the cells behind one of a notebook, which other tests execute, and adds one that shows a page."""
     notebook = nbformat.read(path, 4)
     places = [cell.id for cell in notebook.cells]
-    notebook.cells = notebook.cells[: places.index(last) + 1]
+    notebook.cells = [*notebook.cells[: places.index(last) + 1], nbformat.v4.new_code_cell(PAGE)]
     nbformat.write(notebook, path)
 
 
@@ -53,18 +56,18 @@ def test_sliders_and_menus_change_the_picture_at_once(tmp_path, chromium):
         page.mouse.up()
         until(lambda: "step 0" in page.locator(".widget-hslider", has_text="Snapshot").inner_text(), "it is dragged")
         changes(lambda: page.get_by_role("button", name="Non-linear mapping").click(), large, sheet)
-        changes(lambda: page.get_by_label("Picture").select_option("probe:1"), large, sheet)
+        changes(lambda: page.get_by_label("Picture", exact=True).select_option("probe:1"), large, sheet)
         page.get_by_role("button", name="Save figure as PNG").click()
         until(lambda: page.get_by_text("is written").count(), "the view is saved")
         assert (tmp_path / "results" / "channel-layer_2-2-small-probe-1-step-0.png").exists()
 
         changes(lambda: sheet.click(position={"x": 30, "y": 30}), large, sheet)
         until(lambda: "layer_2:0" in page.locator("code").last.inner_text(), "a click selects the channel")
-        changes(lambda: page.get_by_label("Picture").select_option("samples:astronaut"), large, sheet)
+        changes(lambda: page.get_by_label("Picture", exact=True).select_option("samples:astronaut"), large, sheet)
         overview = page.locator("img.srcnn-overview")
         changes(lambda: overview.click(position={"x": 40, "y": 150}), large, sheet, overview)
         until(lambda: page.get_by_text("Shown: a 256 × 256 crop at x = 0").count(), "a click moves the square")
-        changes(lambda: page.get_by_label("Shown").select_option("128 × 128 pixels"), large, overview)
+        changes(lambda: page.get_by_label("Shown", exact=True).select_option("128 × 128 pixels"), large, overview)
         changes(lambda: page.get_by_role("button", name="Where bicubic errs most").click(), large, overview)
         page.screenshot(path=shots / "changed-light.png")
         notebook.make_dark()
@@ -72,6 +75,16 @@ def test_sliders_and_menus_change_the_picture_at_once(tmp_path, chromium):
         page.screenshot(path=shots / "changed-dark.png")
         changes(lambda: page.get_by_role("button", name="Reconstruction").click(), large, sheet)
         page.screenshot(path=shots / "layer-3-dark.png")
+
+        # Keys that are typed in a page stay there: "dd" would delete the cell, an arrow select another one.
+        divider = page.locator(".srcnn-page .divider")
+        divider.click()
+        cells, place = page.locator(".jp-Cell").count(), divider.get_attribute("aria-valuenow")
+        for key in ("d", "d", "a", "ArrowDown", "ArrowRight", "ArrowRight"):
+            page.keyboard.press(key)
+        assert page.locator(".jp-Cell").count() == cells
+        assert divider.get_attribute("aria-valuenow") != place
+        assert page.evaluate("document.activeElement.matches('.srcnn-page .divider')")
 
         until(notebook.idle, "all is done")
         assert "Traceback" not in page.locator(".jp-Notebook").inner_text()

@@ -8,8 +8,16 @@ function launch(data) {
     root.dataset.ready = "yes";
     if (roots.length > 1) root.id = `${ID}-${number + 1}-${Math.random().toString(36).slice(2, 8)}`;
     followTheme(root);
+    keepKeys(root);
     start(root, data);
   });
+}
+
+/** Keeps keys that are typed in the page from the notebook around it, which would select or delete cells. */
+function keepKeys(root) {
+  // JupyterLab asks the focused element first, and only then those around it.
+  root.addEventListener("focusin", (event) => event.target.setAttribute("data-lm-suppress-shortcuts", "true"));
+  root.addEventListener("keydown", (event) => event.ctrlKey || event.metaKey || event.altKey || event.stopPropagation());
 }
 
 /** Follows the notebook's light or dark theme; without a notebook, the system's. */
