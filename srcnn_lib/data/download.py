@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 from ..errors import InputError
-from ..runtime.files import digest, printable, write_atomically
+from ..runtime.files import digest, one_line, printable, write_atomically
 
 TIMEOUT = 20  # seconds without a byte
 SLOW_AFTER = 60  # seconds for the connection, redirects and headers; from then on, the speed is checked as well
@@ -182,22 +182,16 @@ def _explain_errors(url: str) -> Iterator[None]:
         raise
     except urllib.error.HTTPError as error:
         error.close()
-        raise InputError(f"{name} answers {error.code} {_reason(error.reason)}; check the address") from error
+        raise InputError(f"{name} answers {error.code} {one_line(error.reason)}; check the address") from error
     except (TimeoutError, urllib.error.URLError) as error:
         if isinstance(getattr(error, "reason", error), TimeoutError):
             raise InputError(f"{name} did not answer for {TIMEOUT} s; try again later") from error
-        reason = _reason(getattr(error, "reason", error))
+        reason = one_line(getattr(error, "reason", error))
         raise InputError(f"{name} can't be reached ({reason}); check the address and the network") from error
     except (InvalidURL, ValueError) as error:
-        raise InputError(f"{name} is no address that can be read ({_reason(error)}); check it") from error
+        raise InputError(f"{name} is no address that can be read ({one_line(error)}); check it") from error
     except (HTTPException, OSError) as error:
-        raise InputError(f"{name}: the connection was cut ({_reason(error)}); try again") from error
-
-
-def _reason(error: object) -> str:
-    """Returns the text of an error on one line, cut after 200 characters: a server may send any reason."""
-    text = printable(" ".join(str(error).split())) or type(error).__name__
-    return text if len(text) <= 200 else text[:200] + "…"
+        raise InputError(f"{name}: the connection was cut ({one_line(error)}); try again") from error
 
 
 def _too_long(url: str, length: int, limit: int) -> InputError:

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from ..errors import InputError, error_reason
 from ..runtime.files import printable, write_atomically
+from .deep_color import encode_deep_png
 from .download import is_url, read_url
-from .image_decoding import DecodedImage, ImageHeader, convert_to_srgb, decode, read_header
+from .image_decoding import AVIF, DecodedImage, ImageHeader, convert_to_srgb, decode, explain_damage, read_header
 
 PIXEL_LIMIT = 500_000_000
 BAND = 256  # rows; so many are converted to the file's bit depth at once
@@ -40,7 +41,7 @@ class Format:
 JPEG = Format("JPEG", side=65_500, options={"quality": 95, "subsampling": "4:4:4"})
 TIFF = Format("TIFF", alpha=True, deep=(1, 2, 3, 4))
 FORMATS = {
-    ".png": Format("PNG", alpha=True, deep=(1,)),
+    ".png": Format("PNG", alpha=True, deep=(1, 2, 3, 4)),
     ".jpg": JPEG,
     ".jpeg": JPEG,
     ".bmp": Format("BMP", length=2**32 - 2**20),
@@ -48,6 +49,8 @@ FORMATS = {
     ".tiff": TIFF,
     ".webp": Format("WebP", alpha=True, side=16_383, options={"lossless": True, "exact": True}),
 }
+if AVIF:  # of longer sides, libavif reads no picture
+    FORMATS[".avif"] = Format("AVIF", alpha=True, side=16_384, options={"quality": 95, "subsampling": "4:4:4"})
 WRITABLE = tuple(FORMATS)
 EXTENSIONS = (*WRITABLE, ".gif")
 
@@ -87,7 +90,9 @@ def read_image(
     with _open(source, name) as (file, name, label):
         if check_header and (header := read_header(file)):
             check_header(header)
-        return _to_picture(decode(file, label, pixel_limit), name)
+        decoded = decode(file, label, pixel_limit)
+        with explain_damage(label):
+            return _to_picture(decoded, name)
 
 
 @contextlib.contextmanager
@@ -219,7 +224,7 @@ class PictureWriter:
         planes = channels + (alpha and self.format.alpha)
         deep = bits == 16 and planes in self.format.deep
         if bits == 16 and not deep:
-            self.notes.append("16 bits were written as 8; write .tiff to keep them")
+            self.notes.append("16 bits were written as 8; write .png or .tiff to keep them")
         self._top_level = 65535 if deep else 255
         self.shape = (*size, planes)  # (height, width, channels with alpha)
         self._array = np.empty(self.shape, np.uint16 if deep else np.uint8)
@@ -257,6 +262,8 @@ class PictureWriter:
             del self._array
             if self.format is TIFF:  # Pillow writes neither 16-bit color nor more than 4 GB
                 _encode_tiff(encoded, array)
+            elif array.dtype == np.uint16 and array.ndim == 3:
+                encode_deep_png(encoded, array)
             else:
                 image = Image.fromarray(array)
                 del array  # Pillow holds a copy

@@ -22,6 +22,12 @@ def printable(text: object) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def one_line(error: object) -> str:
+    """Returns the text of an error on one line, cut after 200 characters: a file or a server may contain any text."""
+    text = printable(" ".join(str(error).split())) or type(error).__name__
+    return text if len(text) <= 200 else text[:200] + "…"
+
+
 @contextlib.contextmanager
 def write_atomically(path: str | Path, new: bool = False, follow_links: bool = True) -> Iterator[Path]:
     """Yields a temporary file in the same folder, which replaces `path` when the block ends without an error.

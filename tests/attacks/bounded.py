@@ -10,6 +10,7 @@ import shutil
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -122,6 +123,7 @@ def _work(connection: Connection, case: Case, seed: int, folder: Path, seconds: 
     from srcnn_lib.data import image_decoding  # noqa: F401 imported here, so that no case pays for it
 
     torch.set_num_threads(1)
+    warnings.filterwarnings("ignore", module="PIL")  # as the command line does
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + HARD_BYTES, resource.RLIM_INFINITY))
     errors = folder / f"stderr-{os.getpid()}"

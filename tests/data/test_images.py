@@ -15,15 +15,19 @@ import tifffile
 import torch
 from PIL import Image, ImageCms, ImageOps
 
-from srcnn_lib.data import images
+from srcnn_lib.data import image_decoding, images
 from srcnn_lib.data.images import Picture, read_image, write_image
 from srcnn_lib.errors import InputError
+from srcnn_lib.runtime import memory
 
 PHOTOGRAPH = np.ascontiguousarray(skimage.data.astronaut()[60:100, 200:250])  # (40, 50, 3)
 GRAY = np.ascontiguousarray(skimage.data.camera()[100:140, 200:250])  # (40, 50)
 RAMP = np.linspace(0, 255, 2000).round().astype(np.uint8).reshape(40, 50)
 DEEP = np.linspace(0, 65535, 2000).round().astype(np.uint16).reshape(40, 50)
 DEEP_COLOR = np.stack([DEEP, DEEP.T.reshape(40, 50), DEEP[::-1]], axis=-1)
+
+
+needs_avif = pytest.mark.skipif(not image_decoding.AVIF, reason="this Pillow was built without AVIF")
 
 
 def encoded(image, form="PNG", **options):
@@ -249,17 +253,44 @@ def test_16_bit_alpha_is_kept_and_premultiplied_colors_are_divided_by_it():
     assert picture.pixels[..., 0].abs().max() == 0
 
 
-def test_a_png_of_16_bit_color_is_read_as_8_bits_with_a_note():
+@pytest.mark.parametrize("color", [4, 2, 6])
+def test_a_png_of_16_bit_color_keeps_its_bits(color):
+    channels = {4: [0, 3], 2: [0, 1, 2], 6: [0, 1, 2, 3]}[color]
+    array = np.concatenate([DEEP_COLOR, DEEP[::-1, :, None]], -1)[..., channels]
+    picture = read_image(png(50, 40, 16, color, [row.astype(">u2").tobytes() for row in array]))
+    assert (picture.bits, len(picture.pixels), picture.notes) == (16, 1 if color == 4 else 3, ())
+    planes = picture.pixels if picture.alpha is None else torch.cat([picture.pixels, picture.alpha])
+    assert difference(planes, array, 65535) == 0
+
+
+def test_a_png_of_16_bit_color_is_turned_upright_and_keeps_its_profile_and_transparent_color():
     rows = [row.astype(">u2").tobytes() for row in DEEP_COLOR]
-    picture = read_image(png(50, 40, 16, 2, rows))
-    assert picture.bits == 8
-    assert "16 bits were read as 8" in picture.notes[0]
-    assert difference(picture.pixels, DEEP_COLOR / 257) <= 1
-    with_alpha = np.stack([DEEP, DEEP[::-1]], -1)
-    picture = read_image(png(50, 40, 16, 4, [row.astype(">u2").tobytes() for row in with_alpha]))
-    assert len(picture.pixels) == 1  # gray stays gray
-    assert "16 bits were read as 8" in picture.notes[0]
-    assert difference(picture.alpha, DEEP[::-1] / 257) <= 1
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    profile = b"swapped\0\0" + zlib.compress(adobe_rgb())
+    turned = read_image(png(50, 40, 16, 2, rows, (b"eXIf", exif.tobytes()[6:])))
+    assert difference(turned.pixels, np.rot90(DEEP_COLOR, -1), 65535) == 0
+    transparent = struct.pack(">3H", *DEEP_COLOR[3, 4])
+    assert read_image(png(50, 40, 16, 2, rows, (b"tRNS", transparent))).alpha[0, 3, 4] == 0
+    assert "16 bits were reduced to 8" in read_image(png(50, 40, 16, 2, rows, (b"iCCP", profile))).notes[0]
+
+
+def lzw(data):
+    """Encodes bytes for a TIFF as literals of 9 bits, between resets of the table: the simplest LZW there is."""
+    codes = [code for at in range(0, len(data), 200) for code in (256, *data[at : at + 200])] + [257]
+    bits = "".join(f"{code:09b}" for code in codes)
+    return int(bits.ljust(-(-len(bits) // 8) * 8, "0"), 2).to_bytes(-(-len(bits) // 8), "big")
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_tiff_of_16_bit_color_that_only_libtiff_decompresses_keeps_its_bits(order):
+    pixels = lzw(DEEP_COLOR.astype(order + "u2").tobytes())
+    tags = (256, 50), (257, 40), (258, 16), (259, 5), (262, 2), (273, 200), (277, 3), (278, 40), (279, len(pixels))
+    entries = b"".join(struct.pack(order + "HHII", tag, 4, 1, value) for tag, value in tags)
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "IH", 8, len(tags)) + entries
+    picture = read_image(head.ljust(200, b"\0") + pixels)
+    assert (picture.bits, picture.notes) == (16, ())
+    assert difference(picture.pixels, DEEP_COLOR, 65535) == 0
 
 
 def test_12_bit_gray_reaches_white():
@@ -439,6 +470,51 @@ def test_a_damaged_picture_is_read_or_refused_with_an_input_error():
                     assert 0 <= picture.pixels.min() <= picture.pixels.max() <= 1
 
 
+def tiff_with(tag, kind, value, array=DEEP_COLOR, **options):
+    """Returns a TIFF with another kind and value of a tag (Adobe, TIFF 6.0, section 2)."""
+    data = bytearray(tiff(array, photometric="rgb", extratags=[(34675, 7, 4, b"icc!", True)], **options))
+    first = struct.unpack("<I", data[4:8])[0]
+    for at in range(first + 2, first + 2 + 12 * struct.unpack("<H", data[first : first + 2])[0], 12):
+        if struct.unpack("<H", data[at : at + 2])[0] == tag:
+            data[at + 2 : at + 12] = struct.pack("<HII", kind, 1, value)
+            return bytes(data)
+    raise ValueError(f"there is no tag {tag}")
+
+
+@pytest.mark.parametrize("array", [PHOTOGRAPH, DEEP_COLOR], ids=["8 bits", "16 bits"])
+@pytest.mark.parametrize("kind", [2, 3, 4, 11])
+def test_a_color_profile_that_is_a_number_or_text_is_passed_over(kind, array):
+    picture = read_image(tiff_with(34675, kind, 0x41414141, array))
+    assert difference(picture.pixels, array, 255 if array is PHOTOGRAPH else 65535) == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib"}])
+@pytest.mark.parametrize("array", [PHOTOGRAPH, DEEP_COLOR], ids=["8 bits", "16 bits"])
+def test_a_tiff_with_a_part_of_no_bytes_is_refused_and_not_read_as_black(array, options):
+    one_line(tiff_with(279, 4, 0, array, rowsperstrip=40, **options), "damaged or cut off")
+
+
+@pytest.mark.parametrize("array", [PHOTOGRAPH, DEEP_COLOR], ids=["8 bits", "16 bits"])
+@pytest.mark.parametrize("options", [{"rowsperstrip": 8}, {"tile": (16, 16)}])
+def test_a_tiff_with_fewer_parts_than_its_size_needs_is_refused(array, options):
+    assert len(read_image(tiff_with(257, 4, 40, array, **options)).pixels) == 3
+    one_line(tiff_with(257, 4, 400, array, **options), "damaged or cut off")
+
+
+def test_damaged_tiffs_write_nothing_to_standard_error(capfd):
+    random = np.random.default_rng(0)
+    files = [tiff(DEEP_COLOR, photometric="rgb"), *[encoded(PHOTOGRAPH, "TIFF", compression=kind)
+             for kind in ("tiff_lzw", "jpeg", "tiff_adobe_deflate")]]  # fmt: skip
+    for data in files:
+        for _ in range(40):
+            damaged = bytearray(data)
+            for at in random.integers(0, len(data), 4):
+                damaged[at] = random.integers(256)
+            with warnings.catch_warnings(action="ignore"), contextlib.suppress(InputError):
+                read_image(bytes(damaged))
+    assert capfd.readouterr().err == ""
+
+
 # Reading: size
 
 
@@ -450,6 +526,25 @@ def test_a_picture_over_the_limit_is_refused_by_its_header_with_its_size_and_mem
     assert "60.0 GB" in message
     one_line(tiff(DEEP_COLOR, photometric="rgb"), "limit is 1,999 pixels", pixel_limit=1999)
     assert read_image(tiff(DEEP_COLOR, photometric="rgb"), pixel_limit=2000).bits == 16
+
+
+def test_a_size_that_the_file_can_not_hold_is_refused_before_memory_is_taken():
+    tracemalloc = pytest.importorskip("tracemalloc")
+    short_png = png(22_000, 22_000, 8, 2, [b""])
+    short_tiff = tiff_with(257, 4, 2_000_000, rowsperstrip=40, compression="zlib")
+    for data in (short_png, short_tiff):
+        tracemalloc.start()
+        one_line(data, "damaged|can't hold")
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 50e6
+
+
+def test_a_picture_for_which_memory_is_short_is_refused_with_what_it_needs(monkeypatch):
+    blank = encoded(Image.new("1", (8000, 4000)))
+    assert read_image(blank).pixels.shape == (1, 4000, 8000)
+    monkeypatch.setattr(memory, "available", lambda: 10**8)
+    one_line(blank, r"8,000 × 4,000 pixels would take some 0\.6 GB of memory, 0\.1 GB are free; make it smaller")
 
 
 @pytest.mark.parametrize(
@@ -490,6 +585,20 @@ def test_pillows_own_limit_is_lifted_while_reading_and_restored_afterwards(monke
         for reader in readers:
             reader.join()
     assert Image.MAX_IMAGE_PIXELS == 100
+
+
+@needs_avif
+def test_an_avif_is_read_with_its_alpha_and_orientation_and_written(tmp_path):
+    image = Image.fromarray(PHOTOGRAPH)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = read_image(encoded(image, "AVIF", quality=100, subsampling="4:4:4", exif=exif))
+    assert np.abs(levels(turned.pixels) - np.rot90(PHOTOGRAPH, -1)).mean() < 2
+    image.putalpha(Image.fromarray(RAMP))
+    assert write_image(tmp_path / "a.avif", read_image(encoded(image))) == ()
+    again = read_image(tmp_path / "a.avif")
+    assert np.abs(levels(again.pixels) - PHOTOGRAPH).mean() < 3
+    assert np.abs(levels(again.alpha) - RAMP).mean() < 3
 
 
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "BMP", "TIFF", "WEBP", "GIF"])
@@ -553,6 +662,14 @@ def test_a_picture_with_alpha_is_laid_on_white_where_the_format_has_none(tmp_pat
     assert error.max() <= 1 if suffix == ".bmp" else error.mean() < 2
 
 
+def png_samples(path):
+    """Returns (H, W, C) uint16 as libpng decodes it for torchvision."""
+    from torchvision.io import decode_image
+
+    return decode_image(torch.from_numpy(np.fromfile(path, np.uint8))).permute(1, 2, 0).numpy()
+
+
+@pytest.mark.filterwarnings("ignore:.*torchvision|The image decoding:DeprecationWarning")
 @pytest.mark.parametrize("suffix", images.WRITABLE)
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("alpha", [False, True])
@@ -563,11 +680,11 @@ def test_16_bits_are_written_where_the_format_holds_them_and_reduced_with_a_note
     planes = torch.from_numpy(deep.astype(np.float32) / 65535).permute(2, 0, 1)
     path = tmp_path / f"a{suffix}"
     notes = write_image(path, Picture(planes, planes[:1] * 0 + 1 if alpha else None, bits=16))
-    if suffix in (".tif", ".tiff") or (suffix == ".png" and channels == 1 and not alpha):
+    if suffix in (".tif", ".tiff", ".png"):
         assert notes == ()
-        written = tifffile.imread(path) if "tif" in suffix else np.asarray(Image.open(path))
+        written = tifffile.imread(path) if "tif" in suffix else png_samples(path)
         assert written.dtype == np.uint16
-        assert np.array_equal(np.atleast_3d(written)[..., :channels], deep)
+        assert np.array_equal(written.reshape(40, 50, -1)[..., :channels], deep)
         again = read_image(path)
         assert (again.bits, again.alpha is not None) == (16, alpha)
         assert difference(again.pixels, deep.squeeze(), 65535) == 0
@@ -587,6 +704,7 @@ def test_16_bits_are_written_where_the_format_holds_them_and_reduced_with_a_note
         ("a\nb/a.png", (4, 4), "there is no folder"),
         ("a.safetensors", (4, 4), r"name of a weights file.* srcnn_lib\.save"),
         ("a.jpg", (1, 65_501), r"ends at sides of 65,500; write \.png or \.tiff"),
+        pytest.param("a.avif", (16_385, 1), r"ends at sides of 16,384; write \.png or \.tiff", marks=needs_avif),
         ("a.webp", (16_384, 1), r"ends at sides of 16,383; write \.png or \.tiff"),
     ],
 )
