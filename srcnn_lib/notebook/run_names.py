@@ -1,12 +1,9 @@
 """The folder of a run, by the name that is typed into a notebook."""
 
-import re
 from pathlib import Path
 
 from ..errors import InputError
-
-# What Windows, macOS and Drive can all store; in particular no slash, which would lead out of the folder of the runs.
-NAME = re.compile(r"[^\x00-\x1f<>:\"/\\|?*.\s]([^\x00-\x1f<>:\"/\\|?*]{0,98}[^\x00-\x1f<>:\"/\\|?*.\s])?")
+from ..run import check_run_name
 
 
 def run_path(runs: str | Path, name: str) -> Path:
@@ -19,6 +16,7 @@ def run_path(runs: str | Path, name: str) -> Path:
     Raises:
         InputError: a name that is no name of a folder in `runs`.
     """
-    if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise InputError(f"run_name is {name!r}, expected the name of a folder, such as 'first', without / and ?")
+    if not isinstance(name, str):
+        raise InputError(f"run_name is {name!r}, expected the name of a folder in quotes, such as 'first'")
+    check_run_name(name)
     return Path(runs) / name

@@ -13,8 +13,8 @@ def test_a_plain_name_is_a_folder_among_the_runs(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["", " ", ".", "..", "../x/my run?", "a/b", "a\\b", "/etc", "what?", "a\nb", "x.", " x", "y" * 101, None, 3]
+    "name", ["", " ", ".", "..", "../x/my run?", "a/b", "a\\b", "/etc", "what?", "a\nb", " x", "y" * 101, None, 3]
 )
 def test_a_name_that_leads_elsewhere_is_refused(tmp_path, name):
-    with pytest.raises(InputError, match="run_name is .*, expected the name of a folder"):
+    with pytest.raises(InputError, match="is no name for a run|run_name is .*, expected the name"):
         run_path(tmp_path, name)
