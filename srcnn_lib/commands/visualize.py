@@ -15,7 +15,9 @@ def animate(
     run: Annotated[
         list[Path], typer.Argument(help="The run whose training is shown; two to four are shown side by side, in step.")
     ],
-    what: Annotated[str, typer.Option(help="reconstruction, channel, kernels or scan.")] = "reconstruction",
+    what: Annotated[
+        str, typer.Option(help="reconstruction, channel, kernels, frequency, worth or scan.")
+    ] = "reconstruction",
     image: Annotated[
         list[str] | None,
         typer.Option(
@@ -54,7 +56,7 @@ def animate(
         typer.Option(help="A .gif, .mp4 or .webp file (default: WHAT.gif in the current folder)."),
     ] = None,
 ) -> None:
-    """Animate a training: the reconstruction, channels, kernels, or a scan patch by patch."""
+    """Animate a training: the reconstruction, channels, kernels, frequencies, or a scan patch by patch."""
     from ..visualization.animation import ClipOptions
     from ..visualization.animation import animate as write_animation
 

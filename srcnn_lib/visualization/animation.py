@@ -24,6 +24,7 @@ from ..model import LAYERS, SRCNN
 from ..run import Run, Snapshot
 from ..runtime.console import Progress
 from .channel_analysis import most_informative_channels
+from .explanation_clips import frequency_clip, worth_clip
 from .frames import (
     GAP,
     MIN_WIDTH,
@@ -38,6 +39,7 @@ from .frames import (
     pad,
     range_text,
     repeat_pixels,
+    step_text,
 )
 from .layers import ChannelAddress, has_rgb_kernels, layer_kernels
 from .pictures import crop_to_largest_error, open_picture
@@ -46,7 +48,8 @@ from .scan import PATCH, STRIDE, check_stride, scan_clip
 from .style import get_theme
 from .video import check_clip, write_clip
 
-KINDS = ("reconstruction", "channel", "kernels", "scan")
+KINDS = ("reconstruction", "channel", "kernels", "scan", "frequency", "worth")
+EXPLANATIONS = {"frequency": frequency_clip, "worth": worth_clip}
 MAX_CHANNELS_WIDTH = 1920  # pixels of a clip of channels; wider maps are reduced
 MIN_KERNELS_WIDTH = 480  # pixels of a clip of kernels
 
@@ -284,7 +287,8 @@ def animate(
 
     Args:
         run: a run, or its folder; or two to four, which are shown side by side at the same steps, on one photograph.
-        what: "reconstruction", "channel" or "kernels" over the training, or "scan": the newest network, patch by patch.
+        what: "reconstruction", "channel" or "kernels" over the training; "frequency", the gain over bicubic by spatial
+            frequency; "worth", which channels of layer 2 matter most; or "scan", the newest network, patch by patch.
         photographs: as in `open_picture`: files, addresses or names such as "samples:chelsea". Without any, the tiles
             of the run's probe: all of them for a reconstruction, the first one otherwise.
         options: what is shown, and how the clip plays.
@@ -339,6 +343,11 @@ def _one_run_clip(
     samples = _open_samples(run, newest, what, photographs, options.crop, notes)
     if what == "reconstruction":
         return reconstruction_clip(snapshots, samples, **shared)
+    if what in EXPLANATIONS:
+        if len(samples) > 1:
+            raise InputError(f"a clip of {what} shows one photograph, not {len(samples)}")
+        chosen = choose_snapshots(snapshots, shared["frames"])
+        return EXPLANATIONS[what](chosen, samples[0], theme=options.theme, progress=shared["progress"])
     if what == "channel":
         addresses = _channel_addresses(options, newest, samples)
         return channel_clip(snapshots, samples, addresses, before_relu=options.before_relu, **shared)
@@ -358,8 +367,8 @@ def _several_runs_clip(
 
     The colors of maps and kernels stand for the same values in all runs.
     """
-    if what == "scan":
-        raise InputError("a scan shows one network, expected one run")
+    if what not in ("reconstruction", "channel", "kernels"):
+        raise InputError(f"a clip of {what} shows one run, not {len(runs)}")
     if len(photographs) > 1:
         raise InputError(f"{len(runs)} runs are compared on one photograph, not on {len(photographs)}")
     scales = {run.config.scale for run in runs}
@@ -480,7 +489,7 @@ def _load_each(snapshots: Sequence[Snapshot], progress: Progress | None) -> Iter
 
 
 def _step_labels(snapshots: Sequence[Snapshot]) -> list[str]:
-    return [f"step {snapshot.step:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") for snapshot in snapshots]
+    return [step_text(snapshot.step) for snapshot in snapshots]
 
 
 def _reduce_width(values: Tensor, max_width: int) -> Tensor:

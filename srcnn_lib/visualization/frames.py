@@ -205,6 +205,11 @@ def enlarge(frames: np.ndarray, min_width: int = MIN_WIDTH) -> np.ndarray:
 # Captions and outlines
 
 
+def step_text(step: int) -> str:
+    """Returns "step 1 000", with a thin space between thousands."""
+    return f"step {step:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
 def caption(
     frames: np.ndarray, left: str | Sequence[str] = "", right: str | Sequence[str] = "", theme: str = "dark"
 ) -> np.ndarray:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter
 
 from ..errors import InputError
@@ -13,7 +12,7 @@ from ..run import Run, Snapshot
 from ..runtime.console import Progress
 from .curves import compress_loss, expand_loss, gain_ticks, signed
 from .frames import caption, enlarge, evenly_spaced, heading, join, pad
-from .style import THEMES, get_theme, layout_frozen, new_figure, style_chart
+from .style import THEMES, draw_frames, get_theme, new_figure, style_chart
 
 COLORS = ("orange", "blue", "green", "muted")  # of the runs in the chart, in a theme
 MAX_RUNS = len(COLORS)
@@ -115,23 +114,19 @@ def _charts(
 ) -> np.ndarray:
     """Draws the gains up to each frame, one line for each run, on axes that stay the same: (T, height, width, 3)."""
     figure = new_figure(width / 100, CHART_HEIGHT / 100, theme)
-    figure.set_dpi(100)
     ax = figure.subplots()
     lines = [
         ax.plot([], [], color=getattr(THEMES[theme], color), lw=2, label=name.replace("$", r"\$"))[0]
         for name, color in zip(names, COLORS, strict=False)
     ]
     _style_axes(ax, gains, steps, theme)
-    canvas = FigureCanvasAgg(figure)
-    charts = []
-    with layout_frozen(figure):
-        for shown in range(1, len(steps) + 1):
-            for line, values in zip(lines, gains, strict=True):
-                line.set_data(range(shown), values[:shown])
-                line.set_marker("o" if shown == 1 else "")  # a line of one point is invisible
-            canvas.draw()
-            charts.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
-    return np.stack(charts)
+
+    def draw(frame: int) -> None:
+        for line, values in zip(lines, gains, strict=True):
+            line.set_data(range(frame + 1), values[: frame + 1])
+            line.set_marker("" if frame else "o")  # a line of one point is invisible
+
+    return draw_frames(figure, draw, len(steps))
 
 
 def _style_axes(ax: Axes, gains: Sequence[Sequence[float]], steps: Sequence[int], theme: str) -> None:

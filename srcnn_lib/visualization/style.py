@@ -6,7 +6,7 @@ curves orange is the training set and blue the validation set. Nothing here uses
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,6 +83,28 @@ def figure_png(figure: MatplotlibFigure, dpi: float = 100) -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB").save(file, "PNG", compress_level=2)
     return file.getvalue()
+
+
+def draw_frames(figure: MatplotlibFigure, draw: Callable[[int], object], count: int) -> np.ndarray:
+    """Draws a figure several times, as the frames of a clip; its layout is that of the first frame.
+
+    Args:
+        figure: of 100 pixels an inch.
+        draw: called with the number of each frame, to change what the axes show.
+        count: of the frames.
+
+    Returns:
+        (T, H, W, 3) uint8.
+    """
+    figure.set_dpi(100)
+    canvas = FigureCanvasAgg(figure)
+    frames = []
+    with layout_frozen(figure):
+        for number in range(count):
+            draw(number)
+            canvas.draw()
+            frames.append(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    return np.stack(frames)
 
 
 def save_figure(figure: MatplotlibFigure, path: str | Path, dpi: float = 150) -> Path:

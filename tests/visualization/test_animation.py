@@ -337,7 +337,7 @@ def test_all_selects_every_channel_of_a_layer(run, tmp_path):
 @pytest.mark.parametrize(
     ("what", "arguments", "message"),
     [
-        ("weights", {}, "what is 'weights', expected one of reconstruction, channel, kernels, scan"),
+        ("weights", {}, "what is 'weights', expected one of reconstruction, channel, kernels, scan, frequency, worth"),
         ("channel", {"layer": "layer_4"}, "layer_4.*expected one of layer_1, layer_2, layer_3"),
         ("channel", {"channel": "6"}, "layer_2:6.*layer_2:0 to layer_2:5"),
         ("channel", {"layer": "9", "channel": "all"}, "'9' is no layer.*layer_1, layer_2, layer_3"),

@@ -94,7 +94,7 @@ def test_maps_of_several_runs_have_one_range_of_colors(tmp_path):
     ("change", "what", "photographs", "message"),
     [
         ({"scale": 3.0}, "reconstruction", 1, "different scales (×2, ×3)"),
-        ({}, "scan", 1, "a scan shows one network"),
+        ({}, "scan", 1, "a clip of scan shows one run, not 2"),
         ({}, "reconstruction", 2, "2 runs are compared on one photograph, not on 2"),
     ],
 )
