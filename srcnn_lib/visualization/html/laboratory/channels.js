@@ -23,7 +23,7 @@ function ChannelsView(lab) {
     const large = make("div", { class: "large", role: "group", tabindex: -1 });
     const section = make("section", { class: "layer" },
       make("div", { class: "top" }, make("h3", {}, `Layer ${layer + 1}, ${LAYERS[layer].toLowerCase()}`),
-        make("span", { class: "muted" }, `${count} channels`), toggle), sheet, large);
+        make("span", { class: "muted count" }, `${count} channels`), toggle), sheet, large);
     return { section, sheet, tiles, toggle, large, layer, open: null };
   }
 
@@ -33,6 +33,8 @@ function ChannelsView(lab) {
     if (!result) return;
     for (const { tiles, toggle, sheet, large, layer } of sheets) {
       toggle.setAttribute("aria-pressed", common);
+      const { peaks } = result.maps[layer], silent = peaks.reduce((sum, peak) => sum + (peak > 0 ? 0 : 1), 0);
+      section.children[layer].querySelector(".count").textContent = `${peaks.length} channels${silent ? `, ${silent} silent` : ""}`;
       const open = now.channel !== null && now.layer === layer;
       sheet.hidden = open, large.hidden = !open;
       if (open) drawLarge(large, layer, result);

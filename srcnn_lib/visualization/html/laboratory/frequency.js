@@ -4,8 +4,8 @@ function FrequencyView(lab) {
   const section = make("div", { class: "frequencies" });
   const bars = make("div", { class: "bands", role: "img" }), film = make("canvas", { class: "film", role: "img", tabindex: 0 }), marker = make("i", { class: "marker" });
   const ranges = make("span", { class: "legend signed" }), text = make("p", { class: "muted" });
-  section.append(make("h3", {}, "Gain over bicubic by frequency"), text, bars, make("h3", {}, "Over the training"),
-    make("div", { class: "strip" }, film, marker), make("div", { class: "below" }, make("span", { class: "muted" }, "rows: fine detail above, coarse below; columns: snapshots"), ranges));
+  section.append(make("h3", {}, "Gain over bicubic by frequency"), text, bars, make("div", { class: "over-training" }, make("h3", {}, "Over the training"),
+    make("div", { class: "strip" }, film, marker), make("div", { class: "below" }, make("span", { class: "muted" }, "rows: fine detail above, coarse below; columns: snapshots"), ranges)));
   let reference = null, of = null;
 
   function draw() {
@@ -21,7 +21,7 @@ function FrequencyView(lab) {
     const gains = (power) => Array.from(power, (value, band) => 10 * Math.log10(Math.max(reference[band], 1e-15) / Math.max(value, 1e-15)));
     const current = gains(now.power), rest = now.power.reduce((a, b) => a + b, 0), high = Math.max(6, ...current), low = Math.min(-1, ...current.map((v) => Math.max(v, -12)));
     const y = (v) => ((high - clamp(v, low, high)) / (high - low)) * 100;
-    text.textContent = "In dB: how much smaller the network's error is than bicubic's. The gray figure is each band's share of the error that is left; the shares add up to 100 %.";
+    text.textContent = "Bars: by how many dB the network's error is smaller than bicubic's, in bands from coarse to fine (their beginning in cycles a pixel). Below: each band's share of the error that is left; the shares add up to 100 %.";
     bars.replaceChildren(...current.map((gain, band) => {
       const share = (100 * now.power[band]) / rest, bar = make("i", { class: gain < 0 ? "less" : "more" }), column = make("div", { class: "column" });
       bar.style.top = `${Math.min(y(gain), y(0))}%`, bar.style.height = `max(2px, ${Math.abs(y(gain) - y(0))}%)`;

@@ -12,6 +12,7 @@ function start(root, data) {
   let photograph = null, scene = null, snapshots = null, chart = null, timer = null, samples = null, dropped = false;
   const state = State({ run: 0, n: data.runs[0].snapshots.length - 1, view: "channels", pixel: null, layer: 1, channel: null,
     off: new Set(), swaps: new Map(), raw: true, tour: null, box: null, ...(alone ? fromFragment(location.hash, data.runs) : {}) });
+  const began = performance.now();
   const { value: now } = state, run = () => data.runs[now.run], net = () => run().net;
   const workers = Workers(() => snapshots?.next() || null);
 
@@ -42,6 +43,7 @@ function start(root, data) {
     const mine = snapshots = Snapshots(run(), scene.job, (n) => mine === snapshots && arrived(n));
     mine.setWeights(run().unpacked || []);
     $("input[type=range]").max = list.length - 1;
+    root.classList.toggle("single", list.length === 1); // no training to scrub through
     state.value.n = clamp(now.n, 0, list.length - 1);
     chart?.stop();
     chart = Chart($(".chart"), list.map(({ step }) => step), curves, (n) => { play(false); go(n); });
@@ -89,7 +91,8 @@ function start(root, data) {
     const { summaries, count } = snapshots, done = summaries.filter(Boolean).length;
     say(".busy", done < count ? `computing ahead: ${done} of ${count}` : "");
     chart.draw();
-    if (done === count) root.dataset.complete = "yes";
+    root.dataset.firstPicture ||= (performance.now() - began).toFixed(0);
+    if (done === count) root.dataset.complete = (performance.now() - began).toFixed(0);
     if (n === now.n || now.swaps.size) draw(new Set(["n", "arrived"]));
     else if (now.view === "frequency" || now.view === "worth") views[now.view].draw(new Set(["arrived"]));
   }
@@ -230,7 +233,7 @@ function start(root, data) {
     if (file) open(file);
   });
   $(".tour").onclick = () => state.set({ tour: now.tour === null ? 0 : null });
-  $(".link").hidden = !alone;
+  $(".link").hidden = framed;
   $(".link").onclick = async () => {
     try { await navigator.clipboard.writeText(location.href); say(".link", "Copied"); } catch { say(".link", "It is in the address bar"); }
     setTimeout(() => say(".link", "Copy link"), 1500);

@@ -62,22 +62,23 @@ function PixelView(lab) {
 
   // From the bicubic value to the result: the channel that carries the picture, then the ten that change the pixel most.
   function waterfall({ channels, value, base }, bicubic, truth) {
-    const result = lab.snapshots.result(now.n), carrier = result ? carrierOf(result, lab.snapshots.parts(now.n), lab) : 0;
+    const result = lab.snapshots.result(now.n), carrier = result ? carrierOf(lab, result) : null, carried = carrier === null ? 0 : bicubic;
     const others = Array.from(channels, (v, c) => [c, v]).filter(([c]) => c !== carrier).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
     const top = others.slice(0, TOP), rest = others.slice(TOP).reduce((sum, [, v]) => sum + v, 0);
-    const steps = [[`carried by channel ${carrier}`, channels[carrier] - bicubic], ["constant b₃", base],
+    // Where no channel carries the picture, the bars begin at black.
+    const steps = [...(carrier === null ? [] : [[`channel ${carrier}, the carried picture, beyond it`, channels[carrier] - bicubic]]), ["constant b₃", base],
       ...top.map(([c, v]) => [`channel ${c}`, v]), ...(others.length > TOP ? [[`${others.length - TOP} others`, rest]] : [])];
-    let level = bicubic;
+    let level = carried;
     const bars = [["bicubic", bicubic, null], ...steps.map(([name, change]) => [name, (level += change), change]), ["result", value, null], ["original", truth, null]];
-    const values = [bicubic, ...bars.map(([, v]) => v)], low = Math.min(...values), high = Math.max(...values), room = (high - low) * 0.04 || 0.01;
+    const values = [bicubic, carried, ...bars.map(([, v]) => v)], low = Math.min(...values), high = Math.max(...values), room = (high - low) * 0.04 || 0.01;
     const x = (v) => ((v - low + room) / (high - low + 2 * room)) * 100;
-    let before = bicubic;
+    let before = carried;
     fall.replaceChildren(make("h3", {}, "From bicubic to the result"), make("div", { class: "rows" }, ...bars.flatMap(([name, v, change]) => {
       const from = change === null ? low - room : before, left = Math.min(x(from), x(v)), width = Math.abs(x(v) - x(from));
       const kind = change === null ? `total ${name}` : change < 0 ? "less" : "more";
       const bar = make("span", { class: `amount ${kind}` });
       bar.style.left = `${left}%`, bar.style.width = `max(2px, ${width}%)`;
-      before = v;
+      if (change !== null) before = v;
       return [make("span", { class: "name" }, name), make("span", { class: "line" }, bar), make("span", { class: "value" }, change === null ? levelOf(v) : levelOf(change, true))];
     })));
     fall.dataset.sum = level;
@@ -94,10 +95,10 @@ function sumOf(values, channels, count) {
   return sum;
 }
 
-/** Returns the channel of layer 2 that paints most of the picture: the one whose picture on Y is the brightest. */
-function carrierOf({ gram, linear }) {
+/** Returns the channel of layer 2 that paints most of the picture, over half of its brightness; null where none does. */
+function carrierOf({ scene }, { gram, linear }) {
+  const count = linear.length, energy = scene.bicubicY.reduce((sum, v) => sum + v * v, 0) / scene.bicubicY.length;
   let best = 0;
-  const count = linear.length;
   for (let c = 1; c < count; c++) if (gram[c * count + c] > gram[best * count + best]) best = c;
-  return best;
+  return gram[best * count + best] > energy / 4 ? best : null;
 }

@@ -8,7 +8,7 @@ function StimuliView(lab) {
   const title = make("h3"), walk = make("div", { class: "walk" }), facts = make("p", { class: "muted" }), patches = make("div", { class: "patches" }), means = make("div", { class: "means" });
   const layer = make("div", { class: "choice", role: "group", "aria-label": "Layer" });
   let asked = "", pick = null;
-  section.append(make("div", { class: "top" }, title, layer, walk), facts, patches, means);
+  section.append(make("div", { class: "top" }, title, layer, walk), facts, make("div", { class: "two" }, patches, means));
 
   function begin() {
     asked = "";
@@ -29,6 +29,7 @@ function StimuliView(lab) {
     asked = mine;
     [...layer.children].forEach((button, n) => button.setAttribute("aria-pressed", n === now.layer));
     title.textContent = `What excites channel ${channel}`;
+    if (!facts.textContent) facts.textContent = "Looking through the sample pictures …";
     const all = await lab.samples(), pictures = all.map(({ data, channels, height, width }) => ({ data, channels, height, width }));
     const found = await lab.ask({ kind: "stimuli", net: lab.net(), weights: snapshots.weights(now.n), pictures, layer: now.layer, channel, count: PATCHES });
     if (asked !== mine) return;
@@ -45,14 +46,16 @@ function StimuliView(lab) {
       return make("figure", {}, make("div", { class: "frame" }, canvas, frame), make("figcaption", { class: "muted" }, plain(value)));
     }));
     const channels = lab.net().channels, mean = (values) => sumOf(values, channels, side * side).map((v) => v / channels);
-    const difference = mean(found.average).map((v, n) => v - mean(found.mean)[n]), limit = magnitude(difference, 1);
+    const plainMean = mean(found.mean), difference = mean(found.average).map((v, n) => v - plainMean[n]);
+    const level = difference.reduce((sum, v) => sum + v, 0) / difference.length; // how much brighter: it would hide the shape
+    const limit = magnitude(difference.map((v, n) => (difference[n] = v - level)), 1);
     const average = make("canvas", { role: "img", "aria-label": "Average stimulus" }), kernel = make("canvas", { role: "img", "aria-label": "Kernel" }), range = make("span", { class: "legend signed" });
     put(average, signedImage(difference, side, side, limit, lab.colors.signed));
     legend(range, -limit, limit);
     const kernels = now.layer === 0 ? [make("figure", {}, kernel, make("figcaption", {}, make("b", {}, "Its kernel")))] : [];
     if (now.layer === 0) drawKernel(lab, kernel, 0, channel);
     means.replaceChildren(make("figure", {}, average, make("figcaption", {}, make("b", {}, "Average stimulus"),
-      make("span", { class: "muted" }, " the mean of all patches, weighted by how much they excite it, less the plain mean"), range)), ...kernels);
+      make("span", { class: "muted" }, ` all patches, weighted by how much they excite it, less the plain mean; ${levelOf(level, true)} levels brighter`), range)), ...kernels);
   }
   return { section, begin, draw, key };
 }

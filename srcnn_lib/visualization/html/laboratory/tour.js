@@ -1,9 +1,13 @@
 // The tour: six steps, each of which sets the page up and says two sentences.
 
 const TOUR = [
-  { title: "1 · What a kernel is", text: "Layer 1 slides 64 small filters over the picture; each answers where the picture looks like it. At the first step of the training they are noise: press play and watch edges, bars and points appear.",
+  { title: "1 · What a kernel is", text: (lab) => `Layer 1 slides 64 small filters over the picture; each answers where the picture looks like it. ${lab.snapshots.last
+      ? "At the first step of the training they are noise: press play and watch edges, bars and points appear."
+      : "Orange is positive and blue negative: one side bright and the other dark is a filter for edges."}`,
     set: (lab) => ({ view: "kernels", raw: false, off: new Set(), swaps: new Map(), layer: 0, channel: null, n: lab.snapshots.last }) },
-  { title: "2 · One channel carries the picture", text: "Every channel of layer 2 paints a picture, and they add up to the result. Here all are off but one: most of the photograph passes through it, and the others only correct it.",
+  { title: "2 · What carries the picture", text: (lab) => `Every channel of layer 2 paints a picture, and they add up to the result. ${carries(lab)
+      ? "Here all are off but one: most of the photograph passes through it, and the others only correct it."
+      : "Here all are off but the one worth most. In this network several share the photograph: switch the next ones on, one by one."}`,
     set: (lab) => ({ view: "worth", off: new Set(order(lab).slice(1)), swaps: new Map(), layer: 1, channel: order(lab)[0], n: lab.snapshots.last }) },
   { title: "3 · Edges", text: "This channel is the one worth most after the carried picture. Look at the places that excite it: it answers to one kind of edge or stroke and is silent elsewhere.",
     set: (lab) => ({ view: "stimuli", off: new Set(), swaps: new Map(), layer: 1, channel: order(lab)[1] ?? 0, n: lab.snapshots.last }) },
@@ -15,6 +19,7 @@ const TOUR = [
     set: (lab) => ({ view: "frequency", off: new Set(), swaps: new Map(), n: lab.snapshots.last }) },
 ];
 
+const carries = (lab) => carrierOf(lab, lab.snapshots.result(lab.snapshots.last)) !== null;
 const order = (lab) => ranked(lab.snapshots.summaries[lab.snapshots.last]?.worth || []);
 
 /** Returns the pixel that the network changes most, away from the border. */
@@ -39,10 +44,11 @@ function TourCard(lab) {
     drawn = now.tour;
     if (now.tour === null) return state.set({ off: new Set(), swaps: new Map() });
     const { title, text, set } = TOUR[now.tour], mine = now.tour;
-    $("h3").textContent = title, $("p").textContent = text.replace("64", lab.net().widths[0]);
+    $("h3").textContent = title;
     $(".back").disabled = mine === 0;
     $(".ahead").textContent = mine === TOUR.length - 1 ? "Done" : "Next";
     await lab.need(lab.snapshots.last);
+    $("p").textContent = (typeof text === "string" ? text : text(lab)).replace("64", lab.net().widths[0]);
     if (now.tour === mine) state.set(set(lab));
   }
   $(".back").onclick = () => state.set({ tour: now.tour - 1 });

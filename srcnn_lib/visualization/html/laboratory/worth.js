@@ -3,7 +3,7 @@
 function WorthView(lab) {
   const { state, now } = lab;
   const section = make("div", { class: "worths" });
-  let tiles = [], sheet = null, order = "worth";
+  let tiles = [], sheet = null, order = "worth", painted = null; // the parts whose pictures are in the tiles
   const line = make("p", { class: "sum", role: "status" }), detail = make("div", { class: "detail" });
 
   function begin() {
@@ -23,11 +23,11 @@ function WorthView(lab) {
     const button = (text, off) => make("button", { type: "button", class: "tool", onclick: () => state.set({ off: new Set(off()), swaps: new Map() }) }, text);
     const ranking = () => ranked(lab.snapshots.summaries[now.n]?.worth || []), all = Array.from({ length: count }, (_, c) => c), ten = Math.min(10, count - 1);
     const sort = make("div", { class: "choice", role: "group", "aria-label": "Order" });
-    const change = choice(sort, [["worth", "by worth"], ["number", "by number"]], (key) => { order = key; if (lab.snapshots) draw(); }, order);
+    choice(sort, [["worth", "by worth"], ["number", "by number"]], (key) => { order = key; if (lab.snapshots) draw(); }, order);
     section.replaceChildren(make("div", { class: "top" }, make("h3", {}, "What each channel paints, and is worth"), sort),
       make("div", { class: "presets" }, button("All", () => []), button(ten === 10 ? "The ten that matter" : `The ${ten} that matter`, () => ranking().slice(ten)),
         button("The rest", () => ranking().slice(0, ten)), button("None", () => all)), line, sheet, detail);
-    change;
+    painted = null;
   }
 
   function draw() {
@@ -41,9 +41,13 @@ function WorthView(lab) {
       shown.mse === result.mse ? "" : make("span", { class: "muted" }, `, ${decibels(decibelsOf(shown.mse) - psnr, true)} against all`));
     line.dataset.psnr = decibelsOf(shown.mse);
     const ratio = (db) => Math.log1p(Math.max(0, db) * 30) / Math.log1p(most * 30); // one channel carries the picture: 25 dB
-    tiles.forEach((tile, c) => {
-      const own = lumas.subarray(c * pixels, (c + 1) * pixels), { db } = worth[c], off = now.off.has(c);
+    if (painted !== parts) tiles.forEach((tile, c) => {
+      const own = lumas.subarray(c * pixels, (c + 1) * pixels);
       put(tile.firstChild, signedImage(own, height, width, Math.max(0.02, magnitude(own, 0.99)), lab.colors.signed));
+    });
+    painted = parts;
+    tiles.forEach((tile, c) => {
+      const { db } = worth[c], off = now.off.has(c);
       tile.style.order = order === "worth" ? places.indexOf(c) : c;
       tile.setAttribute("aria-pressed", !off);
       tile.setAttribute("aria-label", `Channel ${c}, worth ${decibels(db)}, ${off ? "off" : "on"}`);
@@ -51,7 +55,7 @@ function WorthView(lab) {
       const [bar, , text] = tile.lastChild.children;
       bar.style.width = `${Math.max(2, 100 * ratio(db))}%`;
       tile.lastChild.classList.toggle("harm", db < -0.005);
-      text.textContent = db.toFixed(2).replace("-", "−");
+      text.textContent = db.toFixed(2).replace(/^-0.00$/, "0.00").replace("-", "−");
     });
     drawDetail(lumas, worth);
   }
