@@ -66,9 +66,11 @@ $(ENV)/everything: $(ENV)/library
 	$(INSTALL) ".[notebook,dev]"
 	@touch $@
 
-# The released networks, trained again from T91 and BSDS500 (fetched, or under SRCNN_DATA): `make weights` all four, or
+# The released networks, trained again from T91 and BSDS500 (fetched, or under SRCNN_DATA): `make weights` all five, or
 # `make saved/srcnn_y_x2.safetensors` one. Hours on two cores; stopped and called again, it goes on.
-weights: saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth
+WEIGHTS := saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors \
+	saved/srcnn_y_x2_jpeg.safetensors saved/isr_best.pth
+weights: $(WEIGHTS)
 
 PHOTOGRAPHS := --data t91 --data bsds500 --validation bsds500:validation
 Y_NETWORK := --channels 1 --widths 64,32 --scale-augmentation 0.8,0.6
@@ -77,12 +79,14 @@ X2 := $(Y_NETWORK) --scale 2 --steps 40000
 saved/srcnn_y_x2.safetensors: TRAINING = $(X2)
 saved/srcnn_y_x3.safetensors: TRAINING = $(Y_NETWORK) --scale 3 --steps 40000
 saved/srcnn_y_x4.safetensors: TRAINING = $(Y_NETWORK) --scale 4 --steps 40000
+saved/srcnn_y_x2_jpeg.safetensors: TRAINING = $(X2) --degrade jpeg:30-95
+saved/srcnn_y_x2_jpeg.safetensors: MEASURED = --degrade jpeg:50
 saved/isr_best.pth: TRAINING = --scale 2 --steps 8000 --loss mse --float32-fraction 0 --input-center 0 --reinit-dead-every 0
 RUN = runs/$(basename $(notdir $@))
-.PHONY: saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth
-saved/srcnn_y_x2.safetensors saved/srcnn_y_x3.safetensors saved/srcnn_y_x4.safetensors saved/isr_best.pth: $(ENV)/library
+.PHONY: $(WEIGHTS)
+$(WEIGHTS): $(ENV)/library
 	$(call TRAIN,$(RUN),$(PHOTOGRAPHS) $(TRAINING))
-	$(BIN)/srcnn release $(RUN) --out $@
+	$(BIN)/srcnn release $(RUN) --out $@ $(MEASURED)
 
 # The example run that the notebooks show where there is no run yet: a few minutes on two cores. Another training takes
 # its place with EXAMPLE="…", up to 24-12 or 32-16 wide on Y: the folder has to stay below 2 MB.

@@ -85,6 +85,10 @@ class Artifact:
             )
         return artifact
 
+    def __str__(self) -> str:
+        """Returns the text that `parse` reads: "jpeg:30-95", or "jpeg:50" for a single strength."""
+        return f"{self.kind}:{self.low:g}" + (f"-{self.high:g}" if self.high > self.low else "")
+
 
 def _training(default: Any, help: str) -> Any:
     """Returns a setting that many people change."""

@@ -22,6 +22,8 @@ RELEASED = {
     3.0: ("srcnn_y_x3.safetensors",),
     4.0: ("srcnn_y_x4.safetensors",),
 }
+# Networks for other pictures than clean ones, which are chosen by a word only.
+NAMED = {"jpeg": "srcnn_y_x2_jpeg.safetensors"}
 
 
 def saved_folder() -> Path:
@@ -76,11 +78,28 @@ def network_labels(sources: Sequence[str]) -> list[str]:
     return [str(source) if names.count(name) > 1 else name for source, name in zip(sources, names, strict=True)]
 
 
+def released_by_name(word: str | Path) -> Path | None:
+    """Returns the weights file of a released network that is named by a word such as "jpeg"; None for other words.
+
+    A file or folder of that name in the current folder comes first.
+
+    Raises:
+        InputError: the network is not installed.
+    """
+    name = NAMED.get(str(word))
+    if name is None or Path(word).exists():
+        return None
+    path = saved_folder() / name
+    if not path.exists():
+        raise InputError(f"the network {word} is not installed: {path} is missing; in a checkout, make saved/{name}")
+    return path
+
+
 def open_weights(source: str | Path, which: str = "newest") -> tuple[SRCNN, Path]:
-    """Opens the network of a weights file or of a run.
+    """Opens the network of a weights file or of a run, or a released one.
 
     Args:
-        source: a weights file, or the folder of a run.
+        source: a weights file, the folder of a run, or "jpeg" for the released network for compressed photographs.
         which: the "newest" or the "best" snapshot of a run.
 
     Returns:
@@ -89,7 +108,7 @@ def open_weights(source: str | Path, which: str = "newest") -> tuple[SRCNN, Path
     Raises:
         InputError: the source is neither, or the file can't be used.
     """
-    path = Path(source)
+    path = released_by_name(source) or Path(source)
     if path.is_dir() and (path / "config.json").exists():
         path = Run(path).snapshot(which).path
     return weights.load(path), path

@@ -6,7 +6,7 @@ import pytest
 import torch
 from small_runs import small_run
 
-from srcnn_lib import InputError, pretrained
+from srcnn_lib import SRCNN, InputError, pretrained, weights
 from srcnn_lib.data.sources import load_photographs
 from srcnn_lib.notebook.explorer import find_networks
 from srcnn_lib.pretrained import EXAMPLE_BYTES, example_run, write_example_run
@@ -81,6 +81,20 @@ def test_a_run_that_is_too_large_for_an_example_is_refused_and_nothing_changes(t
 
 def example_is_whole(path) -> bool:
     return (path / "config.json").is_file() and any((path / "snapshots").iterdir())
+
+
+def test_a_network_that_is_named_by_a_word_is_found_unless_a_file_has_that_name(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "saved_folder", lambda: tmp_path)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="jpeg is not installed.*make saved/srcnn_y_x2_jpeg.safetensors"):
+        pretrained.open_weights("jpeg")
+    path = weights.save(SRCNN(1, widths=(4, 3)), tmp_path / "srcnn_y_x2_jpeg.safetensors")
+    assert pretrained.open_weights("jpeg")[1] == path
+    weights.save(SRCNN(1, widths=(4, 3)), tmp_path / "srcnn_y_x2.safetensors")
+    assert pretrained.released_for(2)[0].name == "srcnn_y_x2.safetensors"
+    (tmp_path / "jpeg").mkdir()
+    with pytest.raises(InputError, match="jpeg is a folder without weights"):
+        pretrained.open_weights("jpeg")
 
 
 def test_without_the_example_run_one_line_says_so(tmp_path, monkeypatch):

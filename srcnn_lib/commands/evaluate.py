@@ -16,7 +16,10 @@ from .options import Arithmetic, Device, Ensemble, Mode, Patch, Scale, Stride, W
 
 def evaluate(
     weights: Annotated[
-        str | None, typer.Argument(help="A weights file or the folder of a run (default: a released network).")
+        str | None,
+        typer.Argument(
+            help="A weights file, the folder of a run, or jpeg (default: the released network of the scale)."
+        ),
     ] = None,
     sources: Annotated[
         list[str] | None,
@@ -160,7 +163,11 @@ def _compare_with_paper(words: list[str], device: str, as_json: bool, options: I
 
 
 def names_weights(word: str) -> bool:
-    """Returns whether an argument names a weights file or a run; every other one is a source of photographs."""
+    """Returns whether an argument names a weights file, a run or a released network, and no source of photographs."""
+    from ..pretrained import released_by_name
+
+    if released_by_name(word):
+        return True
     return word.endswith((".pth", ".safetensors", ".pt", ".pth.tar")) or (Path(word) / "config.json").exists()
 
 

@@ -27,7 +27,11 @@ Scale = Annotated[
     typer.Option(help="Upscaling factor from 1.1 to 8 (default: the network's own)."),
 ]
 Weights = Annotated[
-    str | None, typer.Option(help="A weights file or the folder of a run (default: a released network).")
+    str | None,
+    typer.Option(
+        help="A weights file, the folder of a run, or jpeg for the network for compressed photographs (default: the "
+        "released network for the scale)."
+    ),
 ]
 Which = Annotated[
     str,

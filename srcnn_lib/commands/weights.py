@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..config import Artifact
 from ..errors import InputError
 from ..runtime.console import ProgressBar
 from ..runtime.files import printable
@@ -29,6 +30,10 @@ def release(
         list[str] | None,
         typer.Option(help="Photographs to measure the network on for the card (default: set5 and set14)."),
     ] = None,
+    degrade: Annotated[
+        list[str] | None,
+        typer.Option(help="Measure it also on compressed or noisy pictures, such as jpeg:50. May be repeated."),
+    ] = None,
     which: Which = "newest",
 ) -> None:
     """Write the network of a run as one file with a model card: training, scores and SHA-256."""
@@ -40,9 +45,10 @@ def release(
     if hub:
         hub_card.check_hub_folder(hub)
     sets = on or ("set5", "set14")
+    artifacts = tuple(Artifact.parse(text) for text in degrade or ())
     with tempfile.TemporaryDirectory() as scratch, ProgressBar("measuring") as progress:
         file = out or Path(scratch) / hub_card.WEIGHTS
-        card = model_card.release(Run(run), file, sets, which, progress)
+        card = model_card.release(Run(run), file, sets, which, progress, artifacts)
         if hub:
             hub_card.write_hub_folder(card, _as_safetensors(file, Path(scratch)), hub)
     print("\n".join(printable(path) for path in (out, hub) if path))
@@ -146,6 +152,10 @@ def _training_facts(metadata: dict[str, Any]) -> dict[str, str]:
             f"{config['batch_size']} crops a step"
         )
         facts["data"] = f"{', '.join(config['data'])}; validation {', '.join(config['validation'])}"
+        if degrade := config.get("degrade"):
+            facts["low-resolution pictures"] = f"reduced, then {', '.join(degrade)}"
+        elif low_resolution := config.get("low_resolution"):
+            facts["low-resolution pictures"] = low_resolution
     if steps := metadata.get("steps", metadata.get("step", resolved.get("steps"))):
         facts["steps"] = f"{steps:,}"
     if seconds := metadata.get("seconds"):

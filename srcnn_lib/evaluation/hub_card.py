@@ -64,6 +64,8 @@ def hub_readme(card: dict[str, Any], name: str, repository: str) -> str:
     network = card["network"]
     scale = f"{network['scale']:g}"
     color = "luminance (Y)" if network["channels"] == 1 else "RGB"
+    degrade = card["training_config"]["degrade"]
+    learned = f"\nIts training pictures were reduced, then given {' and '.join(degrade)}.\n" if degrade else ""
     front = [
         "---",
         "license: mit",
@@ -71,6 +73,7 @@ def hub_readme(card: dict[str, Any], name: str, repository: str) -> str:
         "pipeline_tag: image-to-image",
         "tags:",
         *(f"- {tag}" for tag in ("super-resolution", "srcnn", f"x{scale}", "pytorch")),
+        *(["- compression-artifact-reduction"] if any("jpeg" in text for text in degrade) else []),
         "model-index:",
         f"- name: {json.dumps(name)}",
         "  results:",
@@ -93,7 +96,7 @@ def hub_readme(card: dict[str, Any], name: str, repository: str) -> str:
 Restores detail in a picture that was enlarged ×{scale} by bicubic interpolation. Three convolutions of {filters},
 widths {widths}, {network["parameters"]:,} parameters (Dong et al., [arXiv 1501.00092](https://arxiv.org/abs/1501.00092)),
 trained with [srcnn_lib]({repository}).
-
+{learned}
     pip install git+{repository}
     srcnn upscale photo.jpg --weights {WEIGHTS}
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import weights
-from ..config import RECIPES, TrainingConfig
+from ..config import RECIPES, Artifact, TrainingConfig
 from ..data.sources import load_photographs
 from ..model import SRCNN
 from ..run import Run
@@ -25,6 +25,7 @@ PROTOCOL = (
     "run over whole pictures, clamp, shave ceil(scale) pixels off each border, mean of the dB over the images; "
     "SSIM with a Gaussian window of 11x11, sigma 1.5"
 )
+DEGRADED = "; with {0} in its name, a set's reduced pictures were given {0} before they were enlarged"
 
 
 def release(
@@ -33,6 +34,7 @@ def release(
     sets: Sequence[str] = ("set5", "set14"),
     which: str = "newest",
     progress: Progress | None = None,
+    artifacts: Sequence[Artifact] = (),
 ) -> dict[str, Any]:
     """Writes the weights of a run's network, and the model card beside them as `.json`.
 
@@ -42,6 +44,8 @@ def release(
         sets: the photographs to measure the network on, as `load_photographs` takes them.
         which: the "newest" snapshot, or the "best" by validation PSNR on Y.
         progress: called as progress(done, total), in the photographs of a set.
+        artifacts: if there are any, the network is measured a second time, on low-resolution pictures with these; the
+            results' names are then such as "set5 jpeg:50".
 
     Returns:
         The card.
@@ -52,7 +56,7 @@ def release(
     out = Path(out)
     weights.check_extension(out)
     model = run.model(which)
-    facts = collect_facts(run, model, run.snapshot(which).step, sets, progress)
+    facts = collect_facts(run, model, run.snapshot(which).step, sets, progress, artifacts)
     weights.save(model, out, facts)
     card = {**facts, "file": out.name, "sha256": digest(out, "sha256")}
     with write_atomically(out.with_suffix(".json")) as temporary:
@@ -66,6 +70,7 @@ def collect_facts(
     step: int,
     sets: Sequence[str],
     progress: Progress | None = None,
+    artifacts: Sequence[Artifact] = (),
 ) -> dict[str, Any]:
     """Measures the network and returns the content of its card, except for the file's name and SHA-256."""
     config, metadata = run.config, run.metadata
@@ -73,7 +78,9 @@ def collect_facts(
     results = {}
     for source in sets:
         photographs = load_photographs(source)
-        results[source] = _rounded(evaluate(model, photographs, photographs.names, progress=progress).to_dict())
+        for added in ((), artifacts) if artifacts else ((),):
+            result = evaluate(model, photographs, photographs.names, progress=progress, artifacts=added)
+            results[" ".join([source, *map(str, added)])] = _rounded(result.to_dict())
     return {
         "network": {
             "channels": model.channels,
@@ -91,7 +98,7 @@ def collect_facts(
         "validation_psnr_y": record.get("validation_psnr_y"),
         "machine": metadata.get("machine"),
         "resolved": metadata.get("resolved", {}),
-        "protocol": PROTOCOL,
+        "protocol": PROTOCOL + (DEGRADED.format(" and ".join(map(str, artifacts))) if artifacts else ""),
         "results": results,
     }
 

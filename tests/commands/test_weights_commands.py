@@ -69,6 +69,18 @@ def test_release_writes_weights_and_a_card_and_prints_the_scores(tmp_path, photo
     assert f"bird.png ×2: {psnr:.2f} dB on Y" in found.stdout
 
 
+def test_a_card_and_info_state_the_degradation_of_the_training(tmp_path, cat):
+    config = json.loads((small_run(tmp_path / "run").path / "config.json").read_text("utf-8"))
+    config["training_config"]["degrade"] = ["jpeg:30-95"]
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config), "utf-8")
+    found = srcnn("release", tmp_path / "run", "--hub", tmp_path / "hub", "--on", cat, "--degrade", "jpeg:50")
+    assert "cat.png jpeg:50 ×2:" in found.stdout, found.stderr
+    readme = (tmp_path / "hub" / "README.md").read_text("utf-8")
+    for fact in ("reduced, then given jpeg:30-95.", "--degrade jpeg:30-95", "cat.png jpeg:50 | ×2 |", "given jpeg:50 "):
+        assert fact in readme
+    assert "reduced, then jpeg:30-95" in srcnn("info", tmp_path / "run").stdout
+
+
 @pytest.mark.parametrize("command", [["release", "run", "--out", "x.pth"], ["info", "run"]])
 def test_a_folder_that_is_no_run_is_refused(tmp_path, command):
     (tmp_path / "run").mkdir()

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from srcnn_lib import load
 from srcnn_lib.commands.main import app, main
-from srcnn_lib.config import TrainingConfig
+from srcnn_lib.config import Artifact, TrainingConfig
 from srcnn_lib.errors import InputError
 from srcnn_lib.evaluation import model_card
 
@@ -50,6 +50,19 @@ def test_the_scores_of_a_card_are_those_of_the_evaluate_command(run, cat, tmp_pa
     printed = CliRunner().invoke(app, ["evaluate", str(tmp_path / "mine.safetensors"), cat, "--json"])
     measured = json.loads(printed.stdout)["cat.png"]
     assert card["results"][cat]["srcnn"]["psnr_y"] == pytest.approx(measured["srcnn"]["psnr_y"], abs=1e-4)
+
+
+def test_a_card_says_how_the_network_does_on_compressed_pictures_beside_clean_ones(run, cat, tmp_path):
+    artifacts = (Artifact.parse("jpeg:30"), Artifact.parse("noise:2-4"))
+    card = model_card.release(run, tmp_path / "mine.safetensors", [cat], artifacts=artifacts)
+    assert list(card["results"]) == [cat, f"{cat} jpeg:30 noise:2-4"]
+    degraded = ["--degrade", "jpeg:30", "--degrade", "noise:2-4"]
+    printed = CliRunner().invoke(app, ["evaluate", str(tmp_path / "mine.safetensors"), cat, "--json", *degraded])
+    measured = json.loads(printed.stdout)["cat.png"]["bicubic"]["psnr_y"]
+    clean, compressed = (result["bicubic"]["psnr_y"] for result in card["results"].values())
+    assert compressed == pytest.approx(measured, abs=1e-4)
+    assert compressed < clean - 1
+    assert "were given jpeg:30 and noise:2-4 before" in card["protocol"]
 
 
 def test_a_pth_has_the_scale_of_its_card_unless_the_card_belongs_to_another_file(run, cat, tmp_path):
