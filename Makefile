@@ -41,9 +41,10 @@ format: $(ENV)/everything
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# With the environment on the path, so that `!srcnn` in a cell is the one that is installed here.
+# With the environment on the path, so that `!srcnn` in a cell is the one that is installed here. JupyterLab's files and
+# terminals begin in the project, where runs/ and results/ are.
 notebook: $(ENV)/everything
-	PATH="$(CURDIR)/$(BIN):$$PATH" jupyter lab notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
+	PATH="$(CURDIR)/$(BIN):$$PATH" jupyter lab --ServerApp.root_dir="$(CURDIR)" --LabApp.default_url=/lab/tree/notebooks $(if $(filter 0,$(shell id -u)),--allow-root)
 
 # Goes on where the run stopped, and begins it where there is none.
 TRAIN = resume=$$(test -e $(1)/config.json && echo --resume); $(BIN)/srcnn train $(2) --out $(1) $$resume
