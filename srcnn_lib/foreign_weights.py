@@ -20,6 +20,7 @@ CONVENTIONS: dict[tuple[str, ...], str] = {
     ("features.0", "map.0", "reconstruction"): "zeros",  # github.com/Lornatang/SRCNN-PyTorch
 }
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "params", "params_ema")  # of a state dict in a checkpoint
+NESTED = 10  # dictionaries around a state dict, at most
 PREFIXES = ("module.", "_orig_mod.", "model.", "net.")  # that DataParallel, torch.compile and others put before names
 SCALE_IN_NAME = re.compile(r"(?<![a-z0-9])x([2348])(?![0-9])", re.IGNORECASE)
 
@@ -39,7 +40,9 @@ class ForeignWeights(NamedTuple):
 
 def unwrap(content: Any) -> Any:
     """Returns the state dict in a checkpoint, without prefixes of its names; anything else as it is."""
-    while isinstance(content, Mapping) and not is_state_dict(content):
+    for _ in range(NESTED):  # a dictionary may contain itself
+        if not isinstance(content, Mapping) or is_state_dict(content):
+            break
         inner = [content[name] for name in WRAPPERS if isinstance(content.get(name), Mapping) and content[name]]
         if not inner:
             return content

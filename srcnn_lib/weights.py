@@ -12,10 +12,15 @@ from torch import Tensor
 from . import foreign_weights
 from .data.degradation import check_scale
 from .data.images import EXTENSIONS
-from .errors import InputError, searched_folder
+from .errors import InputError, error_reason, searched_folder
 from .foreign_weights import ForeignWeights
 from .model import LAYERS, SRCNN
-from .runtime.files import write_atomically
+from .runtime.files import one_line, read_plain_file, write_atomically
+from .runtime.state_file import check_archive, check_sizes
+
+FILE_BYTES = 2**31  # of a weights file at most; a network of 9-5-5, 128-64 has one megabyte
+LARGEST_VALUE = 1e30  # that may appear in a network; float32 ends at 3e38
+CARD_BYTES = 2**24  # of a model card at most
 
 NAMES = tuple(f"{layer}.{part}" for layer in LAYERS for part in ("weight", "bias"))
 
@@ -38,11 +43,17 @@ def save(model: SRCNN, path: str | Path, metadata: dict | None = None) -> Path:
     path = Path(path)
     check_extension(path)
     with write_atomically(path) as temporary:
-        if path.suffix == ".pth":
-            torch.save(_tensors_of(model), temporary)
-        else:
-            temporary.write_bytes(to_bytes(model, metadata))
+        temporary.write_bytes(file_content(model, path, metadata))
     return path
+
+
+def file_content(model: SRCNN, path: Path, metadata: dict | None = None) -> bytes:
+    """Returns what `save` writes into a file of this name."""
+    if path.suffix != ".pth":
+        return to_bytes(model, metadata)
+    content = io.BytesIO()  # in memory: on a full disk, torch.save ends with a RuntimeError
+    torch.save(_tensors_of(model), content)
+    return content.getvalue()
 
 
 def check_extension(path: Path) -> None:
@@ -115,9 +126,10 @@ def load(path: str | Path, scale: float | None = None, padding_mode: str | None 
             padding_mode=metadata.get("padding_mode", "replicate"),
             scale=check_scale(metadata.get("scale", 2.0)),
         )
-    except (TypeError, ValueError) as error:  # InputError, or metadata of another type
-        raise InputError(f"{path}: {error}") from error
+    except (TypeError, ValueError, OverflowError) as error:  # InputError, or metadata of another type
+        raise InputError(f"{path}: {one_line(error)}") from error
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
+    _check_range(path, model)
     model.metadata = metadata
     return model.eval()
 
@@ -134,15 +146,18 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict]:
     if path.is_dir():
         raise InputError(f"{path} is a folder without weights; expected a .safetensors or .pth file, or a run")
     try:
-        content = path.read_bytes()
+        content = read_plain_file(path, FILE_BYTES)
     except FileNotFoundError as error:
         expected = "a .safetensors or .pth file, or the folder of a run"
         raise InputError(f"{path} does not exist{searched_folder(path)}; expected {expected}") from error
-    except OSError as error:
-        raise InputError(f"{path} can't be read ({error.strerror}); expected a .safetensors or .pth file") from error
+    except (OSError, ValueError) as error:  # InputError, or a name with a zero byte
+        reason = one_line(error_reason(error))
+        raise InputError(f"{path} can't be read ({reason}); expected a .safetensors or .pth file") from error
     if content[8:9] == b"{":
         return _read_safetensors(path, content)
     try:
+        if content.startswith(b"PK"):
+            check_archive(content)
         with warnings.catch_warnings(action="ignore"):
             tensors = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises half a dozen kinds of exception for a damaged file
@@ -150,17 +165,22 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict]:
         if "weights_only" in str(error) and content.startswith((b"\x80", b"PK")):
             raise InputError(f"{path} contains code besides weights, which is never run; save a state dict") from error
         raise InputError(f"{path} is damaged, or not a weights file; expected .safetensors or .pth") from error
-    return foreign_weights.unwrap(tensors), _card_of(path, content)
+    tensors = foreign_weights.unwrap(tensors)
+    try:
+        check_sizes(tensors, len(content))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: {one_line(error)}; expected plain tensors of the size of the file") from error
+    return tensors, _card_of(path, content)
 
 
 def _card_of(path: Path, content: bytes) -> dict:
     """Returns the model card beside a file; {} if there is none, or if it belongs to another file."""
     try:
-        card = json.loads(path.with_suffix(".json").read_text("utf-8"))
+        card = json.loads(read_plain_file(path.with_suffix(".json"), CARD_BYTES).decode("utf-8"))
         if card["sha256"] != hashlib.sha256(content).hexdigest():
             return {}
         return {**card, "scale": card["network"]["scale"], "padding_mode": card["network"]["padding_mode"]}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
 
@@ -172,13 +192,15 @@ def _read_safetensors(path: Path, content: bytes) -> tuple[dict[str, Tensor], di
         tensors = safetensors.torch.load(content)
         length = int.from_bytes(content[:8], "little")
         stored = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-    except (safetensors.SafetensorError, ValueError, KeyError) as error:
+        if not isinstance(stored, dict):
+            raise ValueError("no metadata")
+    except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:
         raise InputError(f"{path} is damaged, or not a weights file; expected .safetensors or .pth") from error
     metadata = {}
     for name, value in stored.items():
         try:
             metadata[name] = json.loads(value)
-        except ValueError:  # another program wrote it, as plain text
+        except (ValueError, RecursionError):  # another program wrote it, as plain text
             metadata[name] = value
     return tensors, metadata
 
@@ -216,6 +238,17 @@ def _tensor(path: Path, tensors: dict[str, Tensor], name: str) -> Tensor:
     if not plain or not torch.isfinite(tensor.float()).all():
         raise InputError(f"{path}: {name} holds values that are not finite numbers")
     return tensor
+
+
+def _check_range(path: Path, model: SRCNN) -> None:
+    """Refuses weights with which values can exceed what float32 holds, whatever the picture."""
+    largest = torch.tensor(1.0, dtype=torch.float64)  # of the input; then of the output of each layer
+    for layer in LAYERS:
+        convolution = getattr(model, layer)
+        sums = convolution.weight.detach().double().abs().sum((1, 2, 3))
+        largest = (sums * largest + convolution.bias.detach().double().abs()).max()
+    if not largest <= LARGEST_VALUE:
+        raise InputError(f"{path}: its values are so large that the result would be no numbers; train it again")
 
 
 def _differs(path: Path, name: str, tensor: Tensor, expected: str) -> InputError:

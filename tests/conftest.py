@@ -26,7 +26,7 @@ class Web:
         cut: half of the file under its full length.
         chunked cut: half of the file without a length.
         silent: no answer at all.
-        slow headers, slow body: a byte every 0.1 s, forever.
+        slow headers, slow body, slow chunk: a byte every 0.1 s, forever.
         other: the right length with one byte changed, and so a wrong digest.
         long: announces 5 GB.
         long reason: an error with a reason of a thousand letters.
@@ -149,6 +149,13 @@ def _slow_body(handler, web):
     _drip(handler, web)
 
 
+def _slow_chunk(handler, web):
+    handler.protocol_version = "HTTP/1.1"
+    handler.start(200, Transfer_Encoding="chunked", Connection="close")
+    while not web.closing.wait(0.1):
+        handler.wfile.write(b"0")  # of the chunk's length, which never ends
+
+
 SCRIPTS = {
     "404": lambda handler, web: handler.send_error(404),
     "html": _html,
@@ -161,6 +168,7 @@ SCRIPTS = {
     "silent": lambda handler, web: web.closing.wait(30),
     "slow headers": _slow_headers,
     "slow body": _slow_body,
+    "slow chunk": _slow_chunk,
     "other": _other,
     "long": lambda handler, web: handler.start(200, Content_Length=5 * 2**30),
     "long reason": lambda handler, web: handler.send_error(404, "reason " * 150),

@@ -3,6 +3,7 @@
 import json
 import pickle
 import warnings
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -221,3 +222,51 @@ def test_the_name_of_a_picture_is_refused_with_the_function_for_pictures(tmp_pat
     with pytest.raises(InputError, match="srcnn_lib.write_image writes pictures"):
         save(_network(), tmp_path / name)
     assert "srcnn_lib.read_image reads pictures" in _refusal(tmp_path / name)
+
+
+def test_a_tensor_larger_than_its_file_is_refused_before_memory_is_taken(tmp_path):
+    state = _network().state_dict()
+    state["layer_2.weight"] = torch.zeros(1).expand(30_000, 30_000, 5, 5)
+    torch.save(state, tmp_path / "large.pth")
+    assert "expected plain tensors of the size of the file" in _refusal(tmp_path / "large.pth")
+
+
+def test_a_compressed_zip_of_weights_is_refused(tmp_path):
+    torch.save(_network().state_dict(), tmp_path / "plain.pth")
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(tmp_path / "small.pth", "w", 8) as packed:
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    _refusal(tmp_path / "small.pth")
+
+
+def test_weights_with_which_values_overflow_are_refused(tmp_path):
+    model = _network()
+    with torch.no_grad():
+        model.layer_1.weight.fill_(1e20)
+        model.layer_2.weight.fill_(1e20)
+    assert "so large" in _refusal(save(model, tmp_path / "large.safetensors"))
+
+
+@pytest.mark.parametrize("value", ["[" * 100_000, "9" * 400, "9" * 5000, "null", "{}", '"2"', "1e400", '"\\ud800"'])
+@pytest.mark.parametrize("name", ["scale", "padding_mode", "training_config"])
+def test_deep_long_or_empty_metadata_is_read_or_refused_in_one_line(tmp_path, name, value):
+    path = tmp_path / "odd.safetensors"
+    path.write_bytes(safetensors.torch.save(_network().state_dict(), {name: value}))
+    if name == "training_config":
+        load(path)
+    else:
+        assert len(_refusal(path)) < 400 + len(str(path))
+
+
+def test_a_dictionary_that_contains_itself_is_refused(tmp_path):
+    content = {}
+    content["model"] = content
+    torch.save(content, tmp_path / "circle.pth")
+    _refusal(tmp_path / "circle.pth")
+
+
+@pytest.mark.parametrize("card", [b"[" * 100_000, b"null", b"{}", b'{"sha256": 1}', b"\xff"])
+def test_a_damaged_card_is_passed_over(tmp_path, card):
+    path = save(_network(), tmp_path / "weights.pth")
+    path.with_suffix(".json").write_bytes(card)
+    assert load(path).scale == 2

@@ -10,6 +10,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from lzma import LZMAError
 from pathlib import Path, PureWindowsPath
@@ -21,6 +22,11 @@ from . import download, images
 # What the standard library's readers raise for damaged archives.
 DAMAGED = (OSError, EOFError, ValueError, NotImplementedError, struct.error, zlib.error, LZMAError, tarfile.TarError,
            zipfile.BadZipFile)  # fmt: skip
+
+
+# A compressed tar may unpack to so many times its size, and to this many bytes in any case.
+UNPACKED = 50
+UNPACKED_ALWAYS = 64 * 2**20
 
 
 @dataclass(frozen=True)
@@ -141,9 +147,32 @@ def _plain_tar_members(path: Path) -> list[ArchiveMember]:
     with tarfile.open(path, "r:") as tar:
         return [
             ArchiveMember(path, _normalize(info.name), info.offset_data, info.size, info.size)
-            for info in tar
+            for info in _entries(tar)
             if _is_picture_file(info)
         ]
+
+
+def _entries(tar: tarfile.TarFile, limit: int | None = None) -> Iterator[tarfile.TarInfo]:
+    """Yields the entries of a tar.
+
+    Args:
+        tar: opened for reading.
+        limit: bytes after which an archive that decompresses to more is refused.
+
+    Raises:
+        tarfile.ReadError: an entry that leads back, with which reading would never end.
+        InputError: more than `limit` bytes.
+    """
+    for info in tar:
+        if info.size < 0 or info.offset_data < info.offset or tar.offset <= info.offset:
+            raise tarfile.ReadError("an entry of negative size")
+        if limit is not None and tar.offset > limit:
+            raise InputError(
+                f"{printable(tar.name)} unpacks to more than {limit:,} bytes, far more than its own size; "
+                "unpack it yourself if you trust it, and give the folder"
+            )
+        yield info
+        tar.members = []  # type: ignore[attr-defined]  # a small archive may have millions of entries
 
 
 def _uncompress(path: Path, scratch: Path) -> Path:
@@ -155,7 +184,7 @@ def _uncompress(path: Path, scratch: Path) -> Path:
         with tarfile.open(path, "r|*") as packed:  # "|": only forward, since going back would start over
             scratch.mkdir(parents=True, exist_ok=True)
             with write_atomically(plain) as temporary, tarfile.open(temporary, "w:") as copy:
-                for info in packed:
+                for info in _entries(packed, UNPACKED * state.st_size + UNPACKED_ALWAYS):
                     if _is_picture_file(info):
                         copy.addfile(info, packed.extractfile(info))
     return plain

@@ -5,6 +5,7 @@ pooch is not used: it limits neither the length nor the time that a slow server 
 
 import contextlib
 import re
+import socket
 import threading
 import time
 import urllib.error
@@ -150,13 +151,40 @@ def _connect(request: urllib.request.Request) -> HTTPResponse:
         ) from None
 
 
+class _Watchdog:
+    """Cuts the connection where one call waits too long: the socket's timeout starts anew with each byte.
+
+    A chunk's length, for example, may arrive a byte at a time, and has no end.
+    """
+
+    def __init__(self, response: HTTPResponse):
+        self.response = response
+        self.expired = False
+
+    def __enter__(self) -> None:
+        self.timer = threading.Timer(SLOW_AFTER, self._cut)
+        self.timer.daemon = True
+        self.timer.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.timer.cancel()
+
+    def _cut(self) -> None:
+        self.expired = True
+        with contextlib.suppress(AttributeError, OSError):  # closing it would wait for the call
+            self.response.fp.raw._sock.shutdown(socket.SHUT_RDWR)  # type: ignore[attr-defined]
+
+
 def _chunks(
     url: str, response: HTTPResponse, total: int | None, limit: int, progress: DownloadProgress | None, started: float
 ) -> Iterator[bytes]:
     received = 0
+    watchdog = _Watchdog(response)
     while True:
-        with _explain_errors(url):
+        with _explain_errors(url), watchdog:
             chunk = response.read1(CHUNK)  # what has arrived: `read` would wait for a whole chunk
+        if watchdog.expired:
+            raise InputError(f"{printable(url)} sent only {received:,} bytes in {SLOW_AFTER} s; try again later")
         if not chunk:
             break
         received += len(chunk)

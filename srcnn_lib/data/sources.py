@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import glob
 import hashlib
 import math
 import os
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 
 from ..errors import InputError, searched_folder
-from ..runtime.files import printable
+from ..runtime.files import find_matches, printable
 from . import archives, images, named_sets
 from .archives import ArchiveMember
 from .download import DownloadProgress, is_url
@@ -255,7 +254,7 @@ def _find_path(source: str) -> Mapping[str, Location]:
         return _check_found({member.name: member for member in members}, source)
     if set(source) & set("*?["):
         root = _before_wildcards(path)
-        matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
+        matches = [Path(match) for match in find_matches(str(path))]
         found = {
             match.relative_to(root).as_posix(): PictureFile(match.resolve())
             for match in matches

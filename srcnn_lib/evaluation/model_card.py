@@ -5,6 +5,7 @@ The card is a JSON file with what the run recorded and what is measured here; no
 """
 
 import dataclasses
+import hashlib
 import json
 import shlex
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from ..data.sources import load_photographs
 from ..model import SRCNN
 from ..run import Run
 from ..runtime.console import Progress
-from ..runtime.files import digest, write_atomically
+from ..runtime.files import write_atomically
 from .quality import evaluate
 
 PROTOCOL = (
@@ -57,10 +58,13 @@ def release(
     weights.check_extension(out)
     model = run.model(which)
     facts = collect_facts(run, model, run.snapshot(which).step, sets, progress, artifacts)
-    weights.save(model, out, facts)
-    card = {**facts, "file": out.name, "sha256": digest(out, "sha256")}
-    with write_atomically(out.with_suffix(".json")) as temporary:
-        temporary.write_text(json.dumps(card, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    content = weights.file_content(model, out, facts)
+    card = {**facts, "file": out.name, "sha256": hashlib.sha256(content).hexdigest()}
+    text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+    # Both are on the disk before either takes its name: neither is ever without the other.
+    with write_atomically(out.with_suffix(".json")) as card_file, write_atomically(out) as weights_file:
+        card_file.write_bytes(text.encode("utf-8", "backslashreplace"))  # a file's name may be no UTF-8
+        weights_file.write_bytes(content)
     return card
 
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 from ..data import images
 from ..data.download import is_url
 from ..errors import InputError, error_reason
+from ..runtime.files import find_matches
 
 SUFFIX = "_upscaled"
 
@@ -36,6 +37,8 @@ def plan(sources: Sequence[str], out: str | Path | None = None) -> tuple[list[Jo
     Raises:
         InputError: two pictures for one file, or a picture that would be overwritten.
     """
+    if out is not None and not str(out).strip():
+        raise InputError("--out is empty; leave it out, or give a file or a folder")
     found: list[str | Path] = []
     failed: list[tuple[Job, Exception]] = []
     for source in sources:
@@ -101,13 +104,15 @@ def _expand(source: str) -> Sequence[str | Path]:
     """
     if is_url(source):
         return [source]
+    if not source.strip():
+        raise InputError("the name of a picture is empty; for the pictures of this folder give .")
     path = Path(source)
     try:
         if path.is_dir():
             return _pictures(path.iterdir(), f"{path} is a folder without pictures")
         if path.exists() or not glob.has_magic(source):
             return [path]  # a missing file is reported when it is read, so that the other pictures are still upscaled
-        return _pictures(map(Path, glob.glob(source, recursive=True)), f"no picture matches {source}")
+        return _pictures(map(Path, find_matches(source)), f"no picture matches {source}")
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise

@@ -2,9 +2,11 @@
 
 import contextlib
 import errno
+import glob
 import hashlib
 import math
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -13,10 +15,15 @@ from typing import Any
 
 from ..errors import InputError
 
+PASSWORD = re.compile(r"(?i)\b([a-z][a-z0-9+.-]+://[^/\s:@]*:)[^/\s@]*@")
+
 
 def printable(text: object) -> str:
-    """Returns a path, an address or an error's text on one line: characters that can't be printed are escaped."""
-    text = str(text)
+    """Returns a path, an address or an error's text on one line.
+
+    Characters that can't be printed are escaped, and the password in an address is left out.
+    """
+    text = PASSWORD.sub(r"\1…@", str(text))
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
@@ -26,6 +33,35 @@ def one_line(error: object) -> str:
     """Returns the text of an error on one line, cut after 200 characters: a file or a server may contain any text."""
     text = printable(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= 200 else text[:200] + "…"
+
+
+def find_matches(pattern: str) -> list[str]:
+    """Returns the paths that match a glob, "**" included, sorted and each once.
+
+    Python's own glob never ends where folders contain links to the folders above them; here "**" enters each folder
+    once.
+    """
+    path = Path(pattern)
+    start = [Path(path.anchor)] if path.anchor else [Path()]
+    for part in path.parts[1 if path.anchor else 0 :]:
+        if part == "**":
+            start = [below for folder in start for below in _folders_below(folder)]
+        else:
+            start = [folder / name for folder in start for name in glob.glob(part, root_dir=folder)]
+    return sorted({str(found) for found in start})
+
+
+def _folders_below(folder: Path) -> Iterator[Path]:
+    """Yields a folder and all folders in it that are not hidden, each once."""
+    visited = set()
+    for parent, folders, _ in os.walk(folder, followlinks=True):
+        real_path = os.path.realpath(parent)
+        if real_path in visited:
+            folders.clear()
+            continue
+        visited.add(real_path)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield Path(parent)
 
 
 @contextlib.contextmanager

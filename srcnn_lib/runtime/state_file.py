@@ -42,10 +42,10 @@ def read_state(path: Path) -> dict[str, Any]:
     """
     content = path.read_bytes()
     try:
-        _check_archive(content)
+        check_archive(content)
         stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
         state = stored["state"]
-        _check_sizes(state, len(content))
+        check_sizes(state, len(content))
         if not isinstance(state, dict) or state_digest(state) != stored["sha256"]:
             raise ValueError("the checksum differs")
     except MemoryError:
@@ -55,7 +55,7 @@ def read_state(path: Path) -> dict[str, Any]:
     return state
 
 
-def _check_archive(content: bytes) -> None:
+def check_archive(content: bytes) -> None:
     """Compares the checksums in a zip, which torch does not, and its sizes, so that no more memory is taken than that.
 
     Raises:
@@ -70,7 +70,7 @@ def _check_archive(content: bytes) -> None:
             raise ValueError("a checksum differs")
 
 
-def _check_sizes(value: Any, most: int) -> None:
+def check_sizes(value: Any, most: int) -> None:
     """Raises a ValueError for a tensor that is not plain, or larger than the whole file: its strides may be zero."""
     for tensor in _tensors_in(value):
         plain = tensor.layout == torch.strided and not tensor.is_quantized and tensor.device.type == "cpu"

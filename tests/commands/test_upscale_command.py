@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import shutil
 import struct
 import zlib
 
@@ -157,3 +158,11 @@ def test_an_unknown_device_or_extension_is_refused_before_the_work(weights, pict
     assert_refused(srcnn("upscale", picture, "--weights", weights, "--device", "tpu"), "tpu", "cuda")
     assert_refused(srcnn("upscale", picture, "--weights", weights, "--out", picture.parent / "new" / "x.txt"), ".png")
     assert [path.name for path in picture.parent.iterdir()] == ["bird.png"]
+
+
+@pytest.mark.parametrize("arguments", [("",), (" ",), ("{}", "--out", "")])
+def test_an_empty_name_is_refused_and_no_folder_is_enlarged(tmp_path, photograph_folder, arguments):
+    shutil.copy(photograph_folder / "0.png", tmp_path)
+    result = srcnn("upscale", *(part.format(tmp_path / "0.png") for part in arguments), cwd=tmp_path)
+    assert_refused(result, "empty")
+    assert os.listdir(tmp_path) == ["0.png"]

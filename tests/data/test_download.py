@@ -130,3 +130,17 @@ def test_an_error_in_the_progress_callback_is_not_taken_for_one_of_the_network(w
         download_file(web.put("a.bin", DATA), tmp_path / "a.bin", progress=broken)
     assert type(error.value) is ValueError
     assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("script", ["slow chunk", "slow body", "slow headers"])
+def test_a_byte_at_a_time_ends(web, monkeypatch, script):
+    monkeypatch.setattr(download, "SLOW_AFTER", 0.5)
+    with pytest.raises(InputError, match="did not answer within|sent only"):
+        read_url(web.script("a.bin", script))
+
+
+def test_a_password_in_an_address_is_not_repeated(web):
+    address = web.script("a.bin", "404").replace("//", "//ann:secret@")
+    with pytest.raises(InputError, match="//ann:…@127") as error:
+        read_url(address)
+    assert "secret" not in str(error.value)

@@ -290,7 +290,7 @@ def test_a_member_of_a_tar_with_a_negative_size_is_refused(tmp_path):
     info = tarfile.TarInfo("a.png")
     info.pax_headers = {"size": "-10"}
     (tmp_path / "photos.tar").write_bytes(info.tobuf(format=tarfile.PAX_FORMAT) + bytes(10240))
-    with pytest.raises(InputError, match="a.png in .* is damaged"):
+    with pytest.raises(InputError, match="no picture, zip or tar, or a damaged one"):
         load_photographs(str(tmp_path / "photos.tar"))[0]
 
 
@@ -684,3 +684,41 @@ def test_a_fraction_of_stl10s_test_pictures_is_an_ordinary_fraction(stl10):
     training, validation = split_photographs(["stl10:test"], ["0.1"], 0)
     assert (len(training), len(validation)) == (18, 2)
     assert not set(training.names) & set(validation.names)
+
+
+def test_a_tar_whose_entry_leads_back_is_refused_and_does_not_loop(tmp_path):
+    first, second = tarfile.TarInfo("a.png"), bytearray(tarfile.TarInfo("b.png").tobuf(format=tarfile.GNU_FORMAT))
+    second[124:136] = (2**96 - 512).to_bytes(12, "big")  # −512 in base 256
+    second[148:156] = b"%06o\0 " % (sum(second[:148]) + sum(second[156:512]) + 8 * 32)
+    (tmp_path / "loop.tar").write_bytes(first.tobuf() + bytes(second) + bytes(10240))
+    with pytest.raises(InputError, match="damaged"):
+        load_photographs(str(tmp_path / "loop.tar"))
+
+
+def test_a_compressed_tar_that_unpacks_to_far_more_is_refused_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "UNPACKED_ALWAYS", 10**6)
+    monkeypatch.setenv("SRCNN_DATA", str(tmp_path / "data"))
+    for name in ("a.bmp", "notes.txt"):  # what is no picture has to be unpacked as well
+        with tarfile.open(tmp_path / "bomb.tar.gz", "w:gz") as tar:
+            info = tarfile.TarInfo(name)
+            info.size = 30 * 10**6
+            tar.addfile(info, io.BytesIO(bytes(info.size)))
+        with pytest.raises(InputError, match="unpacks to more than"):
+            load_photographs(str(tmp_path / "bomb.tar.gz"))
+        assert not [path for path in (tmp_path / "data").rglob("*") if path.is_file()]
+
+
+def test_a_tar_of_many_entries_is_read_in_order(tmp_path):
+    with tarfile.open(tmp_path / "many.tar", "w") as tar:
+        for number in range(300):
+            tar.addfile(tarfile.TarInfo(f"{number:03d}.png"))
+    assert load_photographs(str(tmp_path / "many.tar")).names == tuple(f"{number:03d}.png" for number in range(300))
+
+
+def test_a_glob_ends_where_folders_contain_links_to_folders_above(tmp_path, photograph_folder):
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    for name in ("one", "two", "three"):
+        (below / name).symlink_to(tmp_path)
+    (below / "0.png").write_bytes((photograph_folder / "0.png").read_bytes())
+    assert load_photographs(str(tmp_path / "**" / "*.png")).names == ("a/b/0.png",)
