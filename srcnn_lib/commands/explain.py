@@ -285,9 +285,9 @@ def _pixel(question: _Question) -> _Answer:
 
 
 def _attribution(question: _Question) -> _Answer:
+    from ..data.regions import Area
     from ..visualization import explanation_figures as figures
     from ..visualization.attribution import attribute
-    from ..visualization.exact_pass import Area
 
     name, sample = _sample(question, "attribution", whole=True)
     x, y = _position(question, sample)

@@ -16,6 +16,7 @@ from .images import write_image as write_image
 from .named_sets import NAMED_SETS as NAMED_SETS
 from .named_sets import SAMPLES as SAMPLES
 from .named_sets import data_folder as data_folder
+from .regions import Area as Area
 from .regions import largest_error_region as largest_error_region
 from .sources import Photographs as Photographs
 from .sources import load_photographs as load_photographs

@@ -1,9 +1,38 @@
-"""Finds the region of a picture that is worth showing."""
+"""Parts of a picture, by their size or by their edges; finds the one that is worth showing."""
+
+from dataclasses import dataclass
 
 from torch import Tensor
 from torch.nn import functional as F
 
 Box = tuple[int, int, int, int]  # top, left, height, width in pixels
+
+
+@dataclass(frozen=True)
+class Area:
+    """A box by its edges, in pixels; `bottom` and `right` are not included."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def slices(self) -> tuple[slice, slice]:
+        """The rows and columns, to index a picture with: `picture[:, *area.slices]`."""
+        return slice(self.top, self.bottom), slice(self.left, self.right)
+
+    def relative_to(self, top: int, left: int) -> Box:
+        """Returns the box in a crop that begins at this row and column."""
+        return self.top - top, self.left - left, self.height, self.width
 
 
 def largest_error_region(original: Tensor, upsampled: Tensor, size: tuple[int, int]) -> Box:

@@ -19,7 +19,6 @@ from .curves import learning_curves_figure as learning_curves_figure
 from .curves import quality_over_time_figure as quality_over_time_figure
 from .curves import svg_chart as svg_chart
 from .equivalent_filter import pixel_autopsy as pixel_autopsy
-from .exact_pass import Area as Area
 from .explanation_clips import frequency_clip as frequency_clip
 from .explanation_clips import worth_clip as worth_clip
 from .explanation_figures import attribution_figure as attribution_figure

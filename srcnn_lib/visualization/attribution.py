@@ -17,10 +17,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..data.color import output_luminance
+from ..data.regions import Area
 from ..errors import InputError
 from ..model import SRCNN
 from .channel_analysis import blur
-from .exact_pass import Area, ExactPass, LayerValues
+from .exact_pass import ExactPass, LayerValues
 
 BLUR = 1.2  # of the baseline: sigma in pixels of the low-resolution picture, as Gu and Dong's code has it
 

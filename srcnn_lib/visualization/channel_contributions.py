@@ -14,12 +14,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from ..data.color import luminance, output_luminance
+from ..data.regions import Area
 from ..errors import InputError
 from ..evaluation.sample import Sample
 from ..model import SRCNN
 from ..runtime import memory
 from ..runtime.console import Progress
-from .exact_pass import Area, ExactPass, LayerValues
+from .exact_pass import ExactPass, LayerValues
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..data.regions import Area
 from ..errors import InputError
 from ..model import SRCNN
-from .exact_pass import Area, ExactPass
+from .exact_pass import ExactPass
 
 
 @dataclass(frozen=True)

@@ -14,33 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from ..data.regions import Area
 from ..errors import InputError
 from ..model import SRCNN
 
 TILE_BYTES = 128 * 2**20  # of the largest matrix of a tile: torch unfolds a layer's input to convolve in float64
-
-
-@dataclass(frozen=True)
-class Area:
-    """A part of a picture in pixels; `bottom` and `right` are not included."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-    @property
-    def height(self) -> int:
-        return self.bottom - self.top
-
-    @property
-    def width(self) -> int:
-        return self.right - self.left
-
-    @property
-    def slices(self) -> tuple[slice, slice]:
-        """The rows and columns, to index a picture with: `picture[:, *area.slices]`."""
-        return slice(self.top, self.bottom), slice(self.left, self.right)
 
 
 @dataclass(frozen=True)

@@ -16,13 +16,13 @@ from matplotlib.ticker import FuncFormatter
 from torch import Tensor
 
 from ..data.color import output_luminance
+from ..data.regions import Area
 from ..kernel_projection import PatchStatistics, project_kernels
 from ..model import LAYERS, SRCNN
 from .attribution import Attribution
 from .channel_analysis import kernel_orientation
 from .channel_contributions import ChannelWorth, Contributions, Transplants, mean_worth
 from .equivalent_filter import PixelAutopsy
-from .exact_pass import Area
 from .figures import ORIENTED, ColorBar, Extent, draw_box, draw_color_bar, draw_map, draw_picture, sheet_figure
 from .frames import limit_of
 from .layers import has_rgb_kernels, layer_kernels
@@ -195,7 +195,7 @@ def autopsy_figure(autopsy: PixelAutopsy, picture: Tensor, *, theme: str = "ligh
     around, corner = _zoom(picture, autopsy.area, 41)
     draw_picture(around, place, f"Bicubic, at x={column}, y={row}", zoomed=True, theme=theme)
     area = autopsy.area
-    draw_box(place, (area.top - corner[0], area.left - corner[1], area.height, area.width), look.orange)
+    draw_box(place, area.relative_to(*corner), look.orange)
     draw_box(place, (row - corner[0], column - corner[1], 1, 1), look.blue)
     place.set_xlabel(f"box: the {area.width} × {area.height} pixels that count", color=look.muted, size=TEXT)
 
@@ -290,7 +290,7 @@ def attribution_figure(attribution: Attribution, picture: Tensor, *, theme: str 
     image = draw_map(values, colors, limit=limit, signed=True, root=True, theme=theme)
     style_picture(colors, "What each pixel adds on the way from blurred", theme)
     for ax in (shown, colors):
-        draw_box(ax, (target.top - top, target.left - left, target.height, target.width), look.green)
+        draw_box(ax, target.relative_to(top, left), look.green)
     shown.set_xlabel("box: the output that is explained", color=look.muted, size=TEXT)
     change = f"Y from {attribution.start:.4f} to {attribution.end:.4f}: the map's sum, {attribution.switches} switches"
     colors.set_xlabel(change, color=look.muted, size=TEXT)

@@ -7,8 +7,8 @@ from hypothesis import given
 
 from srcnn_lib import InputError
 from srcnn_lib.data.color import output_luminance
+from srcnn_lib.data.regions import Area
 from srcnn_lib.visualization.attribution import attribute
-from srcnn_lib.visualization.exact_pass import Area
 
 PIXEL, CORNER, BOX = Area(6, 5, 7, 6), Area(0, 10, 1, 11), Area(3, 4, 6, 9)
 

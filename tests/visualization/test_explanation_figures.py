@@ -6,6 +6,7 @@ from exact_networks import random_network
 from figure_checks import assert_no_text_is_clipped, pixels, texts
 from small_runs import cat_picture
 
+from srcnn_lib.data.regions import Area
 from srcnn_lib.evaluation.sample import Sample
 from srcnn_lib.inference.options import InferenceOptions
 from srcnn_lib.kernel_projection import patch_statistics
@@ -14,7 +15,6 @@ from srcnn_lib.visualization import explanation_figures as figures
 from srcnn_lib.visualization.attribution import attribute
 from srcnn_lib.visualization.channel_contributions import channel_pictures, channel_worth, transplants
 from srcnn_lib.visualization.equivalent_filter import pixel_autopsy
-from srcnn_lib.visualization.exact_pass import Area
 from srcnn_lib.visualization.seams import find_seams
 from srcnn_lib.visualization.spectrum import frequency_film, frequency_ledger
 from srcnn_lib.visualization.stimuli import channel_stimuli
