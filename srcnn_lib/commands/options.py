@@ -45,7 +45,10 @@ Mode = Annotated[
 ]
 Patch = Annotated[int, typer.Option(help="Side of a patch in pixels, for the two patch modes.")]
 Stride = Annotated[int, typer.Option(help="Distance in pixels between overlapping patches.")]
-Arithmetic = Annotated[str, typer.Option(help="Number type of the first two layers: float32 or bfloat16.")]
+Arithmetic = Annotated[
+    str,
+    typer.Option(help="float32; exact: float32 by plain convolutions; bfloat16: 16 bits for the first two layers."),
+]
 Ensemble = Annotated[
     bool, typer.Option("--ensemble", help="Average the results for all eight flips and rotations; eight times as slow.")
 ]

@@ -14,7 +14,7 @@ maps in two dimensions.
 
 Layer 2. Row s + e, e ≥ −h₃, reads the rows d = e − h₂ … e + h₂; from e = a = max(h₁ + h₂, h₃) on it is the image's own
 row. The other rows, a + h₃ at each border, are for each s an ordinary convolution along d, so the minimal filtering
-algorithm F(m, f₂) of Toom and Cook applies to them too: m rows for m + f₂ − 1 products instead of m · f₂.
+algorithm F(m, f₂) applies to them too (see `minimal_filtering`): m rows for m + f₂ − 1 products instead of m · f₂.
 
 Layer 3 is linear, so the sum over patches can be taken before it. Its tap k writes row s + e to pixel
 p = s + e + h₃ − k, which lies in the patch only if p ≥ s. With j = e + h₃, tap k gets the sum over s of the rows
@@ -32,7 +32,7 @@ for minimal filtering.
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -41,39 +41,11 @@ from torch.nn import functional as F
 
 from ..model import SRCNN
 from ..runtime.console import Progress
+from .minimal_filtering import MinimalFiltering, minimal_filtering
+from .workspace import Workspace
 
 BLOCK = 16  # positions per side that are computed at once: 256 columns for the matrix products
 GROUP = 2  # border classes that share a matrix product of layer 1: fewer calls, although some taps are then zero
-POINTS = (1.0, -1.0, 0.0, 2.0, -2.0, 0.5, -0.5)  # of Toom and Cook, and infinity; the eight lose one bit of float32
-
-
-@dataclass(frozen=True)
-class _Filtering:
-    """F(m, f): m rows of a convolution with f taps as result @ ((kernel @ taps) * (data @ inputs))."""
-
-    tile: int  # m
-    result: Tensor  # (m, n)
-    kernel: Tensor  # (n, f)
-    data: Tensor  # (n, m + f − 1)
-
-    def of_weight(self, weight: Tensor) -> Tensor:
-        """Transforms a weight, (C₂, C₁, f, f) → (n, n, C₂, C₁), in float64, and rounds it once."""
-        return torch.einsum("ay,bx,ocyx->aboc", self.kernel, self.kernel, weight.cpu().double()).to(weight)
-
-
-class _Workspace:
-    """Memory that every block reuses: allocating new pages would take as long as the matrix products."""
-
-    def __init__(self, like: Tensor):
-        self.like = like
-        self.tensors: dict[str, Tensor] = {}
-
-    def __call__(self, name: str, *shape: int) -> Tensor:
-        """Returns an uninitialized tensor of this shape, in the memory with this name."""
-        size = math.prod(shape)
-        if name not in self.tensors or self.tensors[name].numel() < size:
-            self.tensors[name] = self.like.new_empty(size)
-        return self.tensors[name][:size].view(shape)
 
 
 class _Source(NamedTuple):
@@ -153,8 +125,7 @@ def _sum_over_patches(model: SRCNN, image: Tensor, sizes: list[tuple[int, int]],
     Args:
         sizes: (length, patch) of the rows and of the columns.
     """
-    filtering = _minimal_filtering(model.filters[1])
-    filtering = replace(filtering, result=filtering.result.to(image), data=filtering.data.to(image))
+    filtering = _filtering_for(model.filters[1]).like(image)
     borders = [_border(model.filters, *size, filtering.tile, image) for size in sizes]
     insides = [_inside(model.filters, *size, filtering.tile, image) for size in sizes]
     # The second border is the first one of the mirrored image; the inside is computed once, not mirrored.
@@ -165,7 +136,7 @@ def _sum_over_patches(model: SRCNN, image: Tensor, sizes: list[tuple[int, int]],
         for columns in ([borders[1]] if 2 in mirrored else [borders[1], insides[1]])
     ]
     blocks = sum(len(rows.blocks()) * len(columns.blocks()) for _, rows, columns in pieces)
-    workspace = _Workspace(image)
+    workspace = Workspace(image)
     total = torch.zeros_like(image)
     margin = model.filters[2]
     done = 0
@@ -185,11 +156,11 @@ def _piece(
     model: SRCNN,
     mirrored: tuple[int, ...],
     image: Tensor,
-    filtering: _Filtering,
+    filtering: MinimalFiltering,
     rows: _Part,
     columns: _Part,
     sums: Tensor,
-    workspace: _Workspace,
+    workspace: Workspace,
 ) -> Iterator[None]:
     """Adds a piece of the (padded, mirrored) image to `sums`, whose first pixel is (f₃, f₃); yields after a block."""
     first, second, third = (layer.weight.flip([axis + 1 for axis in mirrored]) for layer in model.layers())
@@ -248,7 +219,7 @@ def _reach(fold: Tensor) -> int:
 
 
 def _layer_1(
-    crop: Tensor, kernels: list, rows: _Part, columns: _Part, size: tuple[int, int], workspace: _Workspace
+    crop: Tensor, kernels: list, rows: _Part, columns: _Part, size: tuple[int, int], workspace: Workspace
 ) -> Tensor:
     """Computes layer 1 and its ReLU at each position, for all classes: (rows, columns, C₁, *size)."""
     classes, _, matrices = kernels[-1][0]
@@ -285,7 +256,7 @@ def _windows(crop: Tensor, down: int, across: int, places: tuple[int, int]) -> T
     return torch.cat([crop.new_ones(1, height * width), pixels.reshape(-1, height * width)])
 
 
-def _layer_2(maps: Tensor, weight: Tensor, bias: Tensor, filtering: _Filtering, workspace: _Workspace) -> Tensor:
+def _layer_2(maps: Tensor, weight: Tensor, bias: Tensor, filtering: MinimalFiltering, workspace: Workspace) -> Tensor:
     """Computes layer 2 and its ReLU in tiles of m × m outputs; returns (outputs, outputs, C₂, S, T).
 
     Args:
@@ -342,23 +313,14 @@ def _sums_for_taps(outputs: Sequence[Tensor], part: _Part, first: int, taps: int
     return sums[::-1]
 
 
-def _minimal_filtering(taps: int) -> _Filtering:
-    """Returns F(m, taps) with at most eight products, in float64.
-
-    Reference: arXiv 1509.09308, section 4.1; as the transpose of a product of polynomials by evaluation at the points.
-    """
+def _filtering_for(taps: int) -> MinimalFiltering:
+    """Returns F(m, taps) with at most eight products: this exact mode keeps more digits than it could be quicker."""
     if taps == 1:
-        return _Filtering(4, torch.eye(4).double(), torch.ones(4, 1).double(), torch.eye(4).double())
-    tile = {3: 4, 5: 4, 7: 2}.get(taps, 1)
-    if tile == 1:  # more points would lose digits: plain products, one for each tap
-        return _Filtering(1, torch.ones(1, taps).double(), torch.eye(taps).double(), torch.eye(taps).double())
-    size = tile + taps - 1
-
-    def evaluation(degrees: int) -> Tensor:  # (points, degrees), the last point is infinity
-        finite = torch.tensor(POINTS[: size - 1]).double()[:, None] ** torch.arange(degrees)
-        return torch.cat([finite, torch.eye(degrees).double()[-1:]])
-
-    return _Filtering(tile, evaluation(tile).T, evaluation(taps), torch.linalg.inv(evaluation(size)).T)
+        return MinimalFiltering(4, torch.eye(4).double(), torch.ones(4, 1).double(), torch.eye(4).double())
+    tile = {3: 4, 5: 4, 7: 2}.get(taps)
+    if tile is None:  # more points would lose digits: plain products, one for each tap
+        return MinimalFiltering(1, torch.ones(1, taps).double(), torch.eye(taps).double(), torch.eye(taps).double())
+    return minimal_filtering(tile, taps)
 
 
 def _border(filters: Sequence[int], length: int, patch: int, tile: int, like: Tensor) -> _Part:

@@ -12,7 +12,7 @@ At stride 1, `overlap.overlapping` computes the same mean without running each p
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ from torch import Tensor
 from ..model import SRCNN
 from ..runtime.console import Progress
 from .tiling import bytes_per_pixel, out_of_memory
+
+RunPatches = Callable[[Tensor], Tensor]
 
 BATCH_BYTES = 64 * 2**20  # of the feature maps of a batch: larger batches are slower on a CPU
 
@@ -36,25 +38,25 @@ def positions(length: int, patch: int, stride: int) -> list[int]:
 
 def non_overlapping(
     upsampled: Tensor,
-    model: SRCNN,
+    run: RunPatches,
     patch: int,
-    batch_size: int | None = None,
+    batch_size: int,
     progress: Progress | None = None,
 ) -> Tensor:
     """Restores a picture patch by patch; where two patches cover a pixel, the later one overwrites.
 
     Args:
         upsampled: (C, H, W) bicubic picture with the network's channels.
-        model: the network, on any device.
+        run: runs patches alone, (N, C, H, W) → the same shape on the CPU, such as `run_alone` with a network.
         patch: side of a patch in pixels.
-        batch_size: patches at a time; None for as many as take some 64 MB.
+        batch_size: patches at a time.
         progress: called as progress(done, total), in patches.
 
     Returns:
         (C, H, W) float32 on the CPU, not clamped.
     """
     result = torch.empty(upsampled.shape)
-    for top, left, output in _run_patches(upsampled, model, patch, patch, batch_size, progress):
+    for top, left, output in _run_patches(upsampled, run, patch, patch, batch_size, progress):
         height, width = output.shape[-2:]
         result[:, top : top + height, left : left + width] = output
     return result
@@ -62,16 +64,16 @@ def non_overlapping(
 
 def overlapping(
     upsampled: Tensor,
-    model: SRCNN,
+    run: RunPatches,
     patch: int,
     stride: int,
-    batch_size: int | None = None,
+    batch_size: int,
     progress: Progress | None = None,
 ) -> Tensor:
     """Restores a picture from patches that overlap: each pixel is the mean of all values that it got.
 
     Args:
-        upsampled, model, patch, batch_size, progress: as in `non_overlapping`.
+        upsampled, run, patch, batch_size, progress: as in `non_overlapping`.
         stride: pixels from one patch to the next.
 
     Returns:
@@ -79,7 +81,7 @@ def overlapping(
     """
     # A pixel may get a thousand values: in float32 their sum would lose two of its seven digits.
     total = torch.zeros(upsampled.shape, dtype=torch.float64)
-    for top, left, output in _run_patches(upsampled, model, patch, stride, batch_size, progress):
+    for top, left, output in _run_patches(upsampled, run, patch, stride, batch_size, progress):
         height, width = output.shape[-2:]
         total[:, top : top + height, left : left + width] += output
     down, across = (_patch_counts(length, patch, stride) for length in upsampled.shape[-2:])
@@ -96,10 +98,10 @@ def _patch_counts(length: int, patch: int, stride: int) -> Tensor:
 
 def _run_patches(
     upsampled: Tensor,
-    model: SRCNN,
+    run: RunPatches,
     patch: int,
     stride: int,
-    batch_size: int | None,
+    batch_size: int,
     progress: Progress | None,
 ) -> Iterator[tuple[int, int, Tensor]]:
     """Yields (top, left, output) of every patch, row by row; the output is (C, patch, patch)."""
@@ -109,7 +111,6 @@ def _run_patches(
     windows = upsampled.unfold(1, height, 1).unfold(2, width, 1)  # (C, every top, every left, height, width)
     # 2. The patches that are asked for, batch by batch through the network.
     total = len(tops) * len(lefts)
-    batch_size = batch_size or batch_for(model, patch)
     first = 0
     while first < total:
         numbers = torch.arange(first, min(first + batch_size, total))
@@ -117,7 +118,7 @@ def _run_patches(
         left = lefts[numbers % len(lefts)]
         outputs = None
         try:
-            outputs = _run_batch(windows[:, top, left].transpose(0, 1), model)  # (batch, C, height, width)
+            outputs = run(windows[:, top, left].transpose(0, 1))  # (batch, C, height, width)
         except RuntimeError as error:
             if len(numbers) == 1 or not out_of_memory(error):
                 raise
@@ -131,7 +132,8 @@ def _run_patches(
 
 
 @torch.inference_mode()
-def _run_batch(patches: Tensor, model: SRCNN) -> Tensor:
+def run_alone(patches: Tensor, model: SRCNN) -> Tensor:
+    """Runs a network over patches, each alone: (N, C, H, W) → the same shape, on the CPU."""
     return model(patches.to(model.layer_1.weight)).cpu()
 
 
