@@ -62,7 +62,7 @@ def attribute(model: SRCNN, picture: Tensor, target: Area, baseline: Tensor | No
     Args:
         model: the network.
         picture: (C, H, W), its input: `Sample.network_input`.
-        target: the pixels that are explained, such as `pixel_area(row, column)`. A box of n×n pixels takes (n + 4)²
+        target: the pixels that are explained, such as Area(y, x, y + 1, x + 1). A box of n×n pixels takes (n + 4)²
             times some milliseconds.
         baseline: (C, H, W), where the line begins; None for the picture blurred by a Gaussian of 1.2 pixels of the
             low-resolution picture.
