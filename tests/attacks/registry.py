@@ -2,6 +2,7 @@
 
 import kills
 import mutated_pictures
+import mutated_runs
 from attack import Attack
 
 ATTACKS = [
@@ -11,10 +12,6 @@ ATTACKS = [
         "read, or refused in one line; under 2 s and 1 GB; nothing else on standard error; nothing left behind",
         mutated_pictures.attack,
     ),
-    Attack(
-        "ended trainings",
-        500,
-        "resumed to the same SHA-256; history without gap or duplicate; no traceback",
-        kills.attack,
-    ),
+    Attack("mutated runs", 3000, "read, or one line; never trained on in silence; never code", mutated_runs.attack),
+    Attack("ended trainings", 500, "resumed to the same SHA-256; whole history; no traceback", kills.attack),
 ]
