@@ -26,8 +26,8 @@ from srcnn_lib.visualization.animation import ClipOptions, animate
 from srcnn_lib.visualization.curves import svg_chart
 
 WEIRD = [
-    None, True, False, -1, 0, 1, 2, 3.5, 1e308, -1e308, 10**9, 10**30, 10**400, "", "x", "1", "../..", "\x00", "\ud800", [],
-    [[]], [1, "a"], {}, {"a": 1}, "a" * 5000, float("nan"), float("inf"),
+    None, True, False, -1, 0, 1, 2, 3.5, 1e308, -1e308, 10**9, 10**30, 10**400, "", "x", "1", "../..", "\x00", "\ud800",
+    [], [[]], [1, "a"], {}, {"a": 1}, "a" * 5000, float("nan"), float("inf"),
 ]  # fmt: skip
 
 
@@ -181,7 +181,8 @@ def _of_another_run(path: Path, chance: random.Random, folder: Path) -> str:
 def _odd_name(path: Path, chance: random.Random, _: Path) -> str:
     file = _file(path, chance)
     name = chance.choice([
-        "step-x", "step-best", f"{file.stem} (1)", "step-99999999999999999999", "step--1", ".step-1", "events", "control", "lock",
+        "step-x", "step-best", f"{file.stem} (1)", "step-99999999999999999999", "step--1", ".step-1", "events",
+        "control", "lock",
     ])  # fmt: skip
     shutil.copyfile(file, file.with_name(name + chance.choice([file.suffix, ""])))
     return f"{file.name}: {name}"

@@ -1,5 +1,6 @@
 """All attacks, in the order of the table."""
 
+import drives
 import kills
 import mutated_pictures
 import mutated_runs
@@ -14,4 +15,5 @@ ATTACKS = [
     ),
     Attack("mutated runs", 3000, "read, or one line; never trained on in silence; never code", mutated_runs.attack),
     Attack("ended trainings", 500, "resumed to the same SHA-256; whole history; no traceback", kills.attack),
+    Attack("failing Drive", 200, "no step waits; no checkpoint is lost that was said to be there", drives.attack),
 ]
