@@ -72,7 +72,7 @@ class StoredState:
     Attributes:
         state: of the newest checkpoint that can be read; None without one.
         damaged: the newer checkpoints, which are damaged.
-        missing: epochs in the history beyond all checkpoints, whose checkpoints are gone.
+        missing: epochs in the history beyond that checkpoint.
     """
 
     state: dict[str, Any] | None = None
@@ -250,8 +250,11 @@ class Run:
 
     def checkpoints(self) -> list[Path]:
         """Returns all checkpoints, the newest first."""
-        found = (self.path / "checkpoints").glob("*")
-        paths = (path for path in found if CHECKPOINT_NAME.fullmatch(path.name) and path.is_file())
+        return [path for path in self._checkpoint_names() if path.is_file()]
+
+    def _checkpoint_names(self) -> list[Path]:
+        """Returns everything that is named like a checkpoint, a folder or a link to nowhere included."""
+        paths = (path for path in (self.path / "checkpoints").glob("*") if CHECKPOINT_NAME.fullmatch(path.name))
         return sorted(paths, key=step_of_checkpoint, reverse=True)
 
     def write_checkpoint(self, state: dict, step: int, best_step: int | None, keep: int) -> Path:
@@ -282,7 +285,7 @@ class Run:
             OSError: a checkpoint can't be read at the moment. That does not make it a damaged one.
         """
         damaged: list[Path] = []
-        for path in self.checkpoints():
+        for path in self._checkpoint_names():
             try:
                 state = read_state(path)
             except DamagedError:

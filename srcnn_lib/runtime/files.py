@@ -150,7 +150,7 @@ def read_plain_file(path: str | Path, most: int = 2**28) -> bytes:
             raise InputError("it is no plain file")
         if status.st_size > most:
             raise InputError(f"it has more than {most:,} bytes")
-        return file.read(most)
+        return file.read(min(most, status.st_size))
 
 
 def digest(path: str | Path, kind: str = "sha256") -> str:

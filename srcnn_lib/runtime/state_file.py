@@ -9,7 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .files import write_atomically
+from ..errors import InputError
+from .files import read_plain_file, write_atomically
+
+LARGEST_FILE = 2**36  # bytes
 
 
 class DamagedError(Exception):
@@ -40,7 +43,10 @@ def read_state(path: Path) -> dict[str, Any]:
         OSError: the file can't be read, which says nothing about its content.
         MemoryError: there is no memory for it.
     """
-    content = path.read_bytes()
+    try:
+        content = read_plain_file(path, most=LARGEST_FILE)
+    except InputError as error:  # a folder, or no plain file
+        raise DamagedError(str(error)) from error
     try:
         check_archive(content)
         stored = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)

@@ -125,7 +125,8 @@ class Checkpointer:
                 f"{self.run.path}: {found}; the newest whole checkpoint is of step {step}; to go on from there, "
                 "resume with --go-back (in Python: go_back=True); nothing newer is deleted"
             )
-        if damaged:
+        if damaged or stored.missing:
+            found = found if damaged else "its history goes beyond its newest checkpoint"
             self.notes.append(f"{self.run.path}: {found}; the training goes on from step {step}")
 
     def _change_end(self, steps: int) -> None:

@@ -229,6 +229,9 @@ class TrainingState:
         Raises:
             RuntimeError, LookupError, ValueError, TypeError, AttributeError: it is the state of another training.
         """
+        history = state["history"]
+        if not isinstance(history, list) or not all(isinstance(record, dict) for record in history):
+            raise ValueError("the history is none")
         for name in ("step", "steps", "requested_steps", "epoch", "crops", "threads"):
             if type(state[name]) is not int or state[name] < 0:
                 raise ValueError(f"{name} is {state[name]!r}")

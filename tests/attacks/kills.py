@@ -18,7 +18,8 @@ KINDS = {
     "kill -9": (signal.SIGKILL,), "SIGTERM": (signal.SIGTERM,), "SIGHUP": (signal.SIGHUP,), "Ctrl-C": (signal.SIGINT,),
     "Ctrl-C twice": (signal.SIGINT, signal.SIGINT),
 }  # fmt: skip
-STATUSES = {0, -signal.SIGKILL, 129, 130, 143}
+# The last two: before the command has begun.
+STATUSES = {0, -signal.SIGKILL, 129, 130, 143, -signal.SIGTERM, -signal.SIGHUP}
 
 
 def attack(seed: int, count: int, folder: Path) -> Tally:
@@ -38,7 +39,7 @@ def attack(seed: int, count: int, folder: Path) -> Tally:
             assert result(Run(path)) == expected, "another result than the undisturbed training's"
             left = [found.name for found in path.rglob("*") if found.name.startswith(".") or found.name == "lock"]
             assert not left, f"left behind: {left}"
-            assert "Traceback" not in errors.read_text(errors="replace"), errors.read_text(errors="replace")[-300:]
+            assert "Traceback" not in _text(errors), _text(errors)[-300:]
             tally.add(kind)
         shutil.rmtree(path, ignore_errors=True)
     return tally
@@ -59,7 +60,11 @@ def _disturb(path: Path, config, kind: str, chance: random.Random, seconds: floa
         else:
             moment = chance.random() * seconds
             status = in_child(functools.partial(train, path, config), errors, moment, *KINDS[kind])
-        assert status in STATUSES, f"status {status}: {errors.read_text(errors='replace')[-300:]}"
+        assert status in STATUSES, f"status {status}: {_text(errors)[-300:]}"
+
+
+def _text(errors: Path) -> str:
+    return errors.read_text(errors="replace") if errors.exists() else ""
 
 
 assert hasattr(os, "fork"), "attacks need os.fork"

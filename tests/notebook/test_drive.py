@@ -14,6 +14,7 @@ from srcnn_lib.config import TrainingConfig
 from srcnn_lib.data import training_data
 from srcnn_lib.errors import InputError
 from srcnn_lib.notebook.drive import backup as backup_module
+from srcnn_lib.notebook.drive import storage as storage_module
 from srcnn_lib.notebook.drive.backup import DriveBackup
 from srcnn_lib.notebook.drive.restore import restore_run
 from srcnn_lib.run import Run, weights_digest
@@ -136,6 +137,31 @@ def test_a_file_that_grows_is_not_copied_as_a_whole_each_time(drive, run, backed
     pieces = drive.listing()["files"][events.name]
     assert len(pieces) <= 6  # log2 of 33
     assert sum(piece["size"] for piece in pieces) == events.stat().st_size
+
+
+def test_of_a_large_file_that_grows_only_the_end_is_read(drive, run, backed_up, tmp_path, monkeypatch):
+    """TensorBoard's events grow to hundreds of megabytes in a long training."""
+    monkeypatch.setattr(storage_module, "LARGEST_MERGED", 300)
+    events, read = run.path / "events.out.tfevents.1.host.2.0", []
+    real = backup_module.read_with_signature
+
+    def counted(path, offset=0):
+        content, signature = real(path, offset)
+        if path == events:
+            read.append(len(content))
+        return content, signature
+
+    monkeypatch.setattr(backup_module, "read_with_signature", counted)
+    backup = backed_up()
+    for step in range(10, 330, 10):
+        advance(run, step)
+        backup.push()
+        wait_for(lambda step=step: backup.status == f"Drive: up to date (step {step})")
+    assert max(read) <= 2 * 300
+    events.write_bytes(events.read_bytes()[:1000])  # cut: the whole of it is compared
+    advance(run, 340)
+    assert backup.close()
+    assert contents_of(restored(drive, tmp_path)) == contents_of(run.path)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from srcnn_lib.data.images import read_image, write_image
 from srcnn_lib.data.training_data import load_training_data
 from srcnn_lib.errors import InputError
 from srcnn_lib.run import Run, weights_digest
+from srcnn_lib.runtime import state_file
 from srcnn_lib.training import fit, tensorboard
 from srcnn_lib.training.hooks import WeightAveraging
 
@@ -107,11 +108,11 @@ def test_a_checkpoint_that_can_not_be_read_for_the_moment_stops_the_training_and
 ):
     before = contents(finished)
 
-    def unreadable(path):
+    def unreadable(path, most):
         raise OSError(errno.EIO, "Input/output error", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "read_bytes", unreadable)
+        patch.setattr(state_file, "read_plain_file", unreadable)
         with pytest.raises(OSError, match="Input/output error"):
             next(fit(small, finished))
     assert contents(finished) == before

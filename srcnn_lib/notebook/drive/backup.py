@@ -162,12 +162,19 @@ class DriveBackup:
             if path in self._storage.stored and path not in changed:
                 files[path] = self._storage.stored[path]
                 continue
+            before = self._signatures.get(path)
             try:
-                content, file_signature = read_with_signature(self.run.path / path)
+                offset = 0
+                if before and path.startswith("events.out."):  # training only appends to these
+                    offset = self._storage.unchanged_bytes(path, os.stat(self.run.path / path).st_size)
+                content, file_signature = read_with_signature(self.run.path / path, offset)
+                if before and (file_signature[0] != before[0] or file_signature[1] < before[1]):
+                    offset = 0  # not the same file
+                    content, file_signature = read_with_signature(self.run.path / path)
             except FileNotFoundError:  # training has removed it in the meantime
                 self._pushed.set()
             else:
-                files[path] = self._storage.store(path, content)
+                files[path] = self._storage.store(path, content, offset)
                 self._signatures[path] = file_signature
             self._files_behind -= path in changed
         steps = [step_of_checkpoint(path) for path in files if path.startswith("checkpoints/")]
@@ -196,14 +203,15 @@ def backup_paths(run: Run) -> list[str]:
     return [path.relative_to(run.path).as_posix() for path in files]
 
 
-def read_with_signature(path: Path) -> tuple[bytes, Signature]:
-    """Reads a file and its signature together: the path may name a newer file a moment later.
+def read_with_signature(path: Path, offset: int = 0) -> tuple[bytes, Signature]:
+    """Reads a file from `offset` on and its signature together: the path may name a newer file a moment later.
 
-    The whole file is read at once, so that it is open for a moment only, however slow Drive is.
+    It is read at once, so that it is open for a moment only, however slow Drive is.
     """
     with open(path, "rb") as file:
         status = os.fstat(file.fileno())
-        return file.read(status.st_size), _signature(status)
+        file.seek(offset)
+        return file.read(max(0, status.st_size - offset)), _signature(status)
 
 
 def signature(path: Path) -> Signature | None:

@@ -26,6 +26,7 @@ from .pieces import (
 )
 
 KEPT_LISTINGS = 3  # with all pieces that they name
+LARGEST_MERGED = 8 * 2**20  # bytes of a piece that may be merged with the next; event files grow to hundreds of MB
 # A file of another session is removed only if it is older than the newest listing by this: the session may be alive, in
 # another runtime, and a file that it has stored is listed later.
 OTHERS_SECONDS = 6 * 3600
@@ -119,15 +120,27 @@ class DriveStorage:
             self._unverified = own[0].names()
         self._folder_chosen = True
 
-    def store(self, path: str, content: bytes) -> list[Piece]:
+    def unchanged_bytes(self, path: str, size: int) -> int:
+        """Returns how many bytes at the beginning of a file that only grew need not be read for `store`."""
+        pieces = list(self.stored.get(path, []))
+        rest = size - sum(piece.size for piece in pieces)
+        if rest < 0 or any(piece.name in self._unverified for piece in pieces):
+            return 0
+        while pieces and pieces[-1].size <= min(rest, LARGEST_MERGED):
+            rest += pieces.pop().size
+        return size - rest
+
+    def store(self, path: str, content: bytes, offset: int = 0) -> list[Piece]:
         """Stores a file, and returns its pieces; pieces that are on Drive already are not written again.
 
         If the file was only appended to, the pieces of its beginning stay and the new end becomes a new piece. Short
-        pieces at the end are merged into it, so a file of n bytes has about log n pieces, whatever it was appended in.
+        pieces at the end are merged into it, so a file of n bytes has about log n pieces, whatever it was appended in,
+        and one more for each LARGEST_MERGED bytes.
 
         Args:
             path: of the file in the run.
-            content: of the whole file.
+            content: of the file, from `offset` on.
+            offset: what `unchanged_bytes` returned, for a file that only grew.
 
         Raises:
             OSError: Drive refuses, is full or gone.
@@ -136,15 +149,16 @@ class DriveStorage:
         pieces: list[Piece] = []
         end = 0
         for piece in self.stored.get(path, []):
-            part = content[end : end + piece.size]
-            if hashlib.sha256(part).hexdigest() != piece.sha256 or not self._verify(piece):
+            part = content[end - offset : end - offset + piece.size] if end >= offset else b""
+            if end >= offset and hashlib.sha256(part).hexdigest() != piece.sha256 or not self._verify(piece):
                 break
             pieces.append(piece)
             end += piece.size
-        if end < len(content) or not pieces:
-            while pieces and pieces[-1].size <= len(content) - end:
+        size = offset + len(content)
+        if end < size or not pieces:
+            while end > offset and pieces[-1].size <= min(size - end, LARGEST_MERGED):
                 end -= pieces.pop().size
-            pieces.append(self._write(PurePosixPath(path), content[end:]))
+            pieces.append(self._write(PurePosixPath(path), content[end - offset :]))
         self.stored[path] = pieces
         return pieces
 
