@@ -6,6 +6,7 @@ from ..errors import InputError
 from ..visualization.pictures import open_photograph
 from .colab import is_colab
 
+DEFAULT = "samples:chelsea"  # where no source is named
 # Uploads of this kernel, by the source that they take the place of: *Run all* after an upload must not forget it.
 _uploads: dict[str, Picture] = {}
 
@@ -28,7 +29,7 @@ class PhotographChoice:
             InputError: the source can't be read.
         """
         uploaded = _uploads.get(self.source)
-        return uploaded if uploaded else open_photograph(self.source.strip())
+        return uploaded if uploaded else open_photograph(self.source)
 
     def take(self, name: str, content: bytes) -> Picture:
         """Takes the content of a picture file in place of the source.
@@ -48,10 +49,10 @@ def choose_photograph(source: str, upload: bool = False) -> PhotographChoice:
     1 MB there). Elsewhere a button is shown, and nothing waits.
 
     Args:
-        source: a path, an address, or a source of `load_photographs` such as "samples:chelsea".
+        source: a path, an address, or a source of `load_photographs` such as "samples:chelsea", which "" stands for.
         upload: whether to open Colab's dialog.
     """
-    choice = PhotographChoice(source)
+    choice = PhotographChoice(source.strip() or DEFAULT)
     if not is_colab():
         _show_upload_button(choice)
         return choice

@@ -71,7 +71,8 @@ def encoded(width: int = 30, height: int = 20, **options) -> bytes:
 
 
 def test_without_a_choice_a_photograph_that_comes_along_is_taken():
-    assert choose_photograph("samples:chelsea").picture.pixels.shape == (3, 300, 451)
+    for source in ("samples:chelsea", "", " "):
+        assert choose_photograph(source).picture.pixels.shape == (3, 300, 451)
 
 
 def test_colabs_dialog_opens_only_when_asked_for_and_its_file_takes_the_place_of_the_source(colab, capsys):
