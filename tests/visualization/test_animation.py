@@ -445,7 +445,7 @@ def test_a_sample_gives_the_same_clip_as_its_photograph(run):
 
 def test_the_command_degrades_each_photograph_once(run, tmp_path, monkeypatch):
     degraded = []
-    monkeypatch.setattr(sample_module, "degrade", lambda image, scale: degraded.append(1) or degrade(image, scale))
+    monkeypatch.setattr(sample_module, "degrade", lambda *how: degraded.append(1) or degrade(*how))
     options = ClipOptions(channel="informative", frames=2)
     animate(run, "channel", [face(96)], options, out=tmp_path / "a.gif")
     assert len(degraded) == 1
