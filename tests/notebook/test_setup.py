@@ -3,9 +3,11 @@
 import importlib.util
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -54,6 +56,15 @@ def test_on_colab_training_installs_pytorch_optimizer_alone_and_may_change_no_ve
     assert constraints == COLAB.split()
     assert not {"--upgrade", "-U", "--force-reinstall"} & set(command)
     assert capsys.readouterr().out == "installing pytorch-optimizer\n"
+
+
+def test_what_is_installed_is_a_requirement_of_the_library_and_never_torch_or_what_belongs_to_it():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    required = {re.split(r"[<>=]", requirement)[0] for requirement in project["dependencies"]}
+    installed = {*setup.NEEDED.values(), *setup.NEEDED_FOR_TRAINING.values()}
+    assert installed <= required
+    kept = {"torch", "torchvision", "numpy", "pillow", "matplotlib", "tensorboard", "protobuf", "ipywidgets", "ipython"}
+    assert not installed & kept
 
 
 def test_a_failed_installation_is_one_line(monkeypatch):
