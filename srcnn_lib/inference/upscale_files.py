@@ -210,6 +210,8 @@ class PictureJob:
         """Writes the file, whole or not at all."""
         with self._clock():
             self.job.target.parent.mkdir(parents=True, exist_ok=True)
+            if self.job.target.exists():  # as ×3 after ×2
+                self.notes.append("an earlier file of this name was overwritten")
             self.notes += self.writer.save()
         return Upscaled(self.job, self.writer.shape, self.seconds, tuple(self.notes))
 

@@ -105,6 +105,14 @@ def test_jobs_are_reported_in_their_order_whether_or_not_they_fail(model, jobs):
     assert sorted(path.name for path in jobs[0].target.parent.iterdir()) == ["0.png", "1.png", "3.png"]
 
 
+def test_a_file_that_is_overwritten_is_noted(model, jobs):
+    """As when a photograph is enlarged ×3 after ×2, both into photo_upscaled.png."""
+    assert upscale_file(jobs[0], model, 2.0).notes == ()
+    again = upscale_file(jobs[0], model, 3.0)
+    assert again.notes == ("an earlier file of this name was overwritten",)
+    assert again.size == (60, 90, 3)
+
+
 def test_the_next_picture_is_read_and_the_last_one_written_while_the_network_works(model, jobs, monkeypatch):
     """Each step waits for the others that should run at the same time; otherwise they would wait forever."""
     second_at_work, first_written, third_read = threading.Event(), threading.Event(), threading.Event()
