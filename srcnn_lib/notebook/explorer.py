@@ -363,8 +363,10 @@ class Explorer(ipywidgets.VBox):
 
     def _follow_click(self) -> None:
         """Selects the channel, or moves the square to the place, on which was clicked."""
-        picture, *numbers = self.click.value.split()
-        x, y = (min(max(float(number), 0), 1) for number in numbers[:2])
+        words = self.click.value.split()
+        if len(words) < 3:  # the field was emptied
+            return
+        picture, x, y = words[0], *(min(max(float(number), 0), 1) for number in words[1:3])
         if picture == "grid":
             channel = self._drawings.channel_at(self.layer, self.step, x, y)
             if channel is not None:

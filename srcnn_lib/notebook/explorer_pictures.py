@@ -32,6 +32,7 @@ CHANNEL_SIDE = 512  # pixels of the longer side of one channel
 GRID_WIDTH, MAX_TILE_WIDTH = 640, 160  # pixels of the grid of all channels, and of a tile in it
 GRID_LINE = 3  # pixels between two tiles
 OVERVIEW_WIDTH, OVERVIEW_HEIGHT = 260, 200  # pixels of the whole photograph, at most
+THINNEST = 6  # pixels of an outline's box, which has a rim of its own
 
 
 class ExplorerPictures:
@@ -175,7 +176,7 @@ class ExplorerPictures:
         small = _resize(pixels, min(OVERVIEW_WIDTH, OVERVIEW_HEIGHT * pixels.shape[1] // pixels.shape[0])).copy()
         factor = small.shape[1] / pixels.shape[1]
         top, left, height, width = (round(factor * length) for length in self.inspector.region)
-        outline(small, top, left, top + height, left + width)
+        outline(small, top, left, top + max(height, THINNEST), left + max(width, THINNEST))
         return small
 
 

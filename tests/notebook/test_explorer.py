@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
 from skimage import data as photographs
@@ -244,9 +245,16 @@ def test_on_colab_files_are_uploaded_by_colabs_own_function(run, cat, tmp_path, 
 def test_a_click_selects_a_channel(explorer):
     explorer.click.value = f"grid {1.5 / 3} {1.5 / 2} 123.4"  # 3 columns, 2 rows
     assert explorer.channel_slider.value == 4
+    explorer.click.value = ""
     explorer.layer_buttons.value = "layer_3"
     explorer.click.value = "grid 0.9 0.9 125"
     assert explorer.channel_slider.value == 0
+
+
+def test_a_photograph_as_narrow_as_a_line_has_an_overview(run, tmp_path):
+    line = Picture(torch.rand(3, 20, 2000), name="line.png")
+    explorer = Explorer(run, line, runs=run.path.parent, out=tmp_path)
+    assert pixels(explorer.overview_image).shape[1] == 260
 
 
 def test_the_square_that_is_shown_can_be_moved_and_resized(run, tmp_path):
