@@ -93,7 +93,8 @@ def test_layer_3_shows_the_reconstruction_and_its_errors(tmp_path, cat, channels
     height, width = cat.pixels.shape[1:]
     output = sample.reconstruct(inspector.model())
     drawing = pictures.channel(ChannelAddress("layer_3", 0))
-    np.testing.assert_array_equal(drawing[: 6 * height : 6, : 6 * width : 6], sample.to_pixels(output))
+    shown = drawing[: 6 * height : 6, : 6 * width : 6].astype(int)
+    assert np.abs(shown - sample.to_pixels(output)).max() <= 1  # tiles are added up in another order
     grid = pictures.channel_grid("layer_3", marked=0)
     assert grid.shape[1] == pytest.approx(640, abs=8)
     side = (grid.shape[1] - 9) // 2
@@ -104,7 +105,8 @@ def test_layer_3_shows_the_reconstruction_and_its_errors(tmp_path, cat, channels
     for left, y in ((3, sample.output_y(output)[0]), (side + 6, luminance(sample.upsampled)[0])):
         expected = Image.fromarray(map_pixels(y - original, limit, signed=True))
         expected = expected.resize((side, tall), Image.Resampling.NEAREST)
-        np.testing.assert_array_equal(grid[3 : 3 + tall, left : left + side], np.asarray(expected))
+        # Rounding may choose the neighboring shade.
+        assert (grid[3 : 3 + tall, left : left + side] == np.asarray(expected)).mean() > 0.99
 
 
 def test_a_place_in_the_grid_belongs_to_a_channel(run, cat):
