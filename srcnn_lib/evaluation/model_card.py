@@ -132,12 +132,13 @@ def training_command(config: TrainingConfig, out: str) -> str:
 
 
 def _resume_command(run: Run) -> str:
-    """Returns the second command of a run that was continued for more steps than it was started with."""
+    """Returns the second command of a run whose number of steps was changed on the way."""
     steps = run.metadata.get("resolved", {}).get("steps", 0)
     started_with = run.config.steps
-    if not started_with or steps <= started_with:
+    if not started_with or not steps or steps == started_with:
         return ""
-    return f" && srcnn train --out runs/{run.name} --resume --steps {steps}"
+    resume = f"srcnn train --out runs/{run.name} --resume --steps {steps}"
+    return f" && {resume}" if steps > started_with else f"  # stopped before step {steps}, then: {resume}"
 
 
 def _rounded(value: Any) -> Any:
