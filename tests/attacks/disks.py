@@ -84,10 +84,7 @@ def _deleted(place, config, chance, seconds, errors, stack, tally) -> Path:
     time.sleep(chance.random() * seconds)
     shutil.rmtree(place / "run", ignore_errors=True)
     _ended(wait_for_child(child))
-    with contextlib.suppress(FileNotFoundError):
-        os.rmdir(place / "run")
-    if (place / "run").exists() and not (place / "run" / "config.json").exists():
-        shutil.rmtree(place / "run")  # a part that was written while the rest was deleted
+    shutil.rmtree(place / "run", ignore_errors=True)  # a part may have been written while the rest was deleted
     return place / "run"
 
 
