@@ -151,6 +151,7 @@ def main() -> None:
     parser.add_argument("--work", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.work:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored under nohup, and so never the end of it
         try:
             work(options.out, options.work)
         except KeyboardInterrupt:  # also while it imports torch
