@@ -41,8 +41,8 @@ function PixelView(lab) {
     attribute({ patch, beyond, side, net, weights, pixel, mine: ++number });
   }
 
-  function explain() {
-    const { scene, snapshots } = lab, net = lab.net(), field = patchAround(scene, net, scene.input, now.pixel);
+  function explain(pixel = now.pixel) {
+    const { scene, snapshots } = lab, net = lab.net(), field = patchAround(scene, net, scene.input, pixel);
     return { ...field, ...explainPixel(net, snapshots.weights(now.n), field.patch, field.beyond, scene.job.luma, scene.job.offset) };
   }
 
