@@ -32,6 +32,7 @@ from .page import encode_picture, render_page
 LARGEST = 384  # pixels of the longer side of the part of a photograph that the page holds
 SAMPLE_SIDE = 112  # pixels of the parts of the sample photographs, in which the page looks for what excites a channel
 SMALLEST_CROP = 16
+DROPPED_BITS = (0, 2)  # of float16's last bits, tried in turn before snapshots are left out
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,8 @@ def render_laboratory(
         box: top and left of that square in pixels; None for where bicubic's error is largest.
         frames: the largest number of snapshots of a run, evenly spaced; the first and the last are among them.
         max_mb: largest size of the page in megabytes (10⁶ bytes). Where it allows, the weights are stored in float32,
-            otherwise in float16, but for the newest ones; if that is not enough, snapshots are left out.
+            otherwise in float16, but for the newest ones; if that is not enough, with two bits less; then snapshots are
+            left out.
         progress: called as progress(done, total), in snapshots.
 
     Raises:
@@ -249,11 +251,11 @@ def _fit(networks: list[Network], frames: int, room: int, progress: Progress | N
         flat.append(rows)
     count = max(map(len, chosen))
     while count >= min(2, max(map(len, chosen))):
-        for exact in (True, False):
+        for dropped in (None, *DROPPED_BITS):
             runs, size = [], 0
             for network, snapshots, rows in zip(networks, chosen, flat, strict=True):
                 kept = evenly_spaced(range(len(rows)), count)
-                texts = encode_weights([rows[number] for number in kept], exact)
+                texts = encode_weights([rows[number] for number in kept], dropped)
                 size += sum(len(text["weights"]) + 80 for text in texts)
                 steps = [{"step": snapshots[number].step, "epoch": snapshots[number].epoch} for number in kept]
                 runs.append(_describe(network, [step | text for step, text in zip(steps, texts, strict=True)]))
@@ -268,33 +270,37 @@ def _flat_weights(model: SRCNN) -> np.ndarray:
     return torch.cat([parameter.detach().float().flatten() for parameter in model.parameters()]).numpy()
 
 
-def encode_weights(snapshots: list[np.ndarray], exact: bool) -> list[dict]:
+def encode_weights(snapshots: list[np.ndarray], dropped: int | None) -> list[dict]:
     """Encodes the weights of snapshots for the page: zlib streams of byte planes, in base64.
 
-    float16 is stored as the difference to the snapshot before, of which most bits are zero when little has changed.
+    float16 may be stored as the difference to the snapshot before, most of whose bits are zero where little has changed.
     Half a unit in its last place changes a network's output by up to 0.001; so the newest snapshot is always float32.
 
     Args:
         snapshots: (n,) float32 each.
-        exact: whether all are stored in float32.
+        dropped: None to store all in float32; otherwise the last bits of float16 that are rounded away, 0 for none.
 
     Returns:
-        {"format": "float32" or "float16", "weights"} for each.
+        {"format": "float32", "float16" or "difference", "weights"} for each.
     """
     encoded = []
-    before: np.ndarray | None = None
+    before = np.zeros_like(snapshots[0], np.int32)
     for number, values in enumerate(snapshots):
-        if exact or number == len(snapshots) - 1:
-            planes = values.astype("<f4").view(np.uint8).reshape(-1, 4).T
-            name = "float32"
+        if dropped is None or number == len(snapshots) - 1:
+            choices = {"float32": values.astype("<f4").view(np.uint8).reshape(-1, 4)}
         else:
-            bits = values.astype(np.float16).view(np.int16).astype(np.int32)
-            order = np.where(bits < 0, -32769 - bits, bits)  # ascending with the value; −0 is −1
-            change = (order if before is None else order - before).astype(np.int16).astype(np.int32)
+            bits = values.astype(np.float16).view(np.uint16).astype(np.int32)
+            size = ((bits & 0x7FFF) + (1 << dropped >> 1)) >> dropped << dropped
+            order = np.where(bits >> 15, -size, size)  # ascending with the value
+            choices = {"float16": _fold(order), "difference": _fold(order - before)}
             before = order
-            folded = ((change << 1) ^ (change >> 31)).astype("<u2")  # small changes of either sign are small numbers
-            planes = folded.view(np.uint8).reshape(-1, 2).T
-            name = "float16"
-        content = zlib.compress(planes.tobytes(), 9)
-        encoded.append({"format": name, "weights": base64.b64encode(content).decode("ascii")})
+        contents = {name: zlib.compress(planes.T.tobytes(), 7) for name, planes in choices.items()}
+        name = min(contents, key=lambda name: len(contents[name]))
+        encoded.append({"format": name, "weights": base64.b64encode(contents[name]).decode("ascii")})
     return encoded
+
+
+def _fold(change: np.ndarray) -> np.ndarray:
+    """Returns the two bytes of each 16-bit number, (n, 2): small ones of either sign have a high byte of zero."""
+    change = change.astype(np.int16).astype(np.int32)  # differences wrap around
+    return ((change << 1) ^ (change >> 31)).astype("<u2").view(np.uint8).reshape(-1, 2)

@@ -25,7 +25,7 @@ function FrequencyView(lab) {
     bars.replaceChildren(...current.map((gain, band) => {
       const share = (100 * now.power[band]) / rest, bar = make("i", { class: gain < 0 ? "less" : "more" }), column = make("div", { class: "column" });
       bar.style.top = `${Math.min(y(gain), y(0))}%`, bar.style.height = `max(2px, ${Math.abs(y(gain) - y(0))}%)`;
-      const label = make("b", {}, gain.toFixed(1).replace("-", "−"));
+      const label = make("b", {}, gain.toFixed(1).replace(/^-0.0$/, "0.0").replace("-", "−"));
       label.style.top = `${Math.min(y(gain), y(0))}%`;
       column.append(make("div", { class: "space" }, bar, label), make("span", {}, band === BANDS.length - 1 ? "diagonal" : `${BANDS[band]}`),
         make("small", { class: "muted" }, share < 0.05 ? "0 %" : `${share < 10 ? share.toFixed(1) : share.toFixed(0)} %`));

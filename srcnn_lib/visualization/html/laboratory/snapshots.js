@@ -5,7 +5,7 @@ const KEPT_PARTS = 8; // snapshots whose painted pictures are kept: the largest 
 
 /**
  * Unpacks the weights of a run: [Float32Array] by snapshot. Each is a zlib stream of byte planes: of float32, or of
- * float16 as the difference to the snapshot before. Calls `ready(n)` after each one, the last first.
+ * float16, itself or as the difference to the snapshot before. Calls `ready(n)` after each one, the last first.
  */
 async function unpackWeights(snapshots, ready) {
   const weights = [], last = snapshots.length - 1;
@@ -22,7 +22,7 @@ async function unpackWeights(snapshots, ready) {
       const order = new Int32Array(count); // float16 in the order of its values, as integers
       for (let k = 0; k < count; k++) {
         const folded = bytes[k] | (bytes[count + k] << 8), difference = (folded >> 1) ^ -(folded & 1);
-        order[k] = ((difference + (before ? before[k] : 0)) << 16) >> 16;
+        order[k] = ((difference + (snapshots[n].format === "difference" ? before[k] : 0)) << 16) >> 16;
       }
       before = order;
       weights[n] = Float32Array.from(order, fromHalf);
@@ -38,9 +38,9 @@ async function inflate(base64) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** Returns the number of a float16 that is given in the order of values: negative ones count down from −1. */
+/** Returns the number of a float16 whose magnitude's 15 bits and sign are given as one integer. */
 function fromHalf(order) {
-  const bits = order < 0 ? -1 - order : order, exponent = bits >> 10, fraction = bits & 1023;
+  const bits = Math.abs(order), exponent = bits >> 10, fraction = bits & 1023;
   const size = exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024);
   return order < 0 ? -size : size;
 }
