@@ -273,7 +273,7 @@ def _flat_weights(model: SRCNN) -> np.ndarray:
 def encode_weights(snapshots: list[np.ndarray], dropped: int | None) -> list[dict]:
     """Encodes the weights of snapshots for the page: zlib streams of byte planes, in base64.
 
-    float16 may be stored as the difference to the snapshot before, most of whose bits are zero where little has changed.
+    float16 may be stored as the difference to the snapshot before, which is mostly zero where little has changed.
     Half a unit in its last place changes a network's output by up to 0.001; so the newest snapshot is always float32.
 
     Args:

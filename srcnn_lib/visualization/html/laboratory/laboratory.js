@@ -94,7 +94,7 @@ function start(root, data) {
     chart.draw();
     if (!root.dataset.firstPicture) {
       root.dataset.firstPicture = (performance.now() - began).toFixed(0);
-      for (let k = 1; k < 5; k++) setTimeout(() => lab.explain([0, 0]), 100 * k); // compiled before the first click
+      for (let k = 1; k < 5; k++) setTimeout(() => snapshots.weights(now.n) && lab.explain([0, 0]), 100 * k); // compiled before the first click
     }
     if (done === count) root.dataset.complete = (performance.now() - began).toFixed(0);
     if (n === now.n || now.swaps.size) draw(new Set(["n", "arrived"]));
