@@ -9,12 +9,14 @@ from ..errors import InputError
 from ..runtime.console import ProgressBar
 from .options import Device, check_choice
 
-BENCHMARKS = ("overlap", "strides", "train", "quality")
+BENCHMARKS = ("inference", "overlap", "strides", "train", "quality")
 
 
 def benchmark(
-    what: Annotated[str, typer.Argument(help="overlap, strides, train or quality.", metavar="|".join(BENCHMARKS))],
-    size: Annotated[int, typer.Option(help="overlap: side of the test picture in pixels.")] = 256,
+    what: Annotated[
+        str, typer.Argument(help="inference, overlap, strides, train or quality.", metavar="|".join(BENCHMARKS))
+    ],
+    size: Annotated[int, typer.Option(help="inference, overlap: side of the test picture in pixels.")] = 256,
     channels: Annotated[int | None, typer.Option(help="1 or 3 (default: 3 for overlap, 1 for the others).")] = None,
     widths: Annotated[
         str | None, typer.Option(help="Widths of the network (default: 128,64 for overlap, 64,32 for the others).")
@@ -30,13 +32,19 @@ def benchmark(
 ) -> None:
     """Time several implementations in turn on the same input, relative to the machine's matrix multiplication rate.
 
-    overlap: overlapping patches, compared with other ways to compute them. strides: time and quality of patches at
-    several strides. train: training, compared with plain PyTorch. quality: PSNR over training time for both recipes.
+    inference: a pass over a picture, compared with PyTorch, ONNX Runtime and OpenVINO where these are installed; on as
+    many threads as OMP_NUM_THREADS says. overlap: overlapping patches, compared with other ways to compute them.
+    strides: time and quality of patches at several strides. train: training, compared with plain PyTorch. quality: PSNR
+    over training time for both recipes.
     """
     check_choice("what", what, BENCHMARKS)
     channels = channels or (3 if what == "overlap" else 1)
     sizes = _widths(widths or ("128,64" if what == "overlap" else "64,32"))
-    if what == "overlap":
+    if what == "inference":
+        from .benchmarks.inference import benchmark_inference
+
+        lines = benchmark_inference((size,), channels, sizes, device=device)
+    elif what == "overlap":
         from .benchmarks.overlapping import benchmark_overlap
 
         lines = benchmark_overlap(size, channels, sizes, device=device)

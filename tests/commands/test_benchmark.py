@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from torchvision.transforms import v2
 
-from srcnn_lib.commands.benchmarks import overlapping, quality, strides, timing, training
+from srcnn_lib.commands.benchmarks import inference, overlapping, quality, strides, timing, training
 from srcnn_lib.commands.benchmarks.timing import Contestant, time_in_turn
 from srcnn_lib.data.degradation import degrade
 from srcnn_lib.data.sources import load_photographs
@@ -44,6 +44,25 @@ def test_matrices_are_small_where_the_product_of_large_ones_would_take_too_long(
     monkeypatch.setattr(timing, "seconds_of_product", lambda side, *_: timed.append(side) or 0.5)
     assert timing.matrix_rates(CPU) == dict.fromkeys(("float32", "bfloat16"), sides[-1] ** 3 / 0.5)
     assert timed == sides
+
+
+def test_inference_prints_a_table_with_every_contestant_and_names_what_is_missing(monkeypatch):
+    found = inference.importlib.import_module
+
+    def without_openvino(name):
+        if name == "openvino":
+            raise ImportError(name)
+        return found(name)
+
+    monkeypatch.setattr(inference.importlib, "import_module", without_openvino)
+    lines = inference.benchmark_inference((24, 40), 1, (4, 3), turns=2, device="cpu")
+    assert_heading(lines)
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines if "×" in line and "|" in line]
+    ours = [row for row in rows if row[1] == "ours"]
+    assert [row[0] for row in ours] == ["24×24", "40×40"]
+    assert {row[3] for row in ours} == {"1.00"}
+    assert {"ours, exact", "PyTorch", "PyTorch, channels_last"} < {row[1] for row in rows}
+    assert lines[-1] == "openvino is not installed: pip install openvino" or "onnxruntime" in lines[-2]
 
 
 def test_contestants_take_turns_and_the_first_turn_warms_up():
