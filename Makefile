@@ -80,7 +80,8 @@ X2 := $(Y_NETWORK) --scale 2 --steps 78000
 saved/srcnn_y_x2.safetensors: TRAINING = $(X2)
 saved/srcnn_y_x3.safetensors: TRAINING = $(Y_NETWORK) --scale 3 --steps 40000
 saved/srcnn_y_x4.safetensors: TRAINING = $(Y_NETWORK) --scale 4 --steps 40000
-saved/srcnn_y_x2_jpeg.safetensors: TRAINING = $(X2) --degrade jpeg:30-95
+saved/srcnn_y_x2_jpeg.safetensors: TRAINING = $(Y_NETWORK) --scale 2 --steps 12000 --learning-rate 1e-3 \
+	--init saved/srcnn_y_x2.safetensors --degrade jpeg:30-95
 saved/srcnn_y_x2_jpeg.safetensors: MEASURED = --degrade jpeg:50
 saved/isr_best.pth: TRAINING = --scale 2 --steps 8000 --loss mse --float32-fraction 0 --input-center 0 --reinit-dead-every 0
 RUN = runs/$(basename $(notdir $@))

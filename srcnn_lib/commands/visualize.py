@@ -126,8 +126,12 @@ def compare(
     from ..visualization.html import render_model_comparison, write_page
 
     *sources, image = arguments
+    if not weights and Path(image).suffix in (".pth", ".safetensors"):
+        raise InputError(f"{image} is a weights file; name the photograph last")
     if weights and sources:
         raise InputError("name the networks before the picture, or one with --weights, not both")
+    if len({str(source) for source in sources}) < len(sources):
+        raise InputError("a network is named twice; name different ones")
     if not sources:
         sources = [weights or str(released_for(scale)[0])]
     opened = [open_weights(source, which)[0] for source in sources]

@@ -66,4 +66,23 @@ def train(
     weights, sha256 = weights_digest(run)
     print(f"\n{printable(run.path)}: the run")
     print(f"{printable(weights)}\n  SHA-256 {sha256}")
+    if warning := below_bicubic(run):
+        print(warning)
     return run
+
+
+def below_bicubic(run: Run) -> str | None:
+    """Returns a line about a training that ended below bicubic, with what helps; None for any other."""
+    config = run.config
+    history = run.history()
+    if not history:
+        return None
+    psnr, bicubic = (history[-1].get(f"validation_{name}psnr_{config.psnr_channel}") for name in ("", "bicubic_"))
+    if psnr is None or bicubic is None or psnr >= bicubic:
+        return None
+    step = f"{history[-1]['step']:,}"
+    if config.init == "identity":  # it began as good as bicubic
+        reason = f"it diverged; start a new run with a smaller learning rate than {config.learning_rate:g}"
+    else:
+        reason = "from random weights that takes thousands of steps; train longer, or start with --init identity"
+    return f"after {step} steps the network is {bicubic - psnr:.1f} dB below bicubic: {reason}"

@@ -122,6 +122,8 @@ def test_every_kind_of_run_is_shown(folder, tmp_path, name):
         (["laboratory", "y", "--max-mb", "-1"], ["max_mb is -1"]),
         (["laboratory", "y", "--image", "none.png"], ["none.png doesn't exist"]),
         (["compare", "none.png"], ["none.png doesn't exist"]),
+        (["compare", "gray.png", "net.pth"], ["net.pth is a weights file", "last"]),
+        (["compare", "y", "y", "gray.png"], ["a network is named twice"]),
         (["compare", "y", "y", "y", "--weights", "y"], ["before the picture, or one with --weights"]),
         (["compare", "gray.png", "--scale", "0"], ["scale is 0", "1.1 to 8"]),
         (["compare", "gray.png", "--which", "nonsense"], ["--which is nonsense", "newest, best"]),
