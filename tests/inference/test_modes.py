@@ -281,7 +281,7 @@ def test_images_of_other_shapes_and_types_are_refused():
         reconstruct(torch.zeros(1, 9, 9, dtype=torch.uint8), _network())
     with pytest.raises(InputError, match="1 or 3 channels"):
         upscale(_image(4, 9, 9), _network())
-    with pytest.raises(InputError, match=r"1\.1 to 8"):
+    with pytest.raises(InputError, match=r"0\.1 to 8"):
         upscale(_image(1, 9, 9), _network(), scale=100)
 
 
