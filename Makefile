@@ -75,7 +75,7 @@ weights: $(WEIGHTS)
 
 PHOTOGRAPHS := --data t91 --data bsds500 --validation bsds500:validation
 Y_NETWORK := --channels 1 --widths 64,32 --scale-augmentation 0.8,0.6
-NOTHING := --data t91 --channels 1 --widths 64,32 --limit 30 --init torch --epochs 20
+NOTHING := --data t91 --channels 1 --widths 64,32 --limit 30 --init torch --epochs 20 --kernel-ridge 3e-7
 X2 := $(Y_NETWORK) --scale 2 --steps 78000
 saved/srcnn_y_x2.safetensors: TRAINING = $(X2)
 saved/srcnn_y_x3.safetensors: TRAINING = $(Y_NETWORK) --scale 3 --steps 40000

@@ -30,6 +30,7 @@ from srcnn_lib.visualization import (
     comparison_figure,
     draw_loss,
     draw_psnr,
+    frequency_clip,
     kernel_clip,
     kernels_figure,
     layer_kernels,
@@ -39,6 +40,7 @@ from srcnn_lib.visualization import (
     render_model_comparison,
     save_figure,
     scan_clip,
+    worth_clip,
     write_clip,
     write_page,
 )
@@ -113,6 +115,9 @@ def write_training_clips(run: Run, patches: dict[str, Tensor], out: Path) -> Non
     inputs = [sample.network_input for sample in samples.values()]
     channels = most_informative_channels(model, inputs, LAYERS[1], CHANNELS)
     addresses = [ChannelAddress(LAYERS[1], channel) for channel in channels]
+    face = next(iter(samples.values()))
+    save_clip(out / "frequency.gif", frequency_clip(snapshots, face))
+    save_clip(out / "worth.gif", worth_clip(snapshots, face))
     for name, sample in samples.items():  # in one clip, every other frame would have to be left out
         save_clip(out / f"channels_{name}.gif", channel_clip(snapshots, sample, addresses))
 
