@@ -15,7 +15,7 @@ from .data.images import EXTENSIONS
 from .errors import InputError, error_reason, searched_folder
 from .foreign_weights import ForeignWeights
 from .model import LAYERS, SRCNN
-from .runtime.files import one_line, read_plain_file, write_atomically
+from .runtime.files import one_line, printable, read_plain_file, write_atomically
 from .runtime.state_file import check_archive, check_sizes
 
 FILE_BYTES = 2**31  # of a weights file at most; a network of 9-5-5, 128-64 has one megabyte
@@ -64,7 +64,7 @@ def check_extension(path: Path) -> None:
     """
     _refuse_picture(path, "srcnn_lib.write_image writes pictures")
     if path.suffix not in (".safetensors", ".pth"):
-        raise InputError(f"{path}: weights are written as .safetensors or .pth")
+        raise InputError(f"{printable(path)}: weights are written as .safetensors or .pth")
 
 
 def to_bytes(model: SRCNN, metadata: dict | None = None) -> bytes:
@@ -127,7 +127,7 @@ def load(path: str | Path, scale: float | None = None, padding_mode: str | None 
             scale=check_scale(metadata.get("scale", 2.0)),
         )
     except (TypeError, ValueError, OverflowError) as error:  # InputError, or metadata of another type
-        raise InputError(f"{path}: {one_line(error)}") from error
+        raise InputError(f"{printable(path)}: {one_line(error)}") from error
     model.load_state_dict({name: tensor.float() for name, tensor in tensors.items()})
     _check_range(path, model)
     model.metadata = metadata
@@ -144,15 +144,17 @@ def _translate(tensors: dict[str, Tensor]) -> ForeignWeights | None:
 def _read(path: Path) -> tuple[dict[str, Tensor], dict]:
     """Returns tensors and metadata of a file; its content decides the format, not its extension."""
     if path.is_dir():
-        raise InputError(f"{path} is a folder without weights; expected a .safetensors or .pth file, or a run")
+        raise InputError(
+            f"{printable(path)} is a folder without weights; expected a .safetensors or .pth file, or a run"
+        )
     try:
         content = read_plain_file(path, FILE_BYTES)
     except FileNotFoundError as error:
         expected = "a .safetensors or .pth file, or the folder of a run"
-        raise InputError(f"{path} does not exist{searched_folder(path)}; expected {expected}") from error
+        raise InputError(f"{printable(path)} does not exist{searched_folder(path)}; expected {expected}") from error
     except (OSError, ValueError) as error:  # InputError, or a name with a zero byte
         reason = one_line(error_reason(error))
-        raise InputError(f"{path} can't be read ({reason}); expected a .safetensors or .pth file") from error
+        raise InputError(f"{printable(path)} can't be read ({reason}); expected a .safetensors or .pth file") from error
     if content[8:9] == b"{":
         return _read_safetensors(path, content)
     try:
@@ -163,13 +165,19 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict]:
     except Exception as error:  # torch raises half a dozen kinds of exception for a damaged file
         # torch refuses a text file with the same words as code, but only a pickle, bare or in a zip, can contain code.
         if "weights_only" in str(error) and content.startswith((b"\x80", b"PK")):
-            raise InputError(f"{path} contains code besides weights, which is never run; save a state dict") from error
-        raise InputError(f"{path} is damaged, or not a weights file; expected .safetensors or .pth") from error
+            raise InputError(
+                f"{printable(path)} contains code besides weights, which is never run; save a state dict"
+            ) from error
+        raise InputError(
+            f"{printable(path)} is damaged, or not a weights file; expected .safetensors or .pth"
+        ) from error
     tensors = foreign_weights.unwrap(tensors)
     try:
         check_sizes(tensors, len(content))
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{path}: {one_line(error)}; expected plain tensors of the size of the file") from error
+        raise InputError(
+            f"{printable(path)}: {one_line(error)}; expected plain tensors of the size of the file"
+        ) from error
     return tensors, _card_of(path, content)
 
 
@@ -195,7 +203,9 @@ def _read_safetensors(path: Path, content: bytes) -> tuple[dict[str, Tensor], di
         if not isinstance(stored, dict):
             raise ValueError("no metadata")
     except (safetensors.SafetensorError, ValueError, KeyError, RecursionError) as error:
-        raise InputError(f"{path} is damaged, or not a weights file; expected .safetensors or .pth") from error
+        raise InputError(
+            f"{printable(path)} is damaged, or not a weights file; expected .safetensors or .pth"
+        ) from error
     metadata = {}
     for name, value in stored.items():
         try:
@@ -208,7 +218,7 @@ def _read_safetensors(path: Path, content: bytes) -> tuple[dict[str, Tensor], di
 def _check_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     """Raises an InputError that names the first tensor that does not belong to an SRCNN."""
     if not isinstance(tensors, dict) or not all(isinstance(tensor, Tensor) for tensor in tensors.values()):
-        raise InputError(f"{path} does not hold a state dict; expected the tensors {', '.join(NAMES)}")
+        raise InputError(f"{printable(path)} does not hold a state dict; expected the tensors {', '.join(NAMES)}")
     channels = None
     for number, layer in enumerate(LAYERS):
         weight, bias = (_tensor(path, tensors, f"{layer}.{part}") for part in ("weight", "bias"))
@@ -226,17 +236,19 @@ def _check_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
         channels = weight.shape[0]
     for name in tensors:
         if name not in NAMES:
-            raise InputError(f"{path}: {name} is not part of this network; expected only {', '.join(NAMES)}")
+            raise InputError(
+                f"{printable(path)}: {_shown(name)} is not part of this network; expected only {', '.join(NAMES)}"
+            )
 
 
 def _tensor(path: Path, tensors: dict[str, Tensor], name: str) -> Tensor:
     if name not in tensors:
-        held = ", ".join(map(str, list(tensors)[:4])) or "nothing"
-        raise InputError(f"{path}: {name} is missing; the file holds {held}; expected {', '.join(NAMES)}")
+        held = ", ".join(map(_shown, list(tensors)[:4])) or "nothing"
+        raise InputError(f"{printable(path)}: {name} is missing; the file holds {held}; expected {', '.join(NAMES)}")
     tensor = tensors[name]
     plain = tensor.layout == torch.strided and tensor.device.type == "cpu" and tensor.is_floating_point()
     if not plain or not torch.isfinite(tensor.float()).all():
-        raise InputError(f"{path}: {name} holds values that are not finite numbers")
+        raise InputError(f"{printable(path)}: {name} holds values that are not finite numbers")
     return tensor
 
 
@@ -248,13 +260,21 @@ def _check_range(path: Path, model: SRCNN) -> None:
         sums = convolution.weight.detach().double().abs().sum((1, 2, 3))
         largest = (sums * largest + convolution.bias.detach().double().abs()).max()
     if not largest <= LARGEST_VALUE:
-        raise InputError(f"{path}: its values are so large that the result would be no numbers; train it again")
+        raise InputError(
+            f"{printable(path)}: its values are so large that the result would be no numbers; train it again"
+        )
+
+
+def _shown(name: object) -> str:
+    """Returns the name of a tensor for a message; a file may contain any text."""
+    text = one_line(name)
+    return text if len(text) <= 40 else text[:40] + "…"
 
 
 def _differs(path: Path, name: str, tensor: Tensor, expected: str) -> InputError:
-    return InputError(f"{path}: {name} has the shape {tuple(tensor.shape)}, expected {expected}")
+    return InputError(f"{printable(path)}: {name} has the shape {tuple(tensor.shape)}, expected {expected}")
 
 
 def _refuse_picture(path: Path, way_out: str) -> None:
     if path.suffix.lower() in EXTENSIONS:
-        raise InputError(f"{path} is the name of a picture, not of a weights file; {way_out}")
+        raise InputError(f"{printable(path)} is the name of a picture, not of a weights file; {way_out}")

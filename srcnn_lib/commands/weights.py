@@ -1,7 +1,10 @@
 """The commands about weights files: `srcnn release`, `srcnn info`, `srcnn convert` and `srcnn export`."""
 
+import contextlib
+import functools
 import json
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -143,32 +146,37 @@ def _network_facts(model: "SRCNN") -> dict[str, str]:
 
 def _training_facts(metadata: dict[str, Any]) -> dict[str, str]:
     """Returns the facts about the training from a run's config.json or a released network's metadata."""
-    config = metadata.get("training_config", {})
-    resolved = metadata.get("resolved", {})
+    resolved = metadata.get("resolved") or {}
+    lines: dict[str, Callable[[], str]] = {
+        "recipe": lambda: _recipe_text(metadata["training_config"]),
+        "data": lambda: _data_text(metadata["training_config"]),
+        "steps": lambda: f"{metadata.get('steps', metadata.get('step', resolved.get('steps'))):,}",
+        "time": lambda: f"{metadata['seconds'] / 60:.1f} minutes",
+        "machine": lambda: metadata.get("machine") or resolved["device"],
+        "validation": lambda: f"{metadata['validation_psnr_y']:.2f} dB on Y",
+    }
+    results = metadata.get("results")
+    for name, result in results.items() if isinstance(results, dict) else ():
+        lines[name] = functools.partial(_score_text, result)
+    lines["made with"] = lambda: metadata["command"]
     facts = {}
-    if config:
-        facts["recipe"] = (
-            f"{config['recipe']}, {config['optimizer']}, learning rate {config['learning_rate']:g}, "
-            f"{config['batch_size']} crops a step"
-        )
-        facts["data"] = f"{', '.join(config['data'])}; validation {', '.join(config['validation'])}"
-        if degrade := config.get("degrade"):
-            facts["low-resolution pictures"] = f"reduced, then {', '.join(degrade)}"
-        elif low_resolution := config.get("low_resolution"):
-            facts["low-resolution pictures"] = low_resolution
-    if steps := metadata.get("steps", metadata.get("step", resolved.get("steps"))):
-        facts["steps"] = f"{steps:,}"
-    if seconds := metadata.get("seconds"):
-        facts["time"] = f"{seconds / 60:.1f} minutes"
-    if machine := metadata.get("machine") or resolved.get("device"):
-        facts["machine"] = machine
-    if psnr := metadata.get("validation_psnr_y"):
-        facts["validation"] = f"{psnr:.2f} dB on Y"
-    for name, result in metadata.get("results", {}).items():
-        facts[name] = _score_text(result)
-    if command := metadata.get("command"):
-        facts["made with"] = command
+    for name, describe in lines.items():
+        # What is missing is not shown, nor what a file from somewhere else holds in place of it.
+        with contextlib.suppress(KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            if text := describe():
+                facts[name] = str(text)
     return facts
+
+
+def _recipe_text(config: dict[str, Any]) -> str:
+    return (
+        f"{config['recipe']}, {config['optimizer']}, learning rate {config['learning_rate']:g}, "
+        f"{config['batch_size']} crops a step"
+    )
+
+
+def _data_text(config: dict[str, Any]) -> str:
+    return f"{', '.join(config['data'])}; validation {', '.join(config['validation'])}"
 
 
 def _score_text(result: dict[str, Any]) -> str:

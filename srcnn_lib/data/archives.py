@@ -54,7 +54,7 @@ class ArchiveMember:
         """
         if max(self.size, self.stored_size) > download.PICTURE_BYTES:
             raise InputError(f"{self} is longer than {download.PICTURE_BYTES:,} bytes; leave it out")
-        if min(self.size, self.stored_size) < 0:  # a damaged tar may say so
+        if min(self.size, self.stored_size, self.offset) < 0:  # a damaged archive may say so
             raise InputError(f"{self} is damaged; fetch the archive again")
         with open(self.archive, "rb") as file:
             file.seek(self.offset)

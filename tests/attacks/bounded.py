@@ -124,6 +124,7 @@ def _work(connection: Connection, case: Case, seed: int, folder: Path, seconds: 
 
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", module="PIL")  # as the command line does
+    warnings.filterwarnings("ignore", module="mutated_weights|zipfile")  # of making the files
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + HARD_BYTES, resource.RLIM_INFINITY))
     errors = folder / f"stderr-{os.getpid()}"

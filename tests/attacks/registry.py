@@ -1,11 +1,13 @@
 """All attacks, in the order of the table."""
 
+import archives_and_addresses
 import disks
 import drives
 import hostile_names
 import kills
 import mutated_pictures
 import mutated_runs
+import mutated_weights
 import two_at_once
 from attack import Attack
 
@@ -15,6 +17,18 @@ ATTACKS = [
         10_000,
         "read, or refused in one line; under 2 s and 1 GB; nothing else on standard error; nothing left behind",
         mutated_pictures.attack,
+    ),
+    Attack(
+        "mutated weights",
+        5_000,
+        "as above; no code run; values that are no numbers refused; no more memory than the file can hold",
+        mutated_weights.attack,
+    ),
+    Attack(
+        "archives and addresses",
+        300,
+        "read, or refused in one line; bounded in time, memory and disk; nothing written elsewhere",
+        archives_and_addresses.attack,
     ),
     Attack("mutated runs", 3000, "read, or one line; never trained on in silence; never code", mutated_runs.attack),
     Attack("ended trainings", 500, "resumed to the same SHA-256; whole history; no traceback", kills.attack),
