@@ -150,6 +150,7 @@ def _training_facts(metadata: dict[str, Any]) -> dict[str, str]:
     lines: dict[str, Callable[[], str]] = {
         "recipe": lambda: _recipe_text(metadata["training_config"]),
         "data": lambda: _data_text(metadata["training_config"]),
+        "low-resolution pictures": lambda: _degradation_text(metadata["training_config"]),
         "steps": lambda: f"{metadata.get('steps', metadata.get('step', resolved.get('steps'))):,}",
         "time": lambda: f"{metadata['seconds'] / 60:.1f} minutes",
         "machine": lambda: metadata.get("machine") or resolved["device"],
@@ -177,6 +178,12 @@ def _recipe_text(config: dict[str, Any]) -> str:
 
 def _data_text(config: dict[str, Any]) -> str:
     return f"{', '.join(config['data'])}; validation {', '.join(config['validation'])}"
+
+
+def _degradation_text(config: dict[str, Any]) -> str:
+    if degrade := config.get("degrade"):
+        return f"reduced, then {', '.join(degrade)}"
+    return config["low_resolution"]
 
 
 def _score_text(result: dict[str, Any]) -> str:
