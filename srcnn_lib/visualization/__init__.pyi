@@ -7,6 +7,7 @@ from .animation import reconstruction_clip as reconstruction_clip
 from .attribution import attribute as attribute
 from .channel_analysis import ChannelReport as ChannelReport
 from .channel_analysis import describe_channels as describe_channels
+from .channel_analysis import most_changed_channels as most_changed_channels
 from .channel_analysis import most_informative_channels as most_informative_channels
 from .channel_contributions import ChannelWorth as ChannelWorth
 from .channel_contributions import channel_pictures as channel_pictures

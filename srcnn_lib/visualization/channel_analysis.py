@@ -15,7 +15,9 @@ from torch.nn import functional as F
 from ..activations import feature_maps
 from ..data.color import luminance
 from ..errors import InputError
+from ..evaluation.sample import Sample
 from ..model import SRCNN
+from ..run import Snapshot
 
 # Thresholds of the labels of a ChannelReport.
 EDGE = 0.5  # correlation with edges
@@ -160,6 +162,26 @@ def most_informative_channels(model: SRCNN, images: Sequence[Tensor], layer: str
         worth[chosen] = -1
         chosen.append(int(worth.argmax()))
     return sorted(chosen)
+
+
+def most_changed_channels(snapshots: Sequence[Snapshot], sample: Sample, layer: str, count: int = 8) -> list[int]:
+    """Returns the channels of a layer whose feature maps differ most between the first and the last snapshot.
+
+    Args:
+        snapshots: of one run, in order.
+        sample: the photograph.
+        layer: "layer_1", "layer_2" or "layer_3".
+        count: at most this many channels.
+
+    Returns:
+        channels, the one that changes most first.
+    """
+    first, last = (
+        feature_maps(snapshot.load(), sample.network_input, [layer], before_relu=True)[layer][0]
+        for snapshot in (snapshots[0], snapshots[-1])
+    )
+    change = (last - first).square().mean((1, 2))  # (channels,)
+    return change.topk(min(count, len(change))).indices.tolist()
 
 
 # Edges

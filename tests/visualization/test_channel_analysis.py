@@ -9,12 +9,16 @@ import torch
 from scipy.ndimage import sobel
 from skimage.filters import gaussian, threshold_otsu
 
+from srcnn_lib.config import TrainingConfig
 from srcnn_lib.errors import InputError
+from srcnn_lib.evaluation.sample import Sample
 from srcnn_lib.model import SRCNN
+from srcnn_lib.run import Run
 from srcnn_lib.visualization.channel_analysis import (
     describe_channels,
     edge_following,
     kernel_orientation,
+    most_changed_channels,
     subject_mask,
     subject_separation,
 )
@@ -196,3 +200,16 @@ def test_missing_pictures_and_masks_of_another_size_are_rejected(model):
         describe_channels(model, [torch.rand(3, 20, 20)], "layer_1", [torch.ones(3, 3, dtype=torch.bool)])
     with pytest.raises(InputError, match="0 masks for 1 pictures"):
         describe_channels(model, [torch.rand(3, 20, 20)], "layer_1", [])
+
+
+def test_the_channel_whose_kernel_grew_most_comes_first(tmp_path):
+    run = Run.create(tmp_path / "run", TrainingConfig.of(channels=1, widths=(6, 4)))
+    torch.manual_seed(0)
+    network = SRCNN(1, widths=(6, 4))
+    run.write_snapshot(network, 0, 0)
+    with torch.no_grad():
+        network.layer_1.weight[4] *= 9
+        network.layer_1.weight[2] *= 3
+    run.write_snapshot(network, 1, 0)
+    sample = Sample(torch.rand(3, 40, 40), network)
+    assert most_changed_channels(run.snapshots(), sample, "layer_1", count=2) == [4, 2]
