@@ -36,6 +36,9 @@ def animate(
     before_relu: Annotated[
         bool, typer.Option("--before-relu", help="Show channels before ReLU, with negative values.")
     ] = False,
+    excited: Annotated[
+        bool, typer.Option("--excited", help="Show the kernels of layer 1 without what the photographs cannot excite.")
+    ] = False,
     mode: Annotated[str, typer.Option(help="Patches of a scan: non-overlapping or overlapping.")] = "non-overlapping",
     stride: Annotated[int, typer.Option(help="Distance in pixels between the patches of an overlapping scan.")] = 11,
     crop: Annotated[
@@ -61,8 +64,8 @@ def animate(
     from ..visualization.animation import animate as write_animation
 
     options = ClipOptions(
-        layer=layer, channel=channel, before_relu=before_relu, mode=mode, stride=stride, crop=crop, frames=frames,
-        fps=fps, hold=hold, max_mb=max_mb, theme=theme,
+        layer=layer, channel=channel, before_relu=before_relu, excited=excited, mode=mode, stride=stride, crop=crop,
+        frames=frames, fps=fps, hold=hold, max_mb=max_mb, theme=theme,
     )  # fmt: skip
     with ProgressBar("frames") as progress:
         path, notes = write_animation(run, what, image or (), options, out=out, progress=progress)

@@ -20,6 +20,7 @@ from ..activations import feature_maps, is_signed
 from ..data.images import Picture
 from ..errors import InputError
 from ..evaluation.sample import Sample
+from ..kernel_projection import patch_statistics, project_kernels
 from ..model import LAYERS, SRCNN
 from ..run import Run, Snapshot
 from ..runtime.console import Progress
@@ -50,6 +51,7 @@ from .video import check_clip, write_clip
 
 KINDS = ("reconstruction", "channel", "kernels", "scan", "frequency", "worth")
 EXPLANATIONS = {"frequency": frequency_clip, "worth": worth_clip}
+EXCITED_RIDGE = 1e-5  # of the projection, as in `srcnn explain --what kernels`
 MAX_CHANNELS_WIDTH = 1920  # pixels of a clip of channels; wider maps are reduced
 MIN_KERNELS_WIDTH = 480  # pixels of a clip of kernels
 
@@ -178,6 +180,7 @@ def kernel_clip(
     *,
     channels: Sequence[int] | None = None,
     limit: float | None = None,
+    excited_by: Sequence[Tensor] = (),
     frames: int = 20,
     theme: str = "dark",
     progress: Progress | None = None,
@@ -193,16 +196,27 @@ def kernel_clip(
         channels: those whose kernels are shown; None for all.
         limit: the weight at the end of the color range; None for one that 99.5 % of the weights in all frames do not
             exceed.
+        excited_by: network inputs (C, H, W); the kernels of layer 1 are shown without what these cannot excite (the
+            ridge projection of kernel_projection.py). Without any they are shown as they are.
 
     Returns:
         (T, H, W, 3) uint8; the caption states the range.
 
     Raises:
-        InputError: as in `reconstruction_clip`, or for an unknown layer.
+        InputError: as in `reconstruction_clip`, for an unknown layer, or `excited_by` with a later layer.
     """
     chosen = choose_snapshots(snapshots, frames)
-    rgb = has_rgb_kernels(chosen[0].load(), layer)
-    weights = torch.stack([layer_kernels(model, layer) for model in _load_each(chosen, progress)])
+    first = chosen[0].load()
+    rgb = has_rgb_kernels(first, layer)
+    if excited_by and layer != LAYERS[0]:
+        raise InputError(f"photographs excite the kernels of {LAYERS[0]} only, not of {layer}")
+    statistics = patch_statistics(excited_by, first.filters[0]) if excited_by else None
+    weights = torch.stack(
+        [
+            layer_kernels(project_kernels(model, statistics, EXCITED_RIDGE) if statistics else model, layer)
+            for model in _load_each(chosen, progress)
+        ]
+    )
     if layer == LAYERS[-1]:
         weights = weights.transpose(1, 2)
     total = weights.shape[1]
@@ -216,6 +230,7 @@ def kernel_clip(
     tiles = repeat_pixels(tiles, math.ceil(MIN_KERNELS_WIDTH / (columns * tiles.shape[3])))
     sheet = mosaic(tiles, columns, gap=GAP, theme=theme)
     part = "" if outputs == total else f", {outputs} of {total}"
+    part += ", as photographs excite them" if excited_by else ""
     return caption(sheet, _step_labels(chosen), f"{layer}{part}, {range_text(limit, signed=True)}", theme)
 
 
@@ -231,6 +246,7 @@ class ClipOptions:
         channel: number of a channel; several as "0,5,8", also of different layers as "layer_1:3,layer_2:16"; "all"; or
             "informative": up to eight that vary much and differ from each other. None for channel 0, or all kernels.
         before_relu: show channels before ReLU, with sign.
+        excited: show the kernels of layer 1 without what the photographs cannot excite.
         mode, patch, stride: of a scan, as in `scan_clip`.
         crop: side in pixels of the square that is cut out of each photograph, where bicubic's error is largest; None
             for the whole photograph.
@@ -247,6 +263,7 @@ class ClipOptions:
     layer: str = LAYERS[1]
     channel: str | int | None = None
     before_relu: bool = False
+    excited: bool = False
     mode: str = "non-overlapping"
     patch: int = PATCH
     stride: int = STRIDE
@@ -339,7 +356,11 @@ def _one_run_clip(
         notes.append(f"{run.path} has {count} snapshot{'s' * (count > 1)}: that many frames")
     if what == "kernels":
         channels = _kernel_channels(options, newest)
-        return kernel_clip(snapshots, options.layer_name, channels=channels, **shared)
+        inputs: list[Tensor] = []
+        if options.excited:
+            opened = _open_samples(run, newest, "reconstruction", photographs, options.crop, notes)
+            inputs = [sample.network_input for sample in opened]
+        return kernel_clip(snapshots, options.layer_name, channels=channels, excited_by=inputs, **shared)
     samples = _open_samples(run, newest, what, photographs, options.crop, notes)
     if what == "reconstruction":
         return reconstruction_clip(snapshots, samples, **shared)
@@ -375,6 +396,8 @@ def _several_runs_clip(
     if len(scales) > 1:
         listed = ", ".join(f"×{scale:g}" for scale in sorted(scales))
         raise InputError(f"the runs have different scales ({listed}) and can't be compared on one photograph")
+    if options.excited:
+        raise InputError("kernels as photographs excite them are shown of one run")
     aligned = align_snapshots(runs, shared["frames"])
     shared = {**shared, "frames": len(aligned[0])}
     newest = [run.model() for run in runs]

@@ -20,6 +20,7 @@ from srcnn_lib.evaluation import sample as sample_module
 from srcnn_lib.evaluation.sample import Sample
 from srcnn_lib.inference.options import InferenceOptions
 from srcnn_lib.inference.upscaling import reconstruct
+from srcnn_lib.kernel_projection import patch_statistics, project_kernels
 from srcnn_lib.metrics import psnr
 from srcnn_lib.model import SRCNN, start_from_identity
 from srcnn_lib.run import Run
@@ -449,3 +450,24 @@ def test_the_command_degrades_each_photograph_once(run, tmp_path, monkeypatch):
     options = ClipOptions(channel="informative", frames=2)
     animate(run, "channel", [face(96)], options, out=tmp_path / "a.gif")
     assert len(degraded) == 1
+
+
+def test_kernels_as_photographs_excite_them_are_the_projected_ones(run):
+    inputs = [Sample(photograph(), run.model()).network_input]
+    snapshots = run.snapshots()
+    clip = kernel_clip(snapshots, "layer_1", limit=0.3, excited_by=inputs, frames=2)
+    projected = project_kernels(run.model(), patch_statistics(inputs, 9), 1e-5)
+    factor = math.ceil(480 / 72)
+    expected = map_pixels(projected.layer_1.weight[0, 0], 0.3, signed=True)  # of channel 0, which stands first
+    shown = clip[-1, GAP : GAP + 9 * factor : factor, GAP : GAP + 9 * factor : factor]
+    assert (shown == expected).all()
+    with pytest.raises(InputError, match="the kernels of layer_1 only, not of layer_2"):
+        kernel_clip(snapshots, "layer_2", excited_by=inputs)
+
+
+def test_animate_shows_excited_kernels_of_one_run(run, tmp_path):
+    options = ClipOptions(layer="1", excited=True, frames=2)
+    path, _ = animate(run, "kernels", [face(64)], options, out=tmp_path / "kernels.gif")
+    assert path.stat().st_size > 500
+    with pytest.raises(InputError, match="of one run"):
+        animate([run, run], "kernels", [face(64)], options, out=tmp_path / "both.gif")
