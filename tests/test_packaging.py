@@ -65,7 +65,14 @@ def test_the_lower_bounds_that_were_tested_are_those_that_are_asked_for():
 )
 def test_the_library_imports_only_what_it_requires(path):
     required = {name_of(requirement) for requirement in PROJECT["dependencies"]}
-    optional = {"ipython", "ipywidgets", "google", "onnx"}  # imported only where they are used
+    optional = {
+        "ipython",
+        "ipywidgets",
+        "google",
+        "onnx",
+        "onnxruntime",
+        "openvino",
+    }  # imported only where they are used
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]

@@ -49,7 +49,7 @@ def test_options_that_a_comparison_with_the_paper_does_not_take_are_refused():
 
 
 def test_an_unknown_arithmetic_is_refused():
-    assert_refused(srcnn("upscale", "x.png", "--arithmetic", "float64"), "float64", "float32, bfloat16")
+    assert_refused(srcnn("upscale", "x.png", "--arithmetic", "float64"), "float64", "float32, ", "bfloat16")
 
 
 def test_evaluate_measures_a_released_network_by_default_and_names_it(weights, picture, tmp_path):

@@ -17,8 +17,13 @@ run_command(command)
 
 
 def start(body, **options):
+    # Under nohup SIGHUP is ignored, and a child inherits that.
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
-    return subprocess.Popen([sys.executable, "-c", COMMAND.format(body=body)], **options)
+    try:
+        return subprocess.Popen([sys.executable, "-c", COMMAND.format(body=body)], **options)
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize(
