@@ -107,14 +107,15 @@ def _odd_file(chance: random.Random, extension: str) -> bytes:
     name = chance.choice(list(state))
     value = state[name]
     odd = [
-        lambda: torch.zeros(1).expand(*(chance.choice((3, 5, 2**16)) for _ in range(4))), lambda: value * float("nan"),
+        lambda: value * float("nan"),
         lambda: value * float("inf"), lambda: value + 1e38, lambda: value.int(), lambda: value.bool(),
         lambda: value.half(), lambda: value.double() * 1e300, lambda: value[:0], lambda: value.flatten(),
         lambda: value[..., None], lambda: torch.zeros(chance.choice((1, 7, 10**6))), lambda: value.to(torch.complex64),
         lambda: value.bfloat16(),
     ]  # fmt: skip
     if extension != ".safetensors":
-        odd += [lambda: value.to("meta"), value.to_sparse, lambda: "text", lambda: None, lambda: [value] * 1000,
+        odd += [lambda: torch.zeros(1).expand(*(chance.choice((3, 5, 2**14)) for _ in range(4))),
+                lambda: value.to("meta"), value.to_sparse, lambda: "text", lambda: None, lambda: [value] * 1000,
                 lambda: torch.quantize_per_tensor(value, 0.1, 0, torch.qint8), lambda: {"a": value}]  # fmt: skip
     state[name] = chance.choice(odd)()
     if chance.random() < 0.2:
