@@ -51,7 +51,7 @@ def upscale(
     Args:
         image: (C, H, W) in [0, 1], 1 (gray) or 3 channels (RGB), whatever the network works on.
         model: the network, on any device.
-        scale: from 1.1 to 8; None for the network's own.
+        scale: from 0.1 to 8; None for the network's own.
         mode: "whole": one pass over the picture, without seams. "non-overlapping": each patch once, alone.
             "overlapping": a patch every `stride` pixels, alone; each pixel is the mean of all values that it got.
         patch: side of a patch in pixels; a picture smaller than that is one patch in that dimension.
