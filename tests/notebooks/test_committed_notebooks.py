@@ -24,7 +24,7 @@ def test_a_notebook_has_no_outputs(name):
 
 
 def test_a_notebook_is_thin(name):
-    """STYLE.md: no class, no function, up to 15 lines of code a cell but set-up and form; one cell tagged `parameters`."""
+    """STYLE.md: no class, no function, up to 15 lines of code a cell, but set-up and form; one `parameters` cell."""
     code = [cell for cell in cells(name).values() if cell["cell_type"] == "code"]
     for cell in code:
         lines = "".join(cell["source"]).splitlines()
