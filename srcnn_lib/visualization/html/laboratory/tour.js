@@ -9,17 +9,23 @@ const TOUR = [
       ? "Here all are off but one: most of the photograph passes through it, and the others only correct it."
       : "Here all are off but the one worth most. In this network several share the photograph: switch the next ones on, one by one."}`,
     set: (lab) => ({ view: "worth", off: new Set(order(lab).slice(1)), swaps: new Map(), layer: 1, channel: order(lab)[0], n: lab.snapshots.last }) },
-  { title: "3 · Edges", text: "This channel is the one worth most after the carried picture. Look at the places that excite it: it answers to one kind of edge or stroke and is silent elsewhere.",
-    set: (lab) => ({ view: "stimuli", off: new Set(), swaps: new Map(), layer: 1, channel: order(lab)[1] ?? 0, n: lab.snapshots.last }) },
+  { title: "3 · Edges", text: "This channel is the one worth most of those that do not carry the picture. Look at the places that excite it: it answers to one kind of edge or stroke and is silent elsewhere.",
+    set: (lab) => ({ view: "stimuli", off: new Set(), swaps: new Map(), layer: 1, channel: edge(lab), n: lab.snapshots.last }) },
   { title: "4 · What ReLU decides", text: "A ReLU is open or closed; with all of them as they are at this pixel, the whole network is one filter. Click another pixel and the filter changes: that is all a network of this kind can do.",
     set: (lab) => ({ view: "pixel", off: new Set(), swaps: new Map(), pixel: busiest(lab), n: lab.snapshots.last }) },
-  { title: "5 · Where the decibels come from", text: "Only the ten channels worth most are on: how little is lost? Sorted by worth, a few channels bring nearly all of the gain, and some harm this very picture.",
+  { title: "5 · Where the decibels come from", text: "Only the ten channels worth most are on: read what is lost. A channel's worth is what is lost without it alone, so these do not add up. Some channels even harm this very picture.",
     set: (lab) => ({ view: "worth", off: new Set(order(lab).slice(10)), swaps: new Map(), layer: 1, channel: order(lab)[1] ?? 0, n: lab.snapshots.last }) },
   { title: "6 · What it cannot know", text: "Middle frequencies are restored by several dB, the finest hardly at all: the reduction removed them, and the picture no longer holds what they were. Compare the error with the original: what is left lies along the finest edges and in texture.",
     set: (lab) => ({ view: "frequency", off: new Set(), swaps: new Map(), n: lab.snapshots.last }) },
 ];
 
 const carries = (lab) => carrierOf(lab, lab.snapshots.result(lab.snapshots.last)) !== null;
+/** Returns the most valuable channel that corrects the picture instead of carrying it: without it less than 1 dB is lost. */
+function edge(lab) {
+  const worth = lab.snapshots.summaries[lab.snapshots.last]?.worth || [];
+  return order(lab).find((channel) => worth[channel] < 1) ?? order(lab)[1] ?? 0;
+}
+
 const order = (lab) => ranked(lab.snapshots.summaries[lab.snapshots.last]?.worth || []);
 
 /** Returns the pixel that the network changes most, away from the border. */
