@@ -23,7 +23,7 @@ const carries = (lab) => carrierOf(lab, lab.snapshots.result(lab.snapshots.last)
 /** Returns the most valuable channel that corrects the picture instead of carrying it: without it less than 1 dB is lost. */
 function edge(lab) {
   const worth = lab.snapshots.summaries[lab.snapshots.last]?.worth || [];
-  return order(lab).find((channel) => worth[channel] < 1) ?? order(lab)[1] ?? 0;
+  return order(lab).find((channel) => worth[channel].db < 1) ?? order(lab)[1] ?? 0;
 }
 
 const order = (lab) => ranked(lab.snapshots.summaries[lab.snapshots.last]?.worth || []);
