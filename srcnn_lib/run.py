@@ -377,7 +377,7 @@ class Run:
 
 
 def check_run_name(name: str) -> None:
-    """Checks that a name is that of a folder, here, on Drive and on other systems.
+    """Checks that a run's name is a valid name of a folder on every system and on Drive.
 
     Raises:
         InputError: it is empty or too long, leads elsewhere, or has characters that file systems refuse.

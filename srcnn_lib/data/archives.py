@@ -153,7 +153,7 @@ def _plain_tar_members(path: Path) -> list[ArchiveMember]:
 
 
 def _entries(tar: tarfile.TarFile, limit: int | None = None) -> Iterator[tarfile.TarInfo]:
-    """Yields the entries of a tar.
+    """Yields the members of a tar archive, and checks each one's size and place.
 
     Args:
         tar: opened for reading.

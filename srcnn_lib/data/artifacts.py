@@ -33,7 +33,7 @@ def add_artifacts(picture: Tensor, artifacts: Sequence[Artifact], generator: tor
 
 
 def _compress(picture: Tensor, quality: int) -> Tensor:
-    """Writes a picture as JPEG, with Pillow's tables and color subsampling, and reads it again."""
+    """Compresses a picture with Pillow's JPEG encoder and returns the decompressed picture."""
     levels = (picture.clamp(0, 1) * 255).round().byte().movedim(0, -1).numpy()  # (h, w, C)
     file = io.BytesIO()
     Image.fromarray(levels[..., 0] if levels.shape[-1] == 1 else levels).save(file, "JPEG", quality=quality)

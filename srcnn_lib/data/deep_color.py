@@ -1,4 +1,4 @@
-"""Reads and writes 16-bit color, of which Pillow keeps 8 bits.
+"""Reads and writes color pictures of 16 bits, which Pillow would reduce to 8.
 
 Pillow's decoders are used nevertheless. They know two layouts of 16-bit samples, with the high byte first (B) and with
 the low byte first (L), and keep the byte that is the high one there. Told the other layout, they keep the low one.

@@ -10,7 +10,7 @@ Box = tuple[int, int, int, int]  # top, left, height, width in pixels
 
 @dataclass(frozen=True)
 class Area:
-    """A box by its edges, in pixels; `bottom` and `right` are not included."""
+    """The edges of a box in pixels; `bottom` and `right` are not included."""
 
     top: int
     left: int

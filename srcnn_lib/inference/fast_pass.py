@@ -235,7 +235,7 @@ class FastPass:
 
 
 def in_threads(function: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
-    """Applies a function to each item, several at a time, and yields the results in order.
+    """Applies a function to the items in parallel threads, and yields the results in order.
 
     Each thread runs torch on one core: that is quicker than dividing each of many small matrix products.
     """

@@ -327,7 +327,7 @@ class Explorer(ipywidgets.VBox):
             self._open_content(name, content)
 
     def _open_content(self, name: str, content: bytes) -> None:
-        """Opens an uploaded picture. It is kept as a file, which the line of code can name."""
+        """Stores an uploaded picture as a file, which the line of code can name, and opens it."""
         images.read_image(content, name)
         path = _unused_path(self.out / "uploads" / Path(name).name, content)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -353,7 +353,7 @@ class Explorer(ipywidgets.VBox):
             raise
 
     def _move_crop(self) -> None:
-        """Shows the part of the photograph that was chosen."""
+        """Shows the chosen crop of the photograph."""
         before = self.inspector
         self._look(Inspector(before.source, before.photograph, crop=self.crop_menu.value, at=self._at))
 

@@ -43,7 +43,7 @@ class PhotographChoice:
 
 
 def choose_photograph(source: str, upload: bool = False) -> PhotographChoice:
-    """Lets the user choose a photograph; without a choice it is the one that `source` names.
+    """Shows an upload, and returns the photograph that was chosen; without one, what `source` names.
 
     On Colab `upload` opens Colab's own dialog, and the cell waits for it (ipywidgets' FileUpload loses files of over
     1 MB there). Elsewhere a button is shown, and nothing waits.

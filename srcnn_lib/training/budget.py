@@ -23,7 +23,7 @@ WORTH_SAYING = 0.1  # of the steps, by which their number must change to be note
 
 @contextlib.contextmanager
 def cpu_threads(count: int) -> Iterator[None]:
-    """Lets torch compute with so many threads inside the block; 0 leaves their number as it is."""
+    """Sets torch's number of CPU threads inside the block; 0 does not change it."""
     before = torch.get_num_threads()
     if count:
         torch.set_num_threads(count)

@@ -85,7 +85,7 @@ class TensorBoardWriter:
         self.file.flush()
 
     def write_step(self, step: int, loss: Tensor, learning_rate: float) -> None:
-        """Writes the loss and the learning rate of every 20th step, so that TensorBoard can follow a long epoch.
+        """Writes the loss and the learning rate, at every 20th step, so that a long epoch can be followed.
 
         Args:
             step: steps taken.
@@ -142,7 +142,7 @@ class EventFile:
         self._records.write(event.SerializeToString())
 
     def flush(self) -> None:
-        """Appends the events that were added.
+        """Appends the events since the last call to the file.
 
         Raises:
             OSError: they can't be written; the file is as long as before.

@@ -1,4 +1,4 @@
-"""How many steps fit into a training of so many minutes: arithmetic only, the times come from elsewhere."""
+"""Computes how many steps fit into the minutes of a training, from the duration of steps that were timed."""
 
 from dataclasses import dataclass, replace
 

@@ -49,7 +49,7 @@ class FrequencyLedger:
 
     @property
     def psnr(self) -> Tensor:
-        """PSNR on Y of the network in dB, (…): from the sum of the bands."""
+        """PSNR on Y of the network in dB, (…), computed from the sum of the bands."""
         return -10 * self.network.sum(-1).log10()
 
     @property

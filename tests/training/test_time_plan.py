@@ -1,4 +1,4 @@
-"""How many steps fit into a training of so many minutes."""
+"""The number of steps that fit into the minutes of a training."""
 
 import dataclasses
 import itertools
