@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from attack import Tally, in_child, start_child, wait_for_child
-from tiny_runs import photographs, result, tiny_config, train
+from tiny_runs import result, train, undisturbed
 
 from srcnn_lib.run import Run
 
@@ -21,11 +21,7 @@ KINDS = ("full disk", "read-only", "quota", "deleted", "moved")
 def attack(seed: int, count: int, folder: Path) -> Tally:
     """Trains on a small disk or under a quota, or takes the folder away, and resumes when there is room again."""
     tally = Tally()
-    config = tiny_config(photographs(folder / "photographs"))
-    began = time.monotonic()
-    assert in_child(functools.partial(train, folder / "whole", config), folder / "stderr.txt") == 0
-    seconds = time.monotonic() - began
-    expected = result(Run(folder / "whole"))
+    config, seconds, expected = undisturbed(folder)
     for number in range(count):
         chance = random.Random(f"{seed}-{number}")
         kind = KINDS[number % len(KINDS)]

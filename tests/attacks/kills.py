@@ -5,12 +5,11 @@ import os
 import random
 import shutil
 import signal
-import time
 from pathlib import Path
 
 import killing
 from attack import Tally, in_child
-from tiny_runs import photographs, result, tiny_config, train
+from tiny_runs import result, train, undisturbed
 
 from srcnn_lib.run import Run
 
@@ -25,11 +24,7 @@ STATUSES = {0, -signal.SIGKILL, 129, 130, 143, -signal.SIGTERM, -signal.SIGHUP}
 def attack(seed: int, count: int, folder: Path) -> Tally:
     """Ends trainings in turn by each of the signals; every second kill -9 comes at a place in the middle of a save."""
     chance, tally = random.Random(seed), Tally()
-    config = tiny_config(photographs(folder / "photographs"))
-    began = time.monotonic()
-    assert in_child(functools.partial(train, folder / "whole", config), folder / "stderr.txt") == 0
-    seconds = time.monotonic() - began
-    expected = result(Run(folder / "whole"))
+    config, seconds, expected = undisturbed(folder)
     for number in range(count):
         kind = list(KINDS)[number % len(KINDS)]
         path, errors = folder / f"run-{number}", folder / f"run-{number}.stderr.txt"

@@ -1,9 +1,12 @@
 """A training of a second, and what an undisturbed one ends with: weights, history, snapshots."""
 
+import functools
+import time
 from pathlib import Path
 from typing import Any
 
 import skimage.data
+from attack import in_child
 from PIL import Image
 
 from srcnn_lib.config import TrainingConfig
@@ -38,6 +41,14 @@ def train(path: Path, config: TrainingConfig, go_back: bool = False) -> list[str
     checkpointing.CHECKPOINT_SECONDS = 0.1  # also in the middle of epochs
     run = Run(path) if (path / "config.json").exists() else Run.create(path, config)
     return [note for record in fit(config, run, go_back=go_back) for note in record.notes]
+
+
+def undisturbed(folder: Path) -> tuple[TrainingConfig, float, dict[str, Any]]:
+    """Trains to the end in a process of its own; returns the settings, the seconds that it took, and its result."""
+    config = tiny_config(photographs(folder / "photographs"))
+    began = time.monotonic()
+    assert in_child(functools.partial(train, folder / "whole", config), folder / "stderr.txt") == 0
+    return config, time.monotonic() - began, result(Run(folder / "whole"))
 
 
 def result(run: Run) -> dict[str, Any]:

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import torch
-from attack import Tally, in_child, start_child, wait_for_child
+from attack import Tally, start_child, wait_for_child
 from failing_drive import advance
-from tiny_runs import photographs, result, tiny_config, train
+from tiny_runs import result, train, undisturbed
 
 from srcnn_lib.commands.train import new_run_folder
 from srcnn_lib.config import TrainingConfig
@@ -27,11 +27,7 @@ KINDS = ("one run", "one new folder", "no folder named", "restored from Drive", 
 def attack(seed: int, count: int, folder: Path) -> Tally:
     """Starts two processes a moment apart; one is refused in a line, or both end with whole results."""
     tally = Tally()
-    config = tiny_config(photographs(folder / "photographs"))
-    began = time.monotonic()
-    assert in_child(functools.partial(train, folder / "whole", config), folder / "stderr.txt") == 0
-    seconds = time.monotonic() - began
-    expected = result(Run(folder / "whole"))
+    config, seconds, expected = undisturbed(folder)
     for number in range(count):
         chance = random.Random(f"{seed}-{number}")
         kind = KINDS[number % len(KINDS)]
