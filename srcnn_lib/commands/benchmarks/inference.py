@@ -14,11 +14,10 @@ from torch import Tensor
 from ...errors import InputError
 from ...inference.options import InferenceOptions
 from ...inference.upscaling import reconstruct
-from ...model import SRCNN, start_from_identity
+from ...model import SRCNN
 from ...onnx_file import export_onnx
 from ...runtime.devices import resolve_device
-from .overlapping import example_image
-from .timing import heading, matrix_rates
+from .timing import example_image, example_network, heading, matrix_rates
 
 OURS = "ours"
 
@@ -42,8 +41,7 @@ def benchmark_inference(
         The lines to print.
     """
     torch_device = resolve_device(device)
-    torch.manual_seed(0)
-    model = start_from_identity(SRCNN(channels, widths=tuple(widths))).to(torch_device).eval()
+    model = example_network(channels, widths, torch_device)
     threads = torch.get_num_threads()
     clock = "CPU seconds" if torch_device.type == "cpu" and threads == 1 else "seconds"
     lines = [

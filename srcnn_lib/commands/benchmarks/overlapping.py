@@ -7,13 +7,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ...data.color import luminance
-from ...data.sources import load_photographs
 from ...inference.options import InferenceOptions
 from ...inference.upscaling import reconstruct
-from ...model import SRCNN, start_from_identity
+from ...model import SRCNN
 from ...runtime.devices import resolve_device
-from .timing import Contestant, counted_multiply_adds, heading, matrix_rates, time_in_turn
+from .timing import (
+    Contestant,
+    counted_multiply_adds,
+    example_image,
+    example_network,
+    heading,
+    matrix_rates,
+    time_in_turn,
+)
 
 OURS = "overlapping, exact"
 ORIGINAL = "the original's loop"
@@ -78,8 +84,7 @@ def benchmark_overlap(
         The lines to print.
     """
     torch_device = resolve_device(device)
-    torch.manual_seed(0)
-    model = start_from_identity(SRCNN(channels, widths=tuple(widths))).to(torch_device).eval()
+    model = example_network(channels, widths, torch_device)
     image = example_image(size, channels)
     rates = matrix_rates(torch_device)
     every_patch = EveryPatch(model, image.to(torch_device), patch, patches)
@@ -115,11 +120,3 @@ def benchmark_overlap(
         f"the batches' and the loop's time is that of {patches} and {len(every_patch.alone)} patches, scaled by their "
         "count",
     ]
-
-
-def example_image(size: int, channels: int) -> Tensor:
-    """Returns a square of the astronaut, (channels, size, size), repeated where the photograph is smaller."""
-    image = load_photographs("samples:astronaut")[0].pixels
-    repeats = -(-size // min(image.shape[-2:]))
-    image = image.repeat(1, repeats, repeats)[:, :size, :size]
-    return luminance(image) if channels == 1 else image.contiguous()

@@ -10,8 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from ...data.color import luminance
+from ...data.sources import load_photographs
+from ...model import SRCNN, start_from_identity
 from ...runtime.devices import processor_name
 
 SIDE = 2048  # of the matrices that are multiplied
@@ -101,3 +105,17 @@ def counted_multiply_adds(work: Callable[[], object]) -> float:
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         work()
     return counter.get_total_flops() / 2
+
+
+def example_image(size: int, channels: int) -> Tensor:
+    """Returns a square of the astronaut, (channels, size, size), repeated where the photograph is smaller."""
+    image = load_photographs("samples:astronaut")[0].pixels
+    repeats = -(-size // min(image.shape[-2:]))
+    image = image.repeat(1, repeats, repeats)[:, :size, :size]
+    return luminance(image) if channels == 1 else image.contiguous()
+
+
+def example_network(channels: int, widths: Sequence[int], device: torch.device) -> SRCNN:
+    """Returns a network to time: from the identity, the same in every call."""
+    torch.manual_seed(0)
+    return start_from_identity(SRCNN(channels, widths=tuple(widths))).to(device).eval()
