@@ -12,6 +12,7 @@ from . import weights
 from .errors import InputError
 from .model import SRCNN
 from .run import Run
+from .runtime.files import distinct_names
 
 EXAMPLE_RUN = "example_run"  # in the folder of the released networks
 EXAMPLE_SNAPSHOTS = 22
@@ -75,7 +76,7 @@ def released_for(scale: float | None) -> tuple[Path, str | None]:
 def network_labels(sources: Sequence[str]) -> list[str]:
     """Returns a short name for each network: file or run without extension; the path where two are alike."""
     names = [Path(source).name.removesuffix(".safetensors").removesuffix(".pth") for source in sources]
-    return [str(source) if names.count(name) > 1 else name for source, name in zip(sources, names, strict=True)]
+    return distinct_names(names, [str(source) for source in sources])
 
 
 def released_by_name(word: str | Path) -> Path | None:

@@ -10,7 +10,7 @@ from ..config import Artifact
 from ..errors import InputError
 from ..inference.options import InferenceOptions
 from ..runtime.console import ProgressBar
-from ..runtime.files import json_values, printable
+from ..runtime.files import distinct_names, json_values, printable
 from .options import Arithmetic, Device, Ensemble, Mode, Patch, Scale, Stride, Which
 
 
@@ -174,4 +174,4 @@ def names_weights(word: str) -> bool:
 def source_labels(sources: list[str]) -> list[str]:
     """Returns a short name for each source: its last part, or the whole path where two would have the same name."""
     names = [Path(source).name or source for source in sources]
-    return [source if names.count(name) > 1 else name for source, name in zip(sources, names, strict=True)]
+    return distinct_names(names, sources)

@@ -21,9 +21,7 @@ def check_scale(scale: float) -> float:
     Raises:
         InputError: it is outside 1.1 to 8.
     """
-    if not (math.isfinite(scale) and SMALLEST <= scale <= LARGEST):
-        raise InputError(f"scale is {scale:g}, expected from {SMALLEST:g} to {LARGEST:g}")
-    return float(scale)
+    return _check_range(scale, SMALLEST)
 
 
 def check_enlargement(scale: float) -> float:
@@ -32,8 +30,12 @@ def check_enlargement(scale: float) -> float:
     Raises:
         InputError: it is outside 0.1 to 8.
     """
-    if not (math.isfinite(scale) and SMALLEST_ENLARGEMENT <= scale <= LARGEST):
-        raise InputError(f"scale is {scale:g}, expected from {SMALLEST_ENLARGEMENT:g} to {LARGEST:g}")
+    return _check_range(scale, SMALLEST_ENLARGEMENT)
+
+
+def _check_range(scale: float, smallest: float) -> float:
+    if not (math.isfinite(scale) and smallest <= scale <= LARGEST):
+        raise InputError(f"scale is {scale:g}, expected from {smallest:g} to {LARGEST:g}")
     return float(scale)
 
 

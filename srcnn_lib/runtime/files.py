@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +157,11 @@ def digest(path: str | Path, kind: str = "sha256") -> str:
     """Returns a file's digest as lower-case hexadecimal digits; `kind` is a name of hashlib."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, kind).hexdigest()
+
+
+def distinct_names(names: Sequence[str], paths: Sequence[str]) -> list[str]:
+    """Returns the names, and the whole path in place of a name that another path has as well."""
+    return [path if names.count(name) > 1 else name for name, path in zip(names, paths, strict=True)]
 
 
 def json_values(value: Any) -> Any:

@@ -1,12 +1,12 @@
 """The weights that a training starts from: the identity, torch's random ones, or those of a file or a run."""
 
-import hashlib
 from typing import Any
 
 from ..config import RANDOM_STARTS, TrainingConfig
 from ..errors import InputError
 from ..model import SRCNN, start_from_identity
 from ..pretrained import open_weights
+from ..runtime.files import digest
 
 
 def new_model(config: TrainingConfig) -> SRCNN:
@@ -37,4 +37,4 @@ def load_initial_weights(config: TrainingConfig) -> tuple[SRCNN, dict[str, Any]]
         )
         options = " ".join(f"--{name} {','.join(map(str, found[name]))}" for name in differing)
         raise InputError(f"init: {path} has {has}, the training {wants}; train with {options}")
-    return model, {"file": str(path), "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return model, {"file": str(path), "sha256": digest(path)}

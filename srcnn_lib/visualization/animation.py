@@ -51,7 +51,6 @@ from .video import check_clip, write_clip
 
 KINDS = ("reconstruction", "channel", "kernels", "scan", "frequency", "worth")
 EXPLANATIONS = {"frequency": frequency_clip, "worth": worth_clip}
-EXCITED_RIDGE = 1e-5  # of the projection, as in `srcnn explain --what kernels`
 MAX_CHANNELS_WIDTH = 1920  # pixels of a clip of channels; wider maps are reduced
 MIN_KERNELS_WIDTH = 480  # pixels of a clip of kernels
 
@@ -213,7 +212,7 @@ def kernel_clip(
     statistics = patch_statistics(excited_by, first.filters[0]) if excited_by else None
     weights = torch.stack(
         [
-            layer_kernels(project_kernels(model, statistics, EXCITED_RIDGE) if statistics else model, layer)
+            layer_kernels(project_kernels(model, statistics) if statistics else model, layer)
             for model in _load_each(chosen, progress)
         ]
     )

@@ -12,7 +12,7 @@ from ..evaluation.sample import Sample
 from ..run import Snapshot
 from ..runtime.console import Progress
 from .channel_contributions import channel_worth
-from .frames import caption, evenly_spaced, step_text
+from .frames import caption, evenly_spaced, grouped, step_text
 from .spectrum import frequency_film
 from .style import draw_frames, get_theme, new_figure, style_chart
 
@@ -119,5 +119,5 @@ def _style_rank_axes(ax: Axes, steps: Sequence[int], places: int, theme: str) ->
     ax.yaxis.set_major_locator(FixedLocator(range(1, places + 1)))
     chosen = evenly_spaced(range(len(steps)), min(6, len(steps)))
     ax.xaxis.set_major_locator(FixedLocator(chosen))
-    ax.xaxis.set_major_formatter(FixedFormatter([step_text(steps[place]).removeprefix("step ") for place in chosen]))
+    ax.xaxis.set_major_formatter(FixedFormatter([grouped(steps[place]) for place in chosen]))
     style_chart(ax, "Which channels of layer 2 are worth most", theme)

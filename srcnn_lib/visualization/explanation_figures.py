@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ..data.color import output_luminance
 from ..data.regions import Area
-from ..kernel_projection import PatchStatistics, project_kernels
+from ..kernel_projection import RIDGE, PatchStatistics, project_kernels
 from ..model import LAYERS, SRCNN
 from .attribution import Attribution
 from .channel_analysis import kernel_orientation
@@ -408,7 +408,7 @@ def stimuli_figure(stimuli: Sequence[Stimulus], *, title: str = "", theme: str =
 
 
 def photographic_kernels_figure(
-    model: SRCNN, statistics: PatchStatistics, ridge: float = 1e-5, *, theme: str = "light"
+    model: SRCNN, statistics: PatchStatistics, ridge: float = RIDGE, *, theme: str = "light"
 ) -> Figure:
     """Returns a figure of the first layer's kernels, each beside its ridge projection.
 

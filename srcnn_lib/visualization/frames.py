@@ -205,9 +205,14 @@ def enlarge(frames: np.ndarray, min_width: int = MIN_WIDTH) -> np.ndarray:
 # Captions and outlines
 
 
+def grouped(number: int) -> str:
+    """Returns a number with a thin space between thousands: "1 000"."""
+    return f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
 def step_text(step: int) -> str:
-    """Returns "step 1 000", with a thin space between thousands."""
-    return f"step {step:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    """Returns "step 1 000"."""
+    return f"step {grouped(step)}"
 
 
 def caption(

@@ -10,8 +10,9 @@ from ..errors import InputError
 from ..evaluation.sample import Sample
 from ..run import Run, Snapshot
 from ..runtime.console import Progress
+from ..runtime.files import distinct_names
 from .curves import compress_loss, expand_loss, gain_ticks, signed
-from .frames import caption, enlarge, evenly_spaced, heading, join, pad
+from .frames import caption, enlarge, evenly_spaced, grouped, heading, join, pad
 from .style import THEMES, draw_frames, get_theme, new_figure, style_chart
 
 COLORS = ("orange", "blue", "green", "muted")  # of the runs in the chart, in a theme
@@ -53,8 +54,7 @@ def _newest(snapshots: Sequence[Snapshot], step: int) -> Snapshot:
 
 def run_names(runs: Sequence[Run]) -> list[str]:
     """Returns the runs' folder names; whole paths where two are the same."""
-    names = [run.name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run.path) for run in runs]
+    return distinct_names([run.name for run in runs], [str(run.path) for run in runs])
 
 
 def side_by_side(clips: Sequence[np.ndarray], names: Sequence[str], theme: str) -> np.ndarray:
@@ -141,9 +141,7 @@ def _style_axes(ax: Axes, gains: Sequence[Sequence[float]], steps: Sequence[int]
     ax.set_xlim(0, max(1, len(steps) - 1))
     places = evenly_spaced(range(len(steps)), min(7, len(steps)))
     ax.xaxis.set_major_locator(FixedLocator(places))
-    ax.xaxis.set_major_formatter(
-        FixedFormatter([f"{steps[place]:,}".replace(",", "\N{NARROW NO-BREAK SPACE}") for place in places])
-    )
+    ax.xaxis.set_major_formatter(FixedFormatter([grouped(steps[place]) for place in places]))
     style_chart(ax, "Gain over bicubic (PSNR on Y), dB", theme)
     ax.axhline(0, color=get_theme(theme).muted, lw=1, ls=(0, (5, 3)))
     if legend := ax.get_legend():
