@@ -94,8 +94,9 @@ def compare_reconstructions_clip(
     for snapshots, sample in zip(aligned, samples, strict=True):
         pictures, labels = [], []
         gains.append([])
-        for snapshot in snapshots:
-            output = sample.reconstruct(snapshot.load())
+        for frame, snapshot in enumerate(snapshots):
+            if frame == 0 or snapshot != snapshots[frame - 1]:  # a run may keep its snapshot for several frames
+                output = sample.reconstruct(snapshot.load())
             pictures.append(sample.to_pixels(output))
             labels.append(sample.psnr_label(output))
             gains[-1].append(sample.psnr_y(output) - sample.bicubic_scores.psnr_y)

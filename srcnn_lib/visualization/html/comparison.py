@@ -131,10 +131,9 @@ def render_model_comparison(
     picture = open_picture(source)
     make = _restored if original else _enlarged
     pictures, scores, note = make(picture, networks, scale, options)
-    if len(networks) > 1:  # bicubic came first
-        pictures[LABELS["bicubic"]] = pictures.pop(LABELS["bicubic"])
-        if LABELS["original"] in pictures:
-            pictures[LABELS["original"]] = pictures.pop(LABELS["original"])
+    bicubic = LABELS["bicubic"]  # the first two pictures are shown: bicubic and the network, or two networks
+    order = [bicubic, *networks] if len(networks) == 1 else [*networks, bicubic]
+    pictures = {label: pictures[label] for label in [*order, *(pictures.keys() - {*order})]}
     return render_pictures(pictures, scores, title=picture.name, notes=(*picture.notes, note))
 
 
@@ -155,11 +154,11 @@ def _restored(
     scores: dict[str, Scores] = {}
     for label, network in networks.items():
         sample = Sample(picture.pixels, network, scale, max_pixels=None)
+        if not pictures:  # bicubic and the original are the same for every network
+            pictures = {LABELS["bicubic"]: sample.upsampled, LABELS["original"]: sample.original}
+            scores = {LABELS["bicubic"]: sample.bicubic_scores}
         output = sample.reconstruct(network, options)
-        pictures.setdefault(LABELS["bicubic"], sample.upsampled)
-        scores.setdefault(LABELS["bicubic"], sample.bicubic_scores)
         pictures[label], scores[label] = sample.to_image(output), sample.scores(output)
-    pictures[LABELS["original"]] = sample.original
     return pictures, scores, f"Reduced and restored ×{scale:g}; PSNR and SSIM on Y."
 
 
