@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import json
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,10 @@ def check_hub_folder(folder: str | Path) -> Path:
 
 
 def _repository() -> str:
-    """Returns the address of this project, which pyproject.toml states and the installed package repeats."""
+    """Returns the address of this project: from pyproject.toml in a checkout, else from the package."""
+    pyproject = Path(__file__).parents[2] / "pyproject.toml"
+    if pyproject.is_file():
+        return tomllib.loads(pyproject.read_text("utf-8"))["project"]["urls"]["Repository"]
     addresses = importlib.metadata.metadata("srcnn_lib").get_all("Project-URL") or []
     return next(address.partition(", ")[2] for address in addresses if address.startswith("Repository, "))
 
