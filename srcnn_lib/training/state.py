@@ -15,6 +15,7 @@ from ..errors import InputError
 from ..inference.convolution import rearrange
 from ..runtime.devices import resolve_arithmetic, resolve_device
 from ..runtime.distributed import ProcessGroup
+from . import filtered_convolution
 from .hooks import make_hooks
 from .initial_weights import load_initial_weights, new_model
 from .optimizer import make_optimizer, scheduled_learning_rate
@@ -58,6 +59,8 @@ class TrainingState:
         self.model = new_model(config).to(self.device).to(memory_format=torch.channels_last)
         if self.device.type == "cpu":
             rearrange(self.model)
+            if filtered_convolution.pays(self.model.layer_2):
+                self.model.layer_2 = filtered_convolution.FilteredConvolution(self.model.layer_2)
         self.averaged = copy.deepcopy(self.model).eval().requires_grad_(False)
         self.optimizer = make_optimizer(config, self.model)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.arithmetic == "float16")

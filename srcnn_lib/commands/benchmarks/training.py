@@ -21,8 +21,10 @@ from ...data.sources import load_photographs
 from ...data.training_data import TrainingData, load_training_data
 from ...model import SRCNN
 from ...runtime.devices import resolve_arithmetic, resolve_device
+from ...training import filtered_convolution
+from ...training.filtered_convolution import FilteredConvolution
 from ...training.state import TrainingState
-from .timing import heading, matrix_rates, rate_of
+from .timing import Contestant, heading, matrix_rates, rate_of, time_in_turn
 
 ENDLESS = 10**6  # steps: no benchmark reaches the end of its training
 
@@ -52,6 +54,7 @@ def benchmark_train(
         *_recipe_original(steps, torch_device, tiles_per_step, plain_widths, rates),
         "",
         *_recipe_best(best_steps, device, channels, widths, rates),
+        *(_layer_2(channels, widths, turns=best_steps) if torch_device.type == "cpu" else []),
         f"start-up: {start_up_seconds(device):.1f} s for a new interpreter to import the library and take one step on "
         "the samples",
     ]
@@ -102,6 +105,31 @@ def _recipe_best(steps: int, device: str, channels: int, widths: Sequence[int], 
         f"  of it {preparation / seconds:.1%} for preparing the crops; {needed / 1e9:.2f} G multiply-adds a step are "
         f"{needed / seconds / rate_of(rates, state.arithmetic):.0%} of the matrix rate",
     ]
+
+
+def _layer_2(channels: int, widths: Sequence[int], turns: int) -> list[str]:
+    """Times layer 2 of a step of recipe best, forward and backward, on a CPU: by minimal filtering, and by torch."""
+    config = TrainingConfig.of(channels=channels, widths=tuple(widths))
+    direct = SRCNN(channels, config.filters, widths).layer_2
+    side = config.patch + sum(config.filters[1:]) - 2
+    maps = torch.rand(config.batch_size, widths[0], side, side).contiguous(memory_format=torch.channels_last)
+    maps.requires_grad_()
+
+    def learn(layer: torch.nn.Module, in_16_bits: bool) -> None:
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_16_bits):
+            output = layer(maps)
+        output.backward(torch.ones_like(output))
+
+    filtered = FilteredConvolution(direct)
+    contestants = [
+        Contestant("minimal filtering, float32", lambda: learn(filtered, False)),
+        Contestant("torch, float32", lambda: learn(direct, False)),
+        Contestant("torch, bfloat16", lambda: learn(direct, True)),
+    ]
+    seconds = time_in_turn(contestants, max(1, turns // 4), torch.device("cpu"))
+    times = ", ".join(f"{name} {1000 * seconds[name]:.1f} ms" for name in seconds)
+    used = "" if filtered_convolution.pays(direct) else "; with so few channels torch's is used"
+    return [f"  layer 2, {widths[0]}-{widths[1]}, forward and backward: {times}{used}"]
 
 
 class PlainTraining:
