@@ -22,6 +22,7 @@ def benchmark(
         str | None, typer.Option(help="Widths of the network (default: 128,64 for overlap, 64,32 for the others).")
     ] = None,
     minutes: Annotated[float, typer.Option(help="quality: minutes that each recipe trains.")] = 12,
+    seeds: Annotated[int, typer.Option(min=1, help="quality: trainings of each recipe, with different seeds.")] = 1,
     steps: Annotated[int, typer.Option(help="train: steps of 1,280 crops for each implementation.")] = 3,
     weights: Annotated[
         str | None,
@@ -64,7 +65,7 @@ def benchmark(
 
         with ProgressBar("training") as progress:
             lines = benchmark_quality(
-                minutes, out=out, progress=progress, channels=channels, widths=sizes, device=device
+                minutes, out=out, progress=progress, seeds=seeds, channels=channels, widths=sizes, device=device
             )
     print("\n".join(lines))
 

@@ -6,7 +6,7 @@ each set's PSNR is drawn as its gain over bicubic's PSNR on the same set; zero i
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -232,12 +232,15 @@ def _draw_series(series: Sequence[Series], ax: Axes, theme: str, labels: Sequenc
 
 
 def quality_over_time_figure(
-    curves: dict[str, Points], references: dict[str, float], *, title: str = "", theme: str = "light"
+    curves: Mapping[str, Sequence[Points]], references: dict[str, float], *, title: str = "", theme: str = "light"
 ) -> Figure:
     """Returns a figure of quality over the minutes of training, on a logarithmic axis.
 
+    From 2 dB below the lowest reference on, the vertical axis is compressed, so that a curve that begins far below is
+    seen as well.
+
     Args:
-        curves: (minutes, dB) in order, by name; up to three.
+        curves: by name, up to three; each has a curve of (minutes, dB) in order for each seed.
         references: known values in dB, by name, which are drawn as dashed lines.
         title: text above the chart; if empty, "PSNR on Y, dB".
         theme: "light" or "dark".
@@ -245,32 +248,55 @@ def quality_over_time_figure(
     look = get_theme(theme)
     figure = new_figure(9, 5, theme)
     ax = figure.subplots()
-    lowest = min(references.values())
-    highest = max(*references.values(), *(points[-1][1] for points in curves.values()))
-    low = lowest - 0.15 * (highest - lowest)
-    high = highest + 0.1 * (highest - lowest)
-
+    base = min(references.values())
+    ax.set_yscale(
+        "function", functions=(lambda level: compress_loss(level - base), lambda place: expand_loss(place) + base)
+    )
     labels = [(value, f"{name}, {value:.2f}", look.muted) for name, value in references.items()]
-    for (name, points), color in zip(curves.items(), (look.blue, look.orange, look.green), strict=False):
-        ax.plot(*zip(*points, strict=True), color=color, lw=2.4)
-        reached = points[-1][1]
-        below = " (below)" if reached < low else ""
-        labels.append((max(reached, low), f"{name}, {reached:.2f}{below}", color))
+    for (name, seeds), color in zip(curves.items(), (look.blue, look.orange, look.green), strict=False):
+        for points in seeds:
+            ax.plot(*zip(*points, strict=True), color=color, lw=2.4 if len(seeds) == 1 else 1.4)
+        ends = [points[-1][1] for points in seeds]
+        labels.append((sum(ends) / len(ends), f"{name}, {_range(ends)}", color))
+    every = [value for seeds in curves.values() for points in seeds for _, value in points]
+    lowest, highest = (extreme([*references.values(), *every]) for extreme in (min, max))
+    low, high = (
+        float(expand_loss(compress_loss(value - base) + margin)) + base
+        for value, margin in ((lowest, -0.3), (highest, 0.3))
+    )
     ax.set_ylim(low, high)
+    ax.set_yticks(quality_ticks(low, high, base))
     ax.set_xscale("log")
     ax.margins(x=0.02)
     for value in references.values():
         ax.axhline(value, color=look.muted, lw=1.2, ls=(0, DASHES))
 
+    bottom, top = (float(compress_loss(value - base)) for value in (low, high))
     height = -math.inf
     for value, text, color in sorted(labels):
-        height = max((value - low) / (high - low), height + 0.05)  # at least one line of text apart
+        place = (float(compress_loss(value - base)) - bottom) / (top - bottom)
+        height = max(place, height + 0.05)  # at least one line of text apart
         ax.annotate(text, (1.01, height), xycoords="axes fraction", color=color, size=SMALL, va="center")
     style_chart(ax, title or "PSNR on Y, dB", theme, x_label="minutes of training")
     ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     ax.xaxis.set_major_formatter("{x:g}")
-    ax.xaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter("{x:g}")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_minor_locator(NullLocator())
     return figure
+
+
+def quality_ticks(low: float, high: float, base: float) -> list[float]:
+    """Returns whole dB where the axis is linear, and multiples of five where it is compressed."""
+    linear = base - LINEAR_LOSS
+    far = range(5 * math.ceil(low / 5), math.ceil(linear - 1), 5)
+    return [*map(float, far), *map(float, range(math.ceil(max(low, linear)), math.floor(high) + 1))]
+
+
+def _range(values: Sequence[float]) -> str:
+    """Returns a value in dB, or the lowest and the highest of several."""
+    low, high = f"{min(values):.2f}", f"{max(values):.2f}"
+    return low if low == high else f"{low} to {high}"
 
 
 # As SVG in a page, with the page's text color and background

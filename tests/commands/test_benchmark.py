@@ -150,7 +150,8 @@ def test_the_benchmark_of_training_relates_each_speed_to_the_plain_one(monkeypat
     plain = next(line for line in lines if line.startswith("the plain way"))
     assert plain.split()[-2] == "1.00"
     assert any(line.startswith("ours, float32") for line in lines)
-    assert "of the matrix rate" in lines[-2]
+    assert "of the matrix rate" in lines[-3]
+    assert "torch, bfloat16" in lines[-2]
     assert lines[-1].startswith("start-up: 1.5 s")
 
 
@@ -198,13 +199,14 @@ def test_the_benchmark_of_quality_measures_on_the_way_and_draws_the_plot(tmp_pat
     monkeypatch.setattr(quality, "load_photographs", lambda source: load_photographs("samples:chelsea"))
     monkeypatch.setattr(quality, "plan_steps", lambda state, seconds: setattr(state, "steps", 3))
     lines = quality.benchmark_quality(
-        1, out=tmp_path / "plot.svg", data=("samples:rocket",), validation=("samples:coffee",), widths=(3, 2),
+        1, out=tmp_path / "plot.svg", seeds=2, data=("samples:rocket",), validation=("samples:coffee",), widths=(3, 2),
         batch_size=4, validation_patches=4,
     )  # fmt: skip
     assert_heading(lines)
-    assert sum("validation" in line for line in lines) == 2
+    assert sum("validation" in line for line in lines) == 4
     assert [line.split()[1] for line in lines if "dB on Y" in line] == ["best:", "original:"]
     assert sum("it chose nothing" in line for line in lines) == 2
+    assert sum("bicubic: " in line and line.count("minutes") + line.count("not reached") == 2 for line in lines) == 2
     assert (tmp_path / "plot.svg").read_text("utf-8").count("<path") > 5
 
 

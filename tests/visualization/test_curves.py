@@ -154,13 +154,31 @@ def test_losses_over_decades_have_ticks_at_1_2_and_5():
 
 
 def test_quality_over_time_is_labelled_at_the_ends_of_its_lines():
-    curves_by_name = {"SRCNN": [(1.0, 36.5), (12.0, 36.88)], "late": [(1.0, 30.0), (12.0, 31.0)]}
+    curves_by_name = {
+        "SRCNN": [[(1.0, 36.5), (12.0, 36.88)], [(1.0, 36.4), (12.0, 36.91)]],
+        "late": [[(1.0, 18.0), (12.0, 31.0)]],
+    }
     figure = quality_over_time_figure(curves_by_name, {"bicubic": 33.66, "the paper": 36.49}, title="Set5")
-    shown = {text.get_text(): text.xy[1] for text in figure.axes[0].texts}
-    assert set(shown) == {"SRCNN, 36.88", "late, 31.00 (below)", "bicubic, 33.66", "the paper, 36.49"}
+    (axes,) = figure.axes
+    shown = {text.get_text(): text.xy[1] for text in axes.texts}
+    assert set(shown) == {"SRCNN, 36.88 to 36.91", "late, 31.00", "bicubic, 33.66", "the paper, 36.49"}
     heights = sorted(shown.values())
     assert min(np.diff(heights)) >= 0.049
     assert_no_text_is_clipped(figure)
+
+
+def test_quality_over_time_shows_every_curve_whole_and_the_last_dB_at_a_size_to_read():
+    figure = quality_over_time_figure(
+        {"late": [[(1.0, 9.0), (12.0, 32.3)]], "early": [[(1.0, 36.0), (12.0, 36.9)]]}, {"bicubic": 33.69}
+    )
+    (axes,) = figure.axes
+    low, high = axes.get_ylim()
+    assert low < 9
+    assert high > 36.9
+    to_axes = axes.transScale.transform
+    bottom, last, top = (to_axes((1, value))[1] for value in (low, 35.9, high))
+    assert (top - last) / (top - bottom) > 0.1
+    assert list(axes.get_yticks()) == [10, 15, 20, 25, 30, 32, 33, 34, 35, 36, 37]
 
 
 # The SVG
