@@ -2,6 +2,7 @@
 
 import base64
 import html
+import re
 import zlib
 
 import numpy as np
@@ -477,6 +478,62 @@ def test_the_tour_sets_the_page_up(open_page, path):
     assert shown == ["kernels", "worth", "stimuli", "pixel", "worth", "frequency"]
     assert not page.locator(".card").is_visible()
     assert page.evaluate(f"{LAB}.now.off.size") == 0
+
+
+@pytest.mark.browser
+def test_the_sliders_thumb_follows_the_training_in_every_view_and_through_the_tour(open_page, path):
+    page = open_page(path)
+    page.wait_for_selector(".srcnn-page[data-complete]")
+    view(page, "worth")  # it has a slider of its own, before the one of the training
+    page.click(".tool.tour")
+    page.wait_for_function(f"{LAB}.now.view === 'kernels'")
+    page.click(".play")
+    page.wait_for_function(f"{LAB}.now.n > 2")
+    assert page.evaluate(f"Number(document.querySelector('.track input').value) === {LAB}.now.n")
+    page.click(".card .ahead")
+    page.wait_for_function(f"{LAB}.now.view === 'worth'")
+    assert page.get_attribute(".play", "aria-label") == "Play"  # the step's own snapshot stays
+    drawn(page, 9)
+    for key, snapshot in (("Home", 0), (".", 1), ("End", 9)):
+        page.keyboard.press(key)
+        drawn(page, snapshot)
+        assert page.input_value(".track input") == str(snapshot)
+    assert page.input_value(".swap input") == "-1"
+
+
+@pytest.mark.browser
+def test_the_choice_of_kernels_shows_what_the_tour_and_an_address_have_chosen(open_page, path):
+    pressed = ".kind [aria-pressed=true]"
+    page = open_page(path)
+    drawn(page, 9)
+    page.click(".tool.tour")
+    page.wait_for_selector(".kernel-view[data-kind=excited]")
+    assert page.text_content(pressed) == "as photographs excite them"
+    page.click(".kind button >> nth=0")
+    assert (page.text_content(pressed), page.get_attribute(".kernel-view", "data-kind")) == ("as they are", "raw")
+    page.evaluate("location.hash = 'view=kernels&kernels=excited'")
+    page.wait_for_selector(".kernel-view[data-kind=excited]")
+    assert page.text_content(pressed) == "as photographs excite them"
+
+
+@pytest.mark.browser
+def test_the_hint_says_which_pixel_is_marked(open_page, path):
+    page = open_page(path)
+    drawn(page, 9)
+    assert page.text_content(".hint").startswith("Click a pixel")
+    page.click(".srcnn", position={"x": 30, "y": 20})
+    row, column = page.evaluate(f"{LAB}.now.pixel")
+    assert f"x {column}, y {row};" in page.text_content(".hint")
+
+
+@pytest.mark.browser
+def test_no_label_holds_a_negative_zero(open_page, path):
+    page = open_page(path)
+    page.wait_for_selector(".srcnn-page[data-complete]")
+    for name in ("worth", "frequency", "pixel"):
+        page.evaluate(f"{LAB}.state.set({{ pixel: [20, 20], view: '{name}' }})")
+        drawn(page, 9)
+        assert not re.search(r"[-−]0(\.0+)?(?![.\d])", page.inner_html(".view")), name
 
 
 @pytest.mark.browser

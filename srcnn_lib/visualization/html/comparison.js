@@ -17,13 +17,13 @@ function start(root, data) {
   for (const half of Object.values(halves))
     for (const name of names)
       half.append(make("img", { width, height, src: pictures[name].source, alt: pictures[name].label, draggable: "false", "data-name": name }));
-  const press = {};
+  const choices = {};
   const options = names.map((name) => [name, pictures[name].label]);
   for (const [side, other, first] of [["left", "right", names[0]], ["right", "left", names[1]]]) {
-    press[side] = choice($(`.bar .${side}`), options, (name) => {
+    choices[side] = choice($(`.bar .${side}`), options, (name) => {
       const before = sides[side];
       sides[side] = name;
-      if (sides[other] === name && before) press[other](before); // the same picture twice is no comparison: they swap
+      if (sides[other] === name && before) choices[other].press(before); // the same picture twice is no comparison: they swap
       for (const image of halves[side].children) image.hidden = image.dataset.name !== name;
       $(`.captions .${side} b`).textContent = pictures[name].label;
       $(`.captions .${side} .score`).textContent = pictures[name].score;

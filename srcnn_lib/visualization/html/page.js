@@ -47,20 +47,29 @@ function make(tag, attributes = {}, ...children) {
   return element;
 }
 
-/** Fills `group` with a button for each [value, text]; calls `chosen(value)` now and whenever a button is pressed. */
+/**
+ * Fills `group` with a button for each [value, text]; calls `chosen(value)` now and whenever a button is pressed.
+ *
+ * Returns { press(value), mark(value) }: `mark` shows what is chosen elsewhere, without a call of `chosen`.
+ */
 function choice(group, options, chosen, value = options[0][0]) {
   const buttons = options.map(([key, text]) => make("button", { type: "button", onclick: () => press(key) }, text));
   group.replaceChildren(...buttons);
+  const mark = (key) => buttons.forEach((button, n) => button.setAttribute("aria-pressed", options[n][0] === key));
   function press(key) {
-    buttons.forEach((button, n) => button.setAttribute("aria-pressed", options[n][0] === key));
+    mark(key);
     chosen(key);
   }
   press(value);
-  return press;
+  return { press, mark };
 }
 
 const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
-const decibels = (value, signed = false) =>
-  value === null ? "∞ dB" : `${signed && value > 0 ? "+" : ""}${value.toFixed(2).replace("-", "−")} dB`;
+/** Returns a number with this many decimals; zero has no sign, however small the value was. */
+function fixed(value, decimals, signed = false) {
+  const text = value.toFixed(decimals).replace(/^-(0(\.0*)?)$/, "$1").replace("-", "−");
+  return signed && value > 0 && Number(text) !== 0 ? `+${text}` : text;
+}
+const decibels = (value, signed = false) => (value === null ? "∞ dB" : `${fixed(value, 2, signed)} dB`);
 const plain = (value) => Number(value.toPrecision(2)).toString().replace("-", "−");
 const spaced = (value) => value.toString().replace(/\B(?=(\d{3})+$)/g, "\u202f");

@@ -25,14 +25,14 @@ function FrequencyView(lab) {
     bars.replaceChildren(...current.map((gain, band) => {
       const share = (100 * now.power[band]) / rest, bar = make("i", { class: gain < 0 ? "less" : "more" }), column = make("div", { class: "column" });
       bar.style.top = `${Math.min(y(gain), y(0))}%`, bar.style.height = `max(2px, ${Math.abs(y(gain) - y(0))}%)`;
-      const label = make("b", {}, gain.toFixed(1).replace(/^-0.0$/, "0.0").replace("-", "−"));
+      const label = make("b", {}, fixed(gain, 2));
       label.style.top = `${Math.min(y(gain), y(0))}%`;
       column.append(make("div", { class: "space" }, bar, label), make("span", {}, band === BANDS.length - 1 ? "diagonal" : `${BANDS[band]}`),
         make("small", { class: "muted" }, share < 0.05 ? "0 %" : `${share < 10 ? share.toFixed(1) : share.toFixed(0)} %`));
       column.title = `${band === BANDS.length - 1 ? "beyond 0.5" : `${BANDS[band]} to ${BANDS[band + 1]}`} cycles a pixel: ${decibels(gain, true)}`;
       return column;
     }));
-    bars.setAttribute("aria-label", `Gain by frequency in dB: ${current.map((v, band) => `${BANDS[band]}: ${v.toFixed(1)}`).join(", ")}`);
+    bars.setAttribute("aria-label", `Gain by frequency in dB: ${current.map((v, band) => `${BANDS[band]}: ${fixed(v, 2)}`).join(", ")}`);
     bars.dataset.gains = JSON.stringify(current);
     const limit = Math.max(1, magnitude(snapshots.summaries.flatMap((one) => (one ? gains(one.power) : [])), 0.8)), columns = snapshots.count, rows = BANDS.length;
     const values = snapshots.summaries.map((one) => one && gains(one.power));

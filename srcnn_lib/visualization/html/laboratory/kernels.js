@@ -5,7 +5,7 @@ const RIDGE = 1e-5; // λ of kernel_projection.py: drops what bicubic pictures h
 function KernelsView(lab) {
   const { state, now } = lab;
   const section = make("div", { class: "kernel-view" });
-  let tiles = [], picker = null, inputs = null, matrix = null, asked = null;
+  let tiles = [], kinds = null, picker = null, inputs = null, matrix = null, asked = null;
 
   function begin() {
     const { widths: [count, second], filters: [size] } = lab.net(), sheet = make("div", { class: "sheet kernels", role: "group", "aria-label": "Kernels of layer 1" });
@@ -14,7 +14,7 @@ function KernelsView(lab) {
     tiles.forEach((tile, c) => { tile.onclick = () => state.set({ layer: 0, channel: c, view: "stimuli" }); });
     rove(tiles);
     const kind = make("div", { class: "choice kind", role: "group", "aria-label": "Kernels" });
-    choice(kind, [["raw", "as they are"], ["excited", "as photographs excite them"]], (key) => state.set({ raw: key === "raw" }), now.raw ? "raw" : "excited");
+    kinds = choice(kind, [["raw", "as they are"], ["excited", "as photographs excite them"]], (key) => state.set({ raw: key === "raw" }), now.raw ? "raw" : "excited");
     picker = make("input", { type: "number", min: 0, max: second - 1, value: now.layer === 1 && now.channel !== null ? now.channel : 0, "aria-label": "Channel of layer 2",
       oninput: (event) => event.target.value in Object.keys([...Array(second)]) && state.set({ layer: 1, channel: Number(event.target.value) }) });
     inputs = make("div", { class: "inputs" });
@@ -28,6 +28,7 @@ function KernelsView(lab) {
     if (!snapshots?.weights(now.n)) return;
     if (!now.raw && !asked) asked = project();
     const used = now.raw ? null : matrix;
+    kinds.mark(now.raw ? "raw" : "excited"); // the tour and an address set it too
     section.dataset.kind = used ? "excited" : "raw";
     tiles.forEach((tile, c) => drawKernel(lab, tile.firstChild, 0, c, used));
     section.querySelector(".why").textContent = now.raw

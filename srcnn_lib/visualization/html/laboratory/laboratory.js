@@ -4,6 +4,7 @@ const SECONDS = 8; // from the first snapshot to the last
 
 function start(root, data) {
   const $ = (selector, within = root) => within.querySelector(selector);
+  const range = $(".track input"); // Worth has a slider of its own
   const say = (selector, text) => { $(selector).textContent = text; };
   const alone = root.parentElement === document.body && document.querySelectorAll(".srcnn-page").length === 1;
   const framed = !alone || window.self !== window.top;
@@ -41,9 +42,9 @@ function start(root, data) {
     samples = null;
     const { snapshots: list } = run();
     scene = sceneOf(photograph, net(), now.box, data.crop);
-    const mine = snapshots = Snapshots(run(), scene.job, (n) => mine === snapshots && arrived(n));
+    const mine = snapshots = Snapshots(run(), scene.job, (n) => mine === snapshots && arrived(n), () => [now.n, ...now.swaps.values()]);
     mine.setWeights(run().unpacked || []);
-    $("input[type=range]").max = list.length - 1;
+    range.max = list.length - 1;
     root.classList.toggle("single", list.length === 1); // no training to scrub through
     state.value.n = clamp(now.n, 0, list.length - 1);
     chart?.stop();
@@ -82,7 +83,7 @@ function start(root, data) {
     snapshots.want(now.n);
     workers.wake();
     const { step, epoch } = run().snapshots[now.n];
-    $("input[type=range]").value = now.n;
+    range.value = now.n;
     say(".step", spaced(step)), say(".epoch", epoch);
     chart.point(now.n);
     draw(new Set(["n"]));
@@ -139,7 +140,7 @@ function start(root, data) {
       say(".gain", gain === null ? "" : decibels(gain, true));
       $(".gain").classList.toggle("behind", gain < 0);
       const { step, epoch } = run().snapshots[now.n];
-      $("input[type=range]").setAttribute("aria-valuetext", `step ${step}, epoch ${epoch}, ${decibels(text)}`);
+      range.setAttribute("aria-valuetext", `step ${step}, epoch ${epoch}, ${decibels(text)}`);
     }
     pictures.draw();
     views[now.view].draw(changed);
@@ -148,15 +149,16 @@ function start(root, data) {
 
   // The state
   const region = $(".view");
-  const showView = choice($(".views"), VIEWS, (view) => state.set({ view }), now.view);
+  const tabs = choice($(".views"), VIEWS, (view) => state.set({ view }), now.view);
   function openView() {
     region.replaceChildren(views[now.view].section);
     region.setAttribute("aria-label", VIEWS.find(([name]) => name === now.view)[1]);
     root.dataset.view = now.view;
-    if ($(`.views [aria-pressed="true"]`)?.textContent !== VIEWS.find(([name]) => name === now.view)[1]) showView(now.view);
+    tabs.mark(now.view);
   }
   state.listen((changed) => {
     if (changed.has("view")) openView();
+    if (changed.has("tour")) play(false); // a step of the tour chooses its own snapshot
     if (changed.has("run") || changed.has("box")) return begin();
     tour.draw();
     if (changed.has("n")) return go(now.n);
@@ -171,7 +173,6 @@ function start(root, data) {
   addEventListener("hashchange", () => alone && state.set(fromFragment(location.hash, data.runs)));
 
   // Keys
-  const range = $("input[type=range]");
   function key(event) {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
     const { target } = event, last = snapshots.last;

@@ -29,6 +29,9 @@ function PicturesPanel(lab) {
     mark($(".bicubic"), still.bicubic), mark($(".original"), still.original);
     const changed = now.off.size || now.swaps.size, count = lab.net().widths[1];
     $(".now").textContent = changed ? `With ${count - now.off.size} of ${count} channels` : "SRCNN now";
+    $(".hint").textContent = now.pixel
+      ? `The ring marks the pixel x ${now.pixel[1]}, y ${now.pixel[0]}; the view Pixel takes it apart. Click another one, or move it with the arrow keys.`
+      : "Click a pixel to see how it came about.";
     if (!shown) return;
     mark($(".srcnn"), pictureImage(toPicture(scene, lab.net(), shown.output)));
     const error = shown.y.map((v, n) => v - scene.job.target[n]);

@@ -87,7 +87,7 @@ function PixelView(lab) {
 }
 
 /** Returns a value of [0, 1] in levels of 255, as pixels are counted. */
-const levelOf = (value, signed = false) => `${signed && value > 0 ? "+" : ""}${(255 * value).toFixed(1).replace("-", "−")}`;
+const levelOf = (value, signed = false) => fixed(255 * value, 1, signed);
 
 function sumOf(values, channels, count) {
   const sum = new Float64Array(count);

@@ -49,8 +49,9 @@ function fromHalf(order) {
  * Computes snapshots of one run over one scene, the one that is wanted first, then the others ahead of time.
  *
  * @param changed called with n when the result of snapshot n has come
+ * @param shown returns the snapshots whose painted pictures are on the page, so that they are not dropped
  */
-function Snapshots(run, scene, changed) {
+function Snapshots(run, scene, changed, shown) {
   const count = run.snapshots.length, last = count - 1;
   const results = new Map(), parts = new Map(), summaries = [], waiting = new Map();
   const limits = [null, null]; // of the maps' colors, by channel: the largest over the snapshots
@@ -77,7 +78,8 @@ function Snapshots(run, scene, changed) {
     if (!results.has(n)) bytes += result.maps[0].values.length + result.maps[1].values.length;
     results.set(n, result);
     parts.delete(n), parts.set(n, painted);
-    for (const old of parts.keys()) if (parts.size > KEPT_PARTS && old !== last && old !== n) parts.delete(old);
+    const kept = new Set([last, n, ...shown()]);
+    for (const old of parts.keys()) if (parts.size > KEPT_PARTS && !kept.has(old)) parts.delete(old);
     for (const old of results.keys())
       if (bytes > MEMORY && old !== n && old !== wanted && old !== last) {
         bytes -= results.get(old).maps[0].values.length + results.get(old).maps[1].values.length;

@@ -7,12 +7,12 @@ function StimuliView(lab) {
   const section = make("div", { class: "stimuli" });
   const title = make("h3"), walk = make("div", { class: "walk" }), facts = make("p", { class: "muted" }), patches = make("div", { class: "patches" }), means = make("div", { class: "means" });
   const layer = make("div", { class: "choice", role: "group", "aria-label": "Layer" });
-  let asked = "", pick = null;
+  let asked = "", layers = null;
   section.append(make("div", { class: "top" }, title, layer, walk), facts, make("div", { class: "two" }, patches, means));
 
   function begin() {
     asked = "";
-    pick = choice(layer, [[0, "layer 1"], [1, "layer 2"]], (n) => lab.snapshots && n !== now.layer && state.set({ layer: n, channel: 0 }), now.layer);
+    layers = choice(layer, [[0, "layer 1"], [1, "layer 2"]], (n) => lab.snapshots && n !== now.layer && state.set({ layer: n, channel: 0 }), now.layer);
     const step = (by) => make("button", { type: "button", class: "tool", "aria-label": by < 0 ? "Previous channel" : "Next channel",
       onclick: () => key(by < 0 ? "ArrowUp" : "ArrowDown") }, by < 0 ? "‹" : "›");
     walk.replaceChildren(step(-1), step(1));
@@ -27,7 +27,7 @@ function StimuliView(lab) {
     const { snapshots } = lab, channel = now.channel ?? 0, mine = `${now.run}:${now.n}:${now.layer}:${channel}`;
     if (!snapshots?.weights(now.n) || asked === mine) return;
     asked = mine;
-    [...layer.children].forEach((button, n) => button.setAttribute("aria-pressed", n === now.layer));
+    layers.mark(now.layer);
     title.textContent = `What excites channel ${channel}`;
     if (!facts.textContent) facts.textContent = "Looking through the sample pictures …";
     const all = await lab.samples(), pictures = all.map(({ data, channels, height, width }) => ({ data, channels, height, width }));

@@ -55,7 +55,7 @@ function WorthView(lab) {
       const [bar, , text] = tile.lastChild.children;
       bar.style.width = `${Math.max(2, 100 * ratio(db))}%`;
       tile.lastChild.classList.toggle("harm", db < -0.005);
-      text.textContent = db.toFixed(2).replace(/^-0.00$/, "0.00").replace("-", "−");
+      text.textContent = fixed(db, 2);
     });
     drawDetail(lumas, worth);
   }
