@@ -32,13 +32,14 @@ from .model import SRCNN
 from .runtime.files import digest, json_values, printable, read_plain_file, write_atomically
 from .runtime.lock import FileLock
 from .runtime.state_file import DamagedError, read_state, write_state
+from .runtime.temporary_files import MARK
 
 # Names of a run's files. Other files, such as the copies "step-… (1)" that Drive makes, are ignored.
 SNAPSHOT_NAME = re.compile(r"step-(\d+)-epoch-(\d+)\.safetensors")
 CHECKPOINT_NAME = re.compile(r"step-(\d+)\.pt")
 # What a process that was killed leaves behind; see `write_atomically`.
 HALF_WRITTEN_NAME = re.compile(
-    r"\.(config|history|probe|drive_backup|step-\d+(-epoch-\d+)?)-[0-9a-f]{8}\.(safetensors|pt|json|jsonl)"
+    rf"\.(config|history|probe|drive_backup|step-\d+(-epoch-\d+)?){MARK}\.(safetensors|pt|json|jsonl)"
 )
 
 

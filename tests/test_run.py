@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from srcnn_lib.config import TrainingConfig
 from srcnn_lib.errors import InputError
 from srcnn_lib.model import SRCNN
 from srcnn_lib.run import Run, StoredState
+from srcnn_lib.runtime.temporary_files import temporary_name
 from srcnn_lib.training.control import TrainingControl
 
 
@@ -264,5 +266,5 @@ def test_files_with_other_names_are_neither_read_nor_removed(run, name):
 
 
 def test_a_run_can_be_created_where_a_killed_process_left_half_a_config(tmp_path):
-    (tmp_path / ".config-0123abcd.json").write_text("{")
+    (tmp_path / temporary_name(Path("config.json"))).write_text("{")
     assert Run.create(tmp_path, TrainingConfig()).config == TrainingConfig()

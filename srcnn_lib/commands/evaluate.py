@@ -1,6 +1,5 @@
 """The command `srcnn evaluate`: measures a network, or compares the released networks with the paper's."""
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,7 @@ from ..config import Artifact
 from ..errors import InputError
 from ..inference.options import InferenceOptions
 from ..runtime.console import ProgressBar
-from ..runtime.files import distinct_names, json_values, printable
+from ..runtime.files import distinct_names, json_text, printable
 from .options import Arithmetic, Device, Ensemble, Mode, Patch, Scale, Stride, Which
 
 
@@ -120,7 +119,7 @@ def _measure(
                 model, photographs, photographs.names, scale, options, progress, artifacts, pairs
             )
     if as_json:
-        print(json.dumps(json_values({label: table.to_dict() for label, table in tables.items()}), indent=2))
+        print(json_text({label: table.to_dict() for label, table in tables.items()}))
         return
     for label, table in tables.items():
         print(f"\n{printable(label)} ×{table.scale:g}")
@@ -149,7 +148,7 @@ def _compare_with_paper(words: list[str], device: str, as_json: bool, options: I
     with ProgressBar("measuring", quiet=as_json) as progress:
         rows = published_results.compare_with_paper(networks, sources, options, progress)
     if as_json:
-        print(json.dumps(json_values([row.to_dict() for row in rows]), indent=2))
+        print(json_text([row.to_dict() for row in rows]))
         return
     print(published_results.markdown(rows))
     print("\nPSNR in dB / SSIM on Y, mean over the pictures; gain: dB over bicubic, each over its own")

@@ -1,6 +1,5 @@
 """The command `srcnn explain`: exact views of what a network does, as text, JSON or a figure."""
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -9,7 +8,7 @@ import typer
 
 from ..errors import InputError
 from ..runtime.console import ProgressBar
-from ..runtime.files import json_values
+from ..runtime.files import json_text, printable
 from .options import Scale, Which, check_choice
 
 if TYPE_CHECKING:
@@ -122,11 +121,11 @@ def explain(
 
             save_figure(answer.figure(theme), out)
     if as_json:
-        print(json.dumps(json_values(answer.values), indent=2, ensure_ascii=False))
+        print(json_text(answer.values))
         return
     print("\n".join(answer.lines))
     if out is not None:
-        print(out)
+        print(printable(out))
 
 
 def _numbers(option: str, text: str, expected: str) -> list[int]:
@@ -171,7 +170,7 @@ def _samples(question: _Question, max_pixels: int | None) -> Iterator[tuple[str,
         if question.crop is not None:
             picture = crop_to_largest_error(picture, question.crop, scale)
         check_memory(picture.name, picture.pixels)
-        yield picture.name, Sample(picture.pixels, question.model, scale, max_pixels)
+        yield printable(picture.name), Sample(picture.pixels, question.model, scale, max_pixels)
 
 
 def _sample(question: _Question, what: str, whole: bool = False) -> tuple[str, "Sample"]:

@@ -76,7 +76,8 @@ def print_outcome(progress: ProgressBar, outcome: "Outcome") -> None:
     progress.clear()
     if isinstance(outcome, tuple):
         job, error = outcome
-        reason = str(error) if isinstance(error, InputError) else f"{job.source}: {error_reason(error)}"
+        place = getattr(error, "filename", None) or job.source  # of a full disk, the file that it has no room for
+        reason = str(error) if isinstance(error, InputError) else f"{place}: {error_reason(error)}"
         print("srcnn:", printable(reason), file=sys.stderr)
         return
     height, width, _ = outcome.size

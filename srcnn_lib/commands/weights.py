@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import json
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ import typer
 from ..config import Artifact
 from ..errors import InputError
 from ..runtime.console import ProgressBar
-from ..runtime.files import printable
+from ..runtime.files import json_text, printable
 from .options import Which, check_choice
 
 if TYPE_CHECKING:
@@ -79,7 +78,7 @@ def info(
     run = Run(source) if Path(source).is_dir() else None
     metadata = run.metadata if run else model.metadata
     if as_json:
-        print(json.dumps(metadata, indent=2, ensure_ascii=False))
+        print(json_text(metadata))
         return
     recorded = {name: metadata[name] for name in METADATA_KINDS if name in metadata} if run else metadata
     facts = {"weights": str(path), **_network_facts(model), **_training_facts(recorded)}

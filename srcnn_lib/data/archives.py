@@ -178,7 +178,8 @@ def _entries(tar: tarfile.TarFile, limit: int | None = None) -> Iterator[tarfile
 def _uncompress(path: Path, scratch: Path) -> Path:
     """Returns a plain tar with the pictures of a compressed one; an existing one is used again."""
     state = path.stat()
-    identity = hashlib.sha256(f"{path}\n{state.st_size}\n{state.st_mtime_ns}".encode()).hexdigest()[:12]
+    facts = f"{path}\n{state.st_size}\n{state.st_mtime_ns}"
+    identity = hashlib.sha256(facts.encode("utf-8", "surrogatepass")).hexdigest()[:12]  # the path may be no UTF-8
     plain = scratch / f"{path.name.split('.')[0]}-{identity}.tar"
     if not plain.exists():
         with tarfile.open(path, "r|*") as packed:  # "|": only forward, since going back would start over

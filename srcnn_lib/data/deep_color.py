@@ -43,7 +43,10 @@ def read_deep_color(file: BinaryIO, image: Image.Image) -> np.ndarray | None:
         if len(layouts) != 1 or not layouts <= set(_OTHER):
             return None
         _decode(again, _OTHER)
-        return np.asarray(image).astype(np.uint16) << 8 | np.asarray(again)
+        samples = np.asarray(image).astype(np.uint16)
+        samples <<= 8  # in place: a picture of 22 million pixels has 130 MB of samples
+        samples |= np.asarray(again)
+        return samples
 
 
 def _layout(arguments: Any) -> str:

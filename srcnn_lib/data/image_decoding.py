@@ -233,7 +233,9 @@ def _decode_with_pillow(file: BinaryIO, label: str, limit: int) -> DecodedImage:
 def _separate_deep(samples: np.ndarray, image: Image.Image, notes: list[str]) -> DecodedImage:
     """Separates (H, W, samples) uint16 into color and alpha, and turns them upright."""
     transparent = image.info.get("transparency")  # the one transparent color of a PNG
-    array = np.divide(samples, np.float32(65535), dtype=np.float32)
+    height, width, channels = samples.shape
+    planes = np.empty((channels, height, width), np.float32)  # as the picture's tensor will hold them, without a copy
+    array = np.divide(samples, np.float32(65535), out=np.moveaxis(planes, 0, -1), dtype=np.float32)
     if isinstance(transparent, tuple) and samples.shape[-1] == 3:
         opaque = (samples != np.array(transparent)).any(-1, keepdims=True)
         array = np.concatenate([array, opaque.astype(np.float32)], axis=-1)

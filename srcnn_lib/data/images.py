@@ -155,7 +155,9 @@ def _to_picture(decoded: DecodedImage, name: str) -> Picture:
 
 def _to_tensor(image: Image.Image | np.ndarray) -> Tensor:
     """Converts (H, W) or (H, W, C) to (C, H, W) float32 in [0, 1]."""
-    array = np.array(image)  # a copy, since Pillow's own array is read-only
+    array = np.asarray(image)
+    if not array.flags.writeable or min(array.strides) < 0:  # Pillow's own array, or one that was turned upright
+        array = array.copy()
     planes = torch.from_numpy(np.atleast_3d(array)).permute(2, 0, 1)  # (C, H, W)
     pixels = planes.to(torch.float32, memory_format=torch.contiguous_format)
     return pixels if array.dtype == np.float32 else pixels.div_(255)

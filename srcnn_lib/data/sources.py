@@ -183,7 +183,9 @@ def _draw_validation(
 
 def _draw(pool: Photographs, count: int, seed: int) -> Photographs:
     """Draws `count` photographs by the hashes of their names: the same for any folder and any version of Python."""
-    hashes = [hashlib.sha256(f"{seed}\n{name}".encode()).digest() for name in pool.names]
+    # "surrogatepass": a file's name may be no UTF-8.
+    keys = [f"{seed}\n{name}".encode("utf-8", "surrogatepass") for name in pool.names]
+    hashes = [hashlib.sha256(key).digest() for key in keys]
     by_hash = sorted(range(len(pool)), key=hashes.__getitem__)
     return pool.select(sorted(by_hash[:count]))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..runtime.files import digest, write_atomically
+from ..runtime.files import digest, printable, write_atomically
 
 WEIGHTS = "model.safetensors"
 
@@ -79,11 +79,12 @@ def hub_readme(card: dict[str, Any], name: str, repository: str) -> str:
         *(f"- {tag}" for tag in ("super-resolution", "srcnn", f"x{scale}", "pytorch")),
         *(["- compression-artifact-reduction"] if any("jpeg" in text for text in degrade) else []),
         "model-index:",
-        f"- name: {json.dumps(name)}",
+        f"- name: {json.dumps(printable(name))}",
         "  results:",
     ]
     rows = []
     for source, result in card["results"].items():
+        source = printable(source)
         front += [
             "  - task: {type: image-to-image, name: Super-Resolution}",
             f"    dataset: {{type: {json.dumps(source)}, name: {json.dumps(f'{source} ×{scale}')}}}",
@@ -92,7 +93,8 @@ def hub_readme(card: dict[str, Any], name: str, repository: str) -> str:
             f"    - {{type: ssim, name: SSIM on Y, value: {result['srcnn']['ssim_y']:.4f}}}",
         ]
         srcnn, bicubic = (f"{result[key]['psnr_y']:.2f} / {result[key]['ssim_y']:.4f}" for key in ("srcnn", "bicubic"))
-        rows.append(f"| {source} | ×{scale} | {bicubic} | {srcnn} |")
+        cell = source.replace("|", "\\|")
+        rows.append(f"| {cell} | ×{scale} | {bicubic} | {srcnn} |")
     filters, widths = ("-".join(map(str, network[key])) for key in ("filters", "widths"))
     text = f"""
 # SRCNN ×{scale} on {color}
@@ -124,7 +126,7 @@ Protocol: {card["protocol"]}.
 
 ## Training
 
-    {card["command"]}
+    {printable(card["command"])}
 
 {card["steps"]:,} steps. SHA-256 of the weights: `{card["sha256"]}`.
 """

@@ -4,6 +4,7 @@ An output pixel of the network depends only on input pixels up to `halo` away. A
 pixels on each side, and its output equals that part of a pass over the whole picture.
 """
 
+import functools
 import itertools
 import math
 import warnings
@@ -50,6 +51,19 @@ class BicubicEnlargement:
         # The kernel reaches two rows of the enlargement or of the picture, whichever are wider; one is for rounding.
         self._reach = math.ceil(2 / min(scale, 1.0)) + 1
 
+    @functools.cached_property
+    def _row_weights(self) -> Tensor:
+        """What each row of the enlargement takes from the rows of the picture, (enlarged H, 2 · reach + 1).
+
+        `resize` is linear, so resizing the columns of an identity matrix returns its weights, rounded exactly as in
+        torch. A formula of our own would differ from torch's in the last bit, and so would the pixels. Here column k
+        holds a one in all rows k, k + n, k + 2n…: of n = 2 · reach + 1 rows in succession, which are all that a row of
+        the enlargement can depend on, each has a column of its own. So tall pictures take no square of their height.
+        """
+        height, period = self.pixels.shape[-2], 2 * self._reach + 1
+        ones = torch.eye(period).repeat(math.ceil(height / period), 1)[:height]
+        return resize(ones[None], (self.size[0], period))[0]
+
     def rows(self, top: int, bottom: int) -> tuple[Tensor, Tensor | None]:
         """Computes the rows from `top` to below `bottom`: (C, bottom − top, W) color and (1, bottom − top, W) alpha.
 
@@ -74,16 +88,15 @@ class BicubicEnlargement:
         """Computes these rows of the enlargement from `source`, the rows of the picture from `first` on.
 
         `resize` interpolates each row. From row to row, the weights depend on where the band lies in the picture.
-        `resize` is linear, so resizing the columns of an identity matrix returns its weights, rounded exactly as in
-        torch. A formula of our own would differ from torch's in the last bit, and so would the pixels.
         """
         height, (enlarged_height, enlarged_width) = self.pixels.shape[-2], self.size
         if (top, bottom) == (0, enlarged_height):
             return resize(source, self.size)
         count = source.shape[-2]
-        identity = torch.zeros(1, height, count)
-        identity[0, first : first + count] = torch.eye(count)
-        weights = resize(identity, (enlarged_height, count))[0, top:bottom]  # (bottom − top, count)
+        rows = torch.arange(first, first + count)  # of the picture
+        centers = (torch.arange(top, bottom) * height + height // 2) // enlarged_height
+        weights = self._row_weights[top:bottom][:, rows % (2 * self._reach + 1)]  # (bottom − top, count)
+        weights = weights * ((rows - centers[:, None]).abs() <= self._reach)
         return weights @ resize(source, (count, enlarged_width))  # (C, bottom − top, W)
 
 

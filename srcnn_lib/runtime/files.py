@@ -4,16 +4,17 @@ import contextlib
 import errno
 import glob
 import hashlib
+import json
 import math
 import os
 import re
-import secrets
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from .temporary_files import new_temporary_file, remove_leftovers
 
 PASSWORD = re.compile(r"(?i)\b([a-z][a-z0-9+.-]+://[^/\s:@]*:)[^/\s@]*@")
 
@@ -69,7 +70,8 @@ def write_atomically(path: str | Path, new: bool = False, follow_links: bool = T
     """Yields a temporary file in the same folder, which replaces `path` when the block ends without an error.
 
     It has the same extension, from which some writers choose the format. On any error, Ctrl-C included, it is removed,
-    and the file at `path` is unchanged.
+    and the file at `path` is unchanged. A process that is killed leaves it behind; the next one that writes into the
+    folder removes it.
 
     Args:
         path: of the file.
@@ -89,22 +91,23 @@ def write_atomically(path: str | Path, new: bool = False, follow_links: bool = T
         raise InputError(f"{printable(path)} is {kind}; give the name of a file")
     if not path.parent.is_dir():
         raise InputError(f"{name} can't be written: there is no folder {printable(path.parent)}; make it first")
-    temporary = path.with_name(f".{path.stem[:40]}-{secrets.token_hex(4)}{path.suffix}")
-    try:
-        temporary.touch(exist_ok=False)  # with the permissions that open() gives, unlike tempfile's
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, name) from error
-    try:
-        yield temporary
-        with open(temporary, "r+b") as file:
-            os.fsync(file.fileno())
-        _rename_new(temporary, path) if new else os.replace(temporary, path)
-    except BaseException as error:
-        temporary.unlink(missing_ok=True)
-        # An error in writing to an open file has no file name.
-        if isinstance(error, OSError) and error.filename is None and error.strerror:
+    remove_leftovers(path.parent)
+    with contextlib.ExitStack() as stack:
+        try:
+            temporary = stack.enter_context(new_temporary_file(path))
+        except OSError as error:
             raise OSError(error.errno, error.strerror, name) from error
-        raise
+        try:
+            yield temporary
+            with open(temporary, "r+b") as file:
+                os.fsync(file.fileno())
+            _rename_new(temporary, path) if new else os.replace(temporary, path)
+        except BaseException as error:
+            temporary.unlink(missing_ok=True)
+            # An error in writing to an open file has no file name.
+            if isinstance(error, OSError) and error.filename is None and error.strerror:
+                raise OSError(error.errno, error.strerror, name) from error
+            raise
     _sync_folder(path.parent)
 
 
@@ -160,8 +163,14 @@ def digest(path: str | Path, kind: str = "sha256") -> str:
 
 
 def distinct_names(names: Sequence[str], paths: Sequence[str]) -> list[str]:
-    """Returns the names, and the whole path in place of a name that another path has as well."""
-    return [path if names.count(name) > 1 else name for name, path in zip(names, paths, strict=True)]
+    """Returns the names, printable, and the whole path in place of a name that another path has as well."""
+    return [printable(path if names.count(name) > 1 else name) for name, path in zip(names, paths, strict=True)]
+
+
+def json_text(value: Any) -> str:
+    """Returns plain values as indented JSON that can be printed: control characters are escaped, as in "\\u001b"."""
+    text = json.dumps(json_values(value), indent=2, ensure_ascii=False)
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text)
 
 
 def json_values(value: Any) -> Any:

@@ -101,7 +101,7 @@ def test_code_pickled_into_a_weights_file_is_not_executed(picture):
     assert not (picture.parent / "hacked").exists()
 
 
-@pytest.mark.parametrize("scale", ["0", "-1", "nan", "100", "1"])
+@pytest.mark.parametrize("scale", ["0", "-1", "nan", "100", "1", 400 * "9"])
 def test_a_scale_out_of_range_is_refused(weights, picture, scale):
     assert_refused(srcnn("upscale", picture, "--weights", weights, "--scale", scale), "scale", "1.1 to 8")
     assert [path.name for path in picture.parent.iterdir()] == ["bird.png"]
@@ -127,7 +127,8 @@ def test_a_full_disk_prints_one_line_and_leaves_no_file(weights, picture, monkey
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    assert_refused(srcnn("upscale", picture, "--weights", weights), "No space left on device")
+    # The file that there is no room for is named, not the picture that was read.
+    assert_refused(srcnn("upscale", picture, "--weights", weights), "bird_upscaled.png: No space left on device")
     assert [path.name for path in picture.parent.iterdir()] == ["bird.png"]
 
 

@@ -9,6 +9,7 @@ from torchvision.transforms.v2.functional import resize
 
 from srcnn_lib.data.images import Picture
 from srcnn_lib.errors import InputError
+from srcnn_lib.inference import tiling
 from srcnn_lib.inference.tiling import BicubicEnlargement
 
 
@@ -37,6 +38,24 @@ def test_a_band_far_down_a_tall_picture_is_as_exact_as_the_first():
     expected = resize(image, list(enlarged.size), InterpolationMode.BICUBIC, antialias=True)
     for top in (0, 5000, enlarged.size[0] - 100):
         assert (enlarged.rows(top, top + 100)[0] - expected[:, top : top + 100]).abs().max() < 1e-6
+
+
+def test_the_time_of_a_tall_picture_grows_with_its_height_and_not_with_its_square():
+    """The values that `resize` computes for all bands are a few times those of the enlargement."""
+    resized = 0
+
+    def count(images, size):
+        nonlocal resized
+        resized += images.shape[0] * size[0] * size[1]
+        return downscale_or_enlarge(images, size)
+
+    downscale_or_enlarge = tiling.resize
+    enlarged = BicubicEnlargement(Picture(_image(1, 20_000, 8)), 2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tiling, "resize", count)
+        for top in range(0, 40_000, 500):
+            enlarged.rows(top, top + 500)
+    assert resized < 4 * 40_000 * 16
 
 
 @pytest.mark.parametrize("scale", [1.3, 2])

@@ -16,6 +16,7 @@ from srcnn_lib.config import TrainingConfig
 from srcnn_lib.errors import InputError
 from srcnn_lib.run import Run, weights_digest
 from srcnn_lib.runtime.files import digest
+from srcnn_lib.runtime.temporary_files import temporary_name
 
 pytestmark = pytest.mark.slow
 
@@ -99,7 +100,7 @@ def test_tensorboard_shows_no_gap_and_no_duplicate(runs, expected, case):
 
 
 def test_resuming_a_training_that_was_killed_before_its_config_was_written_begins_it(tmp_path):
-    (tmp_path / ".config-0123abcd.json").write_text("{")
+    (tmp_path / temporary_name(Path("config.json"))).write_text("{")
     assert choose_run({"steps": 7}, tmp_path, resume=True) == (TrainingConfig.of(steps=7), tmp_path)
     assert Run.create(tmp_path, TrainingConfig()).config == TrainingConfig()
     (tmp_path / "mine").mkdir()

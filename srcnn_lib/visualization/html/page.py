@@ -82,7 +82,7 @@ def render_page(name: str, title: str, data: dict) -> str:
 def _printable_texts(value: Any) -> Any:
     """Returns plain values with escapes for the characters of texts that can't be printed or that turn their order."""
     if isinstance(value, dict):
-        return {name: _printable_texts(item) for name, item in value.items()}
+        return {printable(name): _printable_texts(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [_printable_texts(item) for item in value]
     return printable(value) if isinstance(value, str) else value
