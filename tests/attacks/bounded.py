@@ -16,12 +16,14 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import psutil
 from attack import Tally
 
 SECONDS = 2.0  # of a processor, for one case
 BYTES = 2**30  # of memory that one case may take
 HARD_BYTES = 3 * 2**30  # of addresses; more is refused by the system, so that the machine survives a failure
-PATIENCE = 30.0  # seconds without an answer after which a process is ended
+PATIENCE = 30.0  # seconds of a processor without an answer, after which a process is ended
+LONGEST_WAIT = 600.0  # seconds, likewise: a process that waits for something uses no processor
 LONGEST_LINE = 600  # letters of an error, without what the case itself puts into a name
 
 # A case gets its random numbers and an empty folder; it returns what happened in a word, or raises an error.
@@ -90,7 +92,7 @@ class _Worker:
         other.close()
 
     def begin(self, number: int | None) -> None:
-        self.number, self._began = number, time.monotonic()
+        self.number, self._began, self._used = number, time.monotonic(), self._processor_seconds()
         if number is not None:
             self.connection.send(number)
 
@@ -102,13 +104,20 @@ class _Worker:
                 return self.connection.recv()
             self._process.join()
             problem = f"the process ended with status {self._process.exitcode}"
-        elif waited > PATIENCE:
-            problem = f"no answer in {PATIENCE:.0f} s"
+        elif waited > LONGEST_WAIT or self._processor_seconds() - self._used > PATIENCE:
+            problem = f"no answer in {waited:.0f} s"
         else:
             return None
         self.end()
         self._start()
         return Answer("", problem, waited, 0)
+
+    def _processor_seconds(self) -> float:
+        """Returns what the process has used: on a busy machine, the seconds that pass say little."""
+        with contextlib.suppress(psutil.Error):
+            times = psutil.Process(self._process.pid).cpu_times()
+            return times.user + times.system
+        return 0.0
 
     def end(self) -> None:
         self._process.kill()

@@ -13,7 +13,16 @@ if not hasattr(os, "fork"):
 
 from registry import ATTACKS
 
-COUNTS = {"mutated runs": 12, "ended trainings": 5, "failing disks": 5, "two at once": 5, "failing Drive": 8}
+COUNTS = {
+    "mutated pictures": 150,
+    "mutated weights": 120,
+    "archives and addresses": 20,
+    "mutated runs": 12,
+    "ended trainings": 5,
+    "failing disks": 5,
+    "two at once": 5,
+    "failing Drive": 8,
+}
 
 
 @pytest.mark.slow
