@@ -18,7 +18,7 @@ from ..data.sources import load_photographs
 from ..model import SRCNN
 from ..run import Run
 from ..runtime.console import Progress
-from ..runtime.files import write_atomically
+from ..runtime.files import sync, write_atomically
 from .quality import evaluate
 
 PROTOCOL = (
@@ -65,6 +65,7 @@ def release(
     with write_atomically(out.with_suffix(".json")) as card_file, write_atomically(out) as weights_file:
         card_file.write_bytes(text.encode("utf-8", "backslashreplace"))  # a file's name may be no UTF-8
         weights_file.write_bytes(content)
+        sync(card_file)
     return card
 
 

@@ -99,8 +99,7 @@ def write_atomically(path: str | Path, new: bool = False, follow_links: bool = T
             raise OSError(error.errno, error.strerror, name) from error
         try:
             yield temporary
-            with open(temporary, "r+b") as file:
-                os.fsync(file.fileno())
+            sync(temporary)
             _rename_new(temporary, path) if new else os.replace(temporary, path)
         except BaseException as error:
             temporary.unlink(missing_ok=True)
@@ -109,6 +108,12 @@ def write_atomically(path: str | Path, new: bool = False, follow_links: bool = T
                 raise OSError(error.errno, error.strerror, name) from error
             raise
     _sync_folder(path.parent)
+
+
+def sync(path: Path) -> None:
+    """Waits until the content of a file is on the disk."""
+    with open(path, "r+b") as file:
+        os.fsync(file.fileno())
 
 
 def _rename_new(temporary: Path, path: Path) -> None:

@@ -3,13 +3,17 @@
 import os
 import pickle
 import shutil
+import signal
 import struct
+import time
 import zlib
 
 import pytest
 import torch
 from command_line import assert_refused, srcnn
 from PIL import Image
+
+from srcnn_lib.data.images import write_image
 
 
 def test_upscale_writes_beside_the_picture(weights, picture):
@@ -130,6 +134,22 @@ def test_a_full_disk_prints_one_line_and_leaves_no_file(weights, picture, monkey
     # The file that there is no room for is named, not the picture that was read.
     assert_refused(srcnn("upscale", picture, "--weights", weights), "bird_upscaled.png: No space left on device")
     assert [path.name for path in picture.parent.iterdir()] == ["bird.png"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no os.fork")
+@pytest.mark.filterwarnings("ignore:.*fork")
+def test_what_a_killed_process_left_behind_is_removed_by_the_next_call(weights, picture):
+    """The process ends as by kill -9 when the picture is written and has not got its name yet."""
+    child = os.fork()
+    if not child:
+        os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL) or time.sleep(60)
+        write_image(picture.with_name("bird_upscaled.png"), torch.rand(3, 9, 9))
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    left = [path.name for path in picture.parent.iterdir() if path.name.startswith(".bird_upscaled-")]
+    assert len(left) == 1
+    assert srcnn("upscale", picture, "--weights", weights).returncode == 0
+    assert sorted(path.name for path in picture.parent.iterdir()) == ["bird.png", "bird_upscaled.png"]
 
 
 def test_sources_without_pictures_do_not_stop_the_others(weights, picture):

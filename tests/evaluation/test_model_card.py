@@ -1,7 +1,9 @@
 """Released networks: the file and its model card, against the run and an independent measurement."""
 
 import hashlib
+import itertools
 import json
+import os
 import shlex
 import sys
 
@@ -120,3 +122,17 @@ def test_a_release_that_fails_prints_one_line_and_writes_nothing(run, tmp_path, 
         assert said in error
         assert error.count("\n") == 1
         assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_a_disk_that_fills_during_a_release_leaves_neither_weights_nor_card(run, cat, tmp_path, monkeypatch, failing):
+    calls = itertools.count(1)
+
+    def full(handle):
+        if next(calls) == failing:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        model_card.release(run, tmp_path / "mine.safetensors", [str(cat)])
+    assert not list(tmp_path.glob("*mine*")) + list(tmp_path.glob(".*"))

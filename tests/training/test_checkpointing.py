@@ -173,6 +173,16 @@ def contents(run):
     return {name: path.read_bytes() for name, path in files.items()}
 
 
+def test_a_checkpoint_with_a_negative_step_is_not_trained_on_though_its_checksum_fits(small, finished):
+    newest = finished.checkpoints()[0]
+    state = state_file.read_state(newest)
+    state_file.write_state(newest, {**state, "step": -1 - state["step"]})
+    digest = weights_digest(finished)
+    records = list(fit(small, Run(finished.path)))
+    assert any(f"{newest.name} can't be used" in note for note in records[0].notes)
+    assert weights_digest(finished) == digest
+
+
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"learning_rate": 1e-4}])
 def test_a_checkpoint_of_another_training_is_not_trained_on(small, tmp_path, finished, changes):
     other = Run.create(tmp_path / "other", dataclasses.replace(small, **changes))
