@@ -126,6 +126,8 @@ def _in_files(place: Path, name: str, pixels: torch.Tensor, model: SRCNN, tally:
         ["evaluate", str(run.path), str(picture)],
         ["compare", str(picture), "--weights", str(run.path), "--out", str(place / "page.html")],
         ["upscale", str(picture), "--weights", str(run.path)],
+        ["explain", str(run.path), "--what", "pixel", "--image", str(picture), "--out", str(place / "pixel.png")],
+        ["laboratory", str(run.path), "--image", str(picture), "--out", str(place / "laboratory.html")],
         ["evaluate", str(run.path), str(picture) + "missing"],
     ):
         arguments, sys.argv = sys.argv, ["srcnn", *words]
