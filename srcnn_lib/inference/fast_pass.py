@@ -1,26 +1,28 @@
 """A pass through the network on a CPU with a quarter of the products, in float32.
 
-Nine tenths of the network's arithmetic is its second layer. Here it is computed by minimal filtering (see
-`minimal_filtering`), in tiles of m × m outputs. The pass goes through the picture by rows of tiles, as many side by
-side as keep all intermediate values in the processor's caches:
+Layers 1 and 2 are computed by minimal filtering (see `minimal_filtering`): layer 2, most of the network's arithmetic,
+in both dimensions, in tiles of m × m outputs; layer 1 along its rows only, whose taps are divided into segments of
+three. The pass goes through the picture by rows of tiles, as many side by side as keep the intermediate values in a
+core's cache. Pixels are sorted by *phase*, their column within a tile: map v of a row holds pixel m·t + v of every tile
+t, so that each step is a matrix product:
 
-1. Layer 1 for the m new rows. The pixels of a row of tiles are sorted by *phase*, their column within a tile: map
-   [y][v] holds pixel (y, m·t + v) of every tile t. One matrix product then computes several phases, although some of
-   its weights are zeros.
-2. The data transform, first down, then across. Down, the n rows of a tile lie one behind the other. Across, phase
-   v + m of tile t is phase v of tile t + 1: a shift by one element.
-3. n² products of a matrix (C₂ × C₁) with the tiles.
-4. The result transform, down and across, and the ReLU.
-5. Layer 3. A row of layer 2 is used at once and not kept: one matrix product adds what its m phases contribute to f₃
-   rows of the output, at m + f₃ − 1 phases.
+1. Layer 1, row by row: the products, the result transform, the ReLU, and at once the data transform of layer 2 across.
+   Phase v + m of tile t is phase v of tile t + 1: a shift by one element. A row of tiles reads n = m + f₂ − 1 of these
+   rows; m are new.
+2. Layer 2, for one of the n points across after the other: the data transform down, n products of a matrix (C₂ × C₁)
+   with the tiles, and the result transform down.
+3. Row by row: the result transform across, the ReLU, and layer 3. One matrix product adds what the m phases contribute
+   to f₃ rows of the output, at m + f₃ − 1 phases; a row of layer 2 is not kept.
 
-All sums are taken in the same order in every run, so the result is always the same, to the bit.
+All sums are taken in the same order in every run and on any number of threads, so the result is the same, to the bit.
 """
 
-import itertools
+import functools
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
@@ -32,14 +34,26 @@ from ..runtime.console import Progress
 from .minimal_filtering import TILES, minimal_filtering
 from .workspace import Workspace
 
-BLOCK_BYTES = 4 * 2**20  # of the transformed maps of a row of tiles: more would leave the caches
-MOST_TILES = 127  # side by side; with 63 a pass takes 5 % longer on one thread and 10 % on two
-SIMD = 16  # floats in a vector register
-TILE_ROWS = 64  # at most, in a block
+CACHE_BYTES = 3 * 2**18  # of the maps of one point across: more would leave a core's own cache
+MOST_PLACES = 192  # tiles side by side
+CALLS = 10  # the calls for a row of tiles take as long as this many tiles
+SIMD = 16  # floats in a vector register: matrix products are faster by whole vectors
+SEGMENT = 3  # taps of layer 1 that are filtered together: more need points at which float32 loses digits
+MOST_ROWS, FEWEST_ROWS = 24, 8  # of tiles in a block
+ONE = 1  # the number of the point 1, where all outputs of a tile have the coefficient 1
+FEWEST_GROUPS = 4  # of blocks, where the picture has rows for them: work for as many threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Block = tuple[int, int]  # first row and first column of tiles
+
+
+@dataclass(frozen=True)
+class Group:
+    """Blocks of tiles of one size that are computed side by side: the place of each in the grid, (row, column)."""
+
+    rows: int
+    columns: int
+    places: tuple[tuple[int, int], ...]
 
 
 def applies(model: SRCNN) -> bool:
@@ -59,17 +73,21 @@ class FastPass:
         self.model = model
         self.halves = tuple(size // 2 for size in model.filters)
         filtering = minimal_filtering(TILES[model.filters[1]], model.filters[1])
+        segment = minimal_filtering(filtering.tile, SEGMENT)
         weights = [layer.weight.detach() for layer in model.layers()]
         self.biases = [bias.detach() for bias in model.biases()]
         self.tile = filtering.tile
         self.points = len(filtering.data)
-        self.group = self.tile // 2  # phases of layer 1 that share a matrix product
-        self.filtering = filtering.like(weights[0])
-        self.first = _phases_of_outputs(weights[0], self.group, self.biases[0])
-        self.second = filtering.of_weight(weights[1]).flatten(0, 1).contiguous()  # (n², C₂, C₁)
+        self.filtering, self.segment = filtering.like(weights[0]), segment.like(weights[0])
+        self.first = _by_segments(weights[0], self.segment.kernel)  # (n₁, C₁, f₁ · segments · C)
+        self.sorting = _segments_of_phases(-(-model.filters[0] // SEGMENT), self.segment.data)
+        self.second = filtering.of_weight(weights[1]).transpose(0, 1).contiguous()  # (n across, n down, C₂, C₁)
         self.third = _phases_of_inputs(weights[2], self.tile)
-        per_tile = 4 * self.points**2 * model.widths[0]
-        self.tiles = max(8, min(MOST_TILES, BLOCK_BYTES // per_tile))  # side by side in a block
+        # Rows of layer 1 are kept in turn, row y in place y mod n: the data transform down with its columns so sorted.
+        self.turned = [self.filtering.data.roll(turn, 1).contiguous() for turn in range(self.points)]
+        self.spare = -(-2 * self.halves[1] // self.tile)  # the last tile of a block reads from tiles to its right
+        places = CACHE_BYTES // (4 * self.points * sum(model.widths))
+        self.places = max(2 * SIMD, min(MOST_PLACES, places - places % SIMD))
         self.workspaces: list[Workspace] = []  # of threads that are done
 
     def whole(
@@ -87,45 +105,27 @@ class FastPass:
         Returns:
             (C, rows, W) float32.
         """
-        channels, height, width = upsampled.shape
+        height, width = upsampled.shape[-2:]
         first, last = rows or (0, height)
-        m, reach = self.tile, self.halves[2]
-        threads = torch.get_num_threads()
-        # 1. A grid of tiles for layer 2, whose output exceeds the network's by `reach` pixels on each side; in blocks.
+        m, reach, outer = self.tile, self.halves[2], sum(self.halves[:2])
+        # A grid of tiles for layer 2, whose output exceeds the network's by `reach` pixels on each side; in blocks.
         down, across = (-(-(length + 2 * reach) // m) for length in (last - first, width))
-        most = self.tiles if tile is None else max(1, min(self.tiles, tile // m))
-        columns = _equal_parts(across, most)
-        together = max(1, most // columns)  # blocks that are computed side by side, below each other in the picture
-        row_limit = TILE_ROWS if tile is None else max(1, min(TILE_ROWS, tile // m))
-        bands = max(-(-down // row_limit), min(down, together * threads if columns * threads > across else 1))
-        tall = -(-down // bands)
-        # 2. The picture and its surround, as far as the grid needs it.
-        outer = sum(self.halves[:2])
-        sizes = [-(-count // part) * part * m + 2 * outer for count, part in ((down, tall), (across, columns))]
-        starts = [first - reach - outer, -reach - outer]
-        padded, inside = self._surround(upsampled, starts, sizes)
-        # 3. What each block contributes to the output; neighbors overlap.
-        blocks = list(itertools.product(range(0, across, columns), range(0, down, tall)))
-        groups = [
-            [(top, left) for left, top in blocks[start : start + together]] for start in range(0, len(blocks), together)
-        ]
-        canvas = torch.zeros(channels, *(size - 2 * outer + 2 * reach for size in sizes))
-        shape = (tall * m, columns * m)
+        groups = self._groups(down, across, None if tile is None else max(1, tile // m))
+        result = self.biases[2][:, None, None].repeat(1, last - first, width)
 
-        def run(group: list[Block]) -> Tensor:
-            windows = [_window(padded, block, m, shape, outer) for block in group]
-            masks = (
-                None if inside is None else torch.stack([_window(inside, block, m, shape, outer) for block in group])
-            )
-            return self._contributions(torch.stack(windows), masks)
+        def run(group: Group) -> Tensor:
+            sizes = [count * m + 2 * outer for count in (group.rows, group.columns)]
+            starts = [(first - reach - outer + m * row, m * column - reach - outer) for row, column in group.places]
+            windows, masks = zip(*(self._surround(upsampled, start, sizes) for start in starts), strict=True)
+            return self._contributions(torch.stack(windows), None if masks[0] is None else torch.stack(masks))
 
-        for done, (group, outputs) in enumerate(zip(groups, in_threads(run, groups, threads), strict=True), start=1):
-            for block, output in zip(group, outputs, strict=True):
-                _window(canvas, block, m, shape, reach).add_(output)
+        outputs = in_threads(run, groups, torch.get_num_threads())
+        for done, (group, blocks) in enumerate(zip(groups, outputs, strict=True), start=1):
+            for (row, column), block in zip(group.places, blocks, strict=True):
+                _add_inside(result, block, m * row - 2 * reach, m * column - 2 * reach)  # neighbors overlap
             if progress:
                 progress(done, len(groups))
-        result = canvas[:, 2 * reach : 2 * reach + last - first, 2 * reach : 2 * reach + width]
-        return result + self.biases[2][:, None, None]
+        return result
 
     def patches(self, patches: Tensor) -> Tensor:
         """Runs the network over patches, each alone: (N, C, H, W) → the same shape, float32."""
@@ -133,7 +133,7 @@ class FastPass:
         m, reach, outer = self.tile, self.halves[2], sum(self.halves[:2])
         sizes = [-(-(length + 2 * reach) // m) * m + 2 * outer for length in (height, width)]
         padded, inside = self._surround(patches, [-reach - outer] * 2, sizes)
-        count = max(1, round(self.tiles / (sizes[1] / m)))
+        count = max(1, self.places // (-(-(width + 2 * reach) // m) + self.spare))
 
         def run(some: Tensor) -> Tensor:
             masks = None if inside is None else inside.expand(len(some), 1, *sizes)
@@ -142,6 +142,30 @@ class FastPass:
         outputs = torch.cat(list(in_threads(run, padded.split(count), torch.get_num_threads())))
         result = outputs[:, :, 2 * reach : 2 * reach + height, 2 * reach : 2 * reach + width]
         return result + self.biases[2][:, None, None]
+
+    def _groups(self, down: int, across: int, most: int | None) -> list[Group]:
+        """Divides a grid of tiles into blocks, the same for any number of threads.
+
+        Args:
+            down, across: rows and columns of the grid.
+            most: rows and columns of a block, at most; None for what suits the caches.
+        """
+        stack = max(1, down // (2 * FEWEST_ROWS))
+        columns = min(_columns(across, self.spare, self.places, stack), most or across)
+        groups = []
+        for left in range(0, across, columns):
+            wide = min(columns, across - left)
+            together = _stacked(wide, self.spare, self.places, stack)
+            bands = together * _power_of_two(min(FEWEST_GROUPS, down // (FEWEST_ROWS * together)))
+            bands = max(bands, -(-down // MOST_ROWS), -(-down // (most or down)))
+            tall = -(-down // bands)
+            tops = range(0, down, tall)
+            rest = [tops[-1]] if together == 1 and down % tall else []  # a lower block; others may leave the grid
+            tops = tops[: len(tops) - len(rest)]
+            for start in range(0, len(tops), together):
+                groups.append(Group(tall, wide, tuple((top, left) for top in tops[start : start + together])))
+            groups += [Group(down % tall, wide, ((top, left),)) for top in rest]
+        return groups
 
     def _surround(self, pictures: Tensor, starts: Sequence[int], sizes: Sequence[int]) -> tuple[Tensor, Tensor | None]:
         """Cuts a window that may exceed the picture, which the border rule continues: (…, C, H, W) → (…, C, *sizes).
@@ -152,7 +176,7 @@ class FastPass:
         places = [torch.arange(start, start + size) for start, size in zip(starts, sizes, strict=True)]
         lengths = pictures.shape[-2:]
         rows, columns = (place.clamp(0, length - 1) for place, length in zip(places, lengths, strict=True))
-        window = pictures.float().index_select(-2, rows).index_select(-1, columns)
+        window = pictures.index_select(-2, rows).index_select(-1, columns).float()
         if self.model.padding_mode == "replicate":
             return window, None
         down, across = (
@@ -175,94 +199,173 @@ class FastPass:
         m, n, (first, second, third) = self.tile, self.points, self.halves
         count, channels = images.shape[:2]
         tall, wide = ((size - 2 * (first + second)) // m for size in images.shape[-2:])
-        slots = wide + -(-2 * second // m)  # the last tile reads from tiles to its right
-        slots += -slots % (SIMD // math.gcd(SIMD, count))  # matrix products are faster by whole vectors
+        slots = _whole_vectors(wide + self.spare, count)
         places = count * slots
-        inner, outer = self.model.widths
-        space = self.workspaces.pop() if self.workspaces else Workspace(self.first)
-        pixels = _by_phase(images, m, self.group, first, slots, space)  # (groups, Y, V·C + 1, places)
+        space = self._workspace()
         masks = None if inside is None else _mask_by_phase(inside, m, slots, first, second)
-        maps = space("layer 1", n, m, inner * places)
-        transformed = space("down", n, n, inner * places)
-        data, both = self.filtering.data.expand(n, n, n), space("both", n, n, inner * places)
-        products = space("products", n * n, outer, places)
-        half, result = space("half", m, n, outer * places), space("layer 2", m, m, outer * places)
+        layer_1 = self._layer_1(images, slots, masks and masks[0], space)
+        layer_2 = self._layer_2(places, masks and masks[1], space)
+        kept = space("kept rows", n, n, self.model.widths[0] * places)  # rows of layer 1, transformed across
         output_rows, output_phases = tall * m + 2 * third, m + 2 * third
         outputs = space("outputs", output_rows, output_phases * channels, places).zero_()
-        one = n + 1  # the second point is 1, where all outputs of a tile have the coefficient 1
-        for row in range(tall):
-            top = row * m
-            # 1. Layer 1: the first rows are the last ones of the tiles above.
-            known = 2 * second if row else 0
-            if row:
-                maps[:known].copy_(maps[m:].clone() if known > m else maps[m:])
-            self._layer_1(pixels, maps, top, known)
-            if masks is not None:
-                maps[known:].view(n - known, m, inner, places).mul_(masks[0][top + known : top + n, :, None])
-            # 2. The data transform.
-            torch.mm(self.filtering.data, maps.view(n, -1), out=transformed.view(n, -1)[:, : m * inner * places])
-            for phase in range(m, n, m):
-                shift, phases = phase // m, min(m, n - phase)
-                transformed[:, phase : phase + phases, :-shift].copy_(transformed[:, :phases, shift:])
-            torch.bmm(data, transformed, out=both)
-            # 3. The products.
-            torch.bmm(self.second, both.view(n * n, inner, places), out=products)
-            products[one].add_(self.biases[1][:, None])
-            # 4. The result transform.
-            torch.mm(self.filtering.result, products.view(n, -1), out=half.view(m, -1))
-            torch.bmm(self.filtering.result.expand(m, m, n), half, out=result)
-            result.relu_()
-            if masks is not None:
-                result.view(m, m, outer, places).mul_(masks[1][top : top + m, :, None])
-            # 5. Layer 3.
-            for line in range(m):
-                target = outputs[top + line : top + line + 2 * third + 1].view(-1, places)
-                target.addmm_(self.third, result[line].view(m * outer, places))
+        for top in range(0, tall * m, m):
+            for y in range(
+                top + (2 * second if top else 0), top + n
+            ):  # the first rows are the last ones of the tiles above
+                layer_1(y, kept[y % n])
+            for y, row in layer_2(top, kept):
+                outputs[y : y + 2 * third + 1].view(-1, places).addmm_(self.third, row)
         output = _side_by_side(outputs.view(output_rows, output_phases, channels, count, slots), m, wide)
         self.workspaces.append(space)
         return output
 
-    def _layer_1(self, pixels: Tensor, maps: Tensor, top: int, known: int) -> None:
-        """Computes rows `known` … n − 1 of layer 1 for a row of tiles, and its ReLU."""
-        groups, _, channels, places = pixels.shape
-        taps = 2 * self.halves[0] + 1
-        lines = pixels.view(groups, -1, places)
-        targets = maps.view(len(maps), groups, -1, places)
-        for y, group in itertools.product(range(known, len(maps)), range(groups)):
-            start = (top + y) * channels
-            torch.mm(self.first, lines[group, start : start + taps * channels], out=targets[y, group])
-        maps[known:].relu_()
+    def _layer_1(
+        self, images: Tensor, slots: int, masks: Tensor | None, space: Workspace
+    ) -> Callable[[int, Tensor], object]:
+        """Returns a function that computes a row of layer 1 and its data transform across, (n, C₁ · places)."""
+        m, n, (points, inner, taps) = self.tile, self.points, self.first.shape
+        pixels = self._by_phase(images, slots, space)  # (n₁, Y · segments · C, places)
+        places, step = pixels.shape[2], taps // self.model.filters[0]
+        products, row = space("products of layer 1", points, inner, places), space("row", n, inner * places)
+        at_one = products[ONE]
+        bias = space("bias of layer 1", inner, places).copy_(self.biases[0][:, None])
+        by_point, outputs = products.view(points, -1), row[:m]
+        shifts = [(phase // m, phase, min(m, n - phase)) for phase in range(m, n, m)]
+        shifted = [(row[phase : phase + some, :-shift], row[:some, shift:]) for shift, phase, some in shifts]
+
+        def compute(y: int, target: Tensor) -> None:
+            torch.bmm(self.first, pixels[:, y * step : y * step + taps], out=products)
+            at_one.add_(bias)
+            torch.mm(self.segment.result, by_point, out=outputs)
+            outputs.relu_()
+            if masks is not None:
+                outputs.view(m, inner, places).mul_(masks[y, :, None])
+            for phases, earlier in shifted:
+                phases.copy_(earlier)
+            torch.mm(self.filtering.data, row, out=target)
+
+        return compute
+
+    def _layer_2(
+        self, places: int, masks: Tensor | None, space: Workspace
+    ) -> Callable[[int, Tensor], Iterator[tuple[int, Tensor]]]:
+        """Returns a function that yields the rows of layer 2 of a row of tiles: (y, (m · C₂, places))."""
+        m, n, (inner, outer) = self.tile, self.points, self.model.widths
+        transformed, products = space("transformed", n, inner, places), space("products", n, outer, places)
+        half, result = space("half", m, n, outer * places), space("layer 2", m, outer * places)
+        at_one = products[ONE]
+        bias = space("bias of layer 2", outer, places).copy_(self.biases[1][:, None])
+        down, by_point = transformed.view(n, -1), products.view(n, -1)
+        halves, rows, output = half.unbind(1), half.unbind(0), result.view(m * outer, places)
+
+        def compute(top: int, kept: Tensor) -> Iterator[tuple[int, Tensor]]:
+            data = self.turned[top % n]
+            for point, maps in enumerate(kept.unbind(1)):
+                torch.mm(data, maps, out=down)
+                torch.bmm(self.second[point], transformed, out=products)
+                if point == ONE:
+                    at_one.add_(bias)
+                torch.mm(self.filtering.result, by_point, out=halves[point])
+            for y, row in enumerate(rows, start=top):
+                torch.mm(self.filtering.result, row, out=result)
+                result.relu_()
+                if masks is not None:
+                    result.view(m, outer, places).mul_(masks[y, :, None])
+                yield y, output
+
+        return compute
+
+    def _by_phase(self, images: Tensor, slots: int, space: Workspace) -> Tensor:
+        """Sorts pixels by phase and applies layer 1's data transform: (N, C, Y, X) → (n₁, Y · segments · C, places)."""
+        count, channels, height, width = images.shape
+        (rows, phases), points = self.sorting.shape, len(self.first)
+        images = F.pad(images, [0, max(0, (slots - 1) * self.tile + phases - width)])
+        windows = images.unfold(3, phases, self.tile)[:, :, :, :slots]  # (N, C, Y, slots, phases)
+        by_phase = space("phases", phases, height, channels, count, slots).copy_(windows.permute(4, 2, 1, 0, 3))
+        size = channels * count * slots
+        transformed = torch.mm(self.sorting, by_phase.view(phases, -1), out=space("segments", rows, height * size))
+        pixels = space("pixels", points, height, rows // points, size)
+        pixels.copy_(transformed.view(points, -1, height, size).transpose(1, 2))
+        return pixels.view(points, -1, count * slots)
+
+    def _workspace(self) -> Workspace:
+        """Returns the memory of a thread that is done, or new memory."""
+        try:
+            return self.workspaces.pop()
+        except IndexError:
+            return Workspace(self.first)
+
+
+def _power_of_two(number: int) -> int:
+    """Returns the largest power of two up to a number, at least 1."""
+    return 1 << max(1, number).bit_length() - 1
+
+
+def _whole_vectors(slots: int, count: int) -> int:
+    """Rounds up a number of places so that `count` times as many fill whole vectors."""
+    return slots + -slots % (SIMD // math.gcd(SIMD, count))
+
+
+@functools.cache
+def _stacked(wide: int, spare: int, places: int, most: int) -> int:
+    """Returns how many blocks of `wide` tiles are computed side by side, a power of two: the one that takes least."""
+    numbers = [
+        1 << power for power in range(most.bit_length()) if _whole_vectors(wide + spare, 1 << power) << power <= places
+    ]
+    return min(numbers, key=lambda number: _whole_vectors(wide + spare, number) + CALLS / number, default=1)
+
+
+@functools.cache
+def _columns(across: int, spare: int, places: int, most: int) -> int:
+    """Returns how many tiles a block should have across, so that those of a row of tiles take least together."""
+
+    def cost(wide: int) -> float:
+        parts = [wide] * (across // wide) + [across % wide] * (across % wide > 0)
+        numbers = [_stacked(part, spare, places, most) for part in parts]
+        return sum(
+            _whole_vectors(part + spare, number) + CALLS / number for part, number in zip(parts, numbers, strict=True)
+        )
+
+    return min(range(min(across, places - spare), 0, -1), key=cost)
 
 
 def in_threads(function: Callable[[Item], Result], items: Sequence[Item], threads: int) -> Iterator[Result]:
     """Applies a function to the items in parallel threads, and yields the results in order.
 
-    Each thread runs torch on one core: that is quicker than dividing each of many small matrix products.
+    Each thread runs torch on one core: that is quicker than dividing each of many small matrix products, and their sums
+    would not be taken in the same order. So does the calling thread meanwhile.
     """
-    if threads == 1 or len(items) == 1:
-        yield from map(function, items)
-        return
     try:
+        torch.set_num_threads(1)
+        if threads == 1 or len(items) == 1:
+            yield from map(function, items)
+            return
         with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            # A few at a time, so that their results do not fill the memory.
-            for start in range(0, len(items), 4 * threads):
-                yield from pool.map(function, items[start : start + 4 * threads])
+            waiting: deque[Future[Result]] = deque()
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 3 * threads:  # not all at once, so that their results do not fill the memory
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
     finally:
         torch.set_num_threads(threads)  # what the threads set is also the default of new ones
 
 
-def _phases_of_outputs(weight: Tensor, group: int, bias: Tensor) -> Tensor:
-    """Returns layer 1 for `group` adjacent phases as one matrix: (group · C₁, f · ((group + f − 1) · C + 1)).
+def _by_segments(weight: Tensor, kernel: Tensor) -> Tensor:
+    """Transforms layer 1's rows of taps in segments: (C₁, C, f, f) → (n₁, C₁, f · segments · C)."""
+    taps = weight.shape[-1]
+    segments = F.pad(weight.double(), [0, -taps % SEGMENT]).unflatten(-1, (-1, SEGMENT))  # (C₁, C, f, segments, 3)
+    return torch.einsum("px,ocysx->poysc", kernel, segments).flatten(2).to(weight)
 
-    Its columns are sorted as `_by_phase` sorts pixels; the last of each row is 1, for the bias.
-    """
-    outputs, channels, taps, _ = weight.shape
-    matrix = weight.new_zeros(group, outputs, taps, (group + taps - 1) * channels + 1)
-    by_column = weight.permute(0, 2, 3, 1)  # (C₁, f, f, C)
-    for phase in range(group):
-        matrix[phase, :, :, phase * channels : (phase + taps) * channels] = by_column.flatten(2)
-    matrix[:, :, 0, -1] = bias
-    return matrix.reshape(group * outputs, -1)
+
+def _segments_of_phases(segments: int, data: Tensor) -> Tensor:
+    """Returns the data transform of all segments as one matrix: (n₁ · segments, n₁ + 3 · (segments − 1))."""
+    points = len(data)
+    matrix = data.new_zeros(points, segments, points + SEGMENT * (segments - 1))
+    for segment in range(segments):
+        matrix[:, segment, SEGMENT * segment : SEGMENT * segment + points] = data
+    return matrix.flatten(0, 1)
 
 
 def _phases_of_inputs(weight: Tensor, tile: int) -> Tensor:
@@ -273,23 +376,6 @@ def _phases_of_inputs(weight: Tensor, tile: int) -> Tensor:
     for phase in range(tile):
         matrix[:, phase : phase + taps, :, phase] = backwards
     return matrix.reshape(-1, tile * inputs)
-
-
-def _by_phase(images: Tensor, tile: int, group: int, half: int, wide: int, space: Workspace) -> Tensor:
-    """Sorts pixels by their column within a group of phases: (N, C, Y, X) → (groups, Y, V·C + 1, N · wide).
-
-    The last map of each row is 1, for layer 1's bias.
-    """
-    count, channels, height, width = images.shape
-    images = F.pad(images, [0, max(0, wide * tile + 2 * half - width)])
-    windows = images.unfold(3, group + 2 * half, group)  # (N, C, Y, groups · wide, V)
-    groups, phases = tile // group, group + 2 * half
-    pixels = space("pixels", groups, height, phases * channels + 1, count * wide)
-    pixels[:, :, -1] = 1
-    for number in range(groups):
-        target = pixels[number, :, :-1].view(height, phases, channels, count, wide)
-        target.copy_(windows[:, :, :, number::groups][:, :, :, :wide].permute(2, 4, 1, 0, 3))
-    return pixels
 
 
 def _mask_by_phase(inside: Tensor, tile: int, wide: int, first: int, second: int) -> tuple[Tensor, Tensor]:
@@ -313,12 +399,11 @@ def _side_by_side(outputs: Tensor, tile: int, wide: int) -> Tensor:
     return total.flatten(3)[..., : wide * tile + phases - tile].permute(2, 1, 0, 3)
 
 
-def _equal_parts(length: int, most: int) -> int:
-    """Returns the size of the parts when a length is divided into as few equal parts of at most `most` as possible."""
-    return -(-length // -(-length // most))
-
-
-def _window(plane: Tensor, block: Block, tile: int, shape: tuple[int, int], margin: int) -> Tensor:
-    """Returns a block of tiles with `margin` more pixels on each side, as a view."""
-    top, left = (tile * place for place in block)
-    return plane[:, top : top + shape[0] + 2 * margin, left : left + shape[1] + 2 * margin]
+def _add_inside(result: Tensor, block: Tensor, top: int, left: int) -> None:
+    """Adds the part of a block that lies inside the result: (C, H, W) += (C, h, w), whose corner is (top, left)."""
+    rows, columns = (
+        slice(max(0, start), max(0, start + size)) for start, size in zip((top, left), block.shape[1:], strict=True)
+    )
+    part = result[:, rows, columns]
+    above, before = max(0, -top), max(0, -left)
+    part += block[:, above : above + part.shape[1], before : before + part.shape[2]]

@@ -82,22 +82,36 @@ def test_a_released_network_stays_within_its_bound(name):
     assert errors.square().mean().sqrt() < 2e-6
 
 
-@pytest.mark.parametrize("threads", [1, 2])
-def test_results_are_the_same_to_the_bit_in_every_run(threads):
-    model, image, before = _network(3, (9, 5, 5), (16, 8)), _image(3, 300, 410), torch.get_num_threads()
+@pytest.mark.parametrize("size", [(300, 410), (61, 33)])
+def test_results_are_the_same_to_the_bit_in_every_run_and_on_any_number_of_threads(size):
+    model, image, before = _network(3, (9, 5, 5), (16, 8)), _image(3, *size), torch.get_num_threads()
+    results = []
     try:
-        torch.set_num_threads(threads)
-        first, second = (reconstruct(image, model) for _ in range(2))
-        assert torch.equal(first, second)
-        assert torch.get_num_threads() == threads
+        for threads in (1, 2, 3, 1):
+            torch.set_num_threads(threads)
+            results.append(reconstruct(image, model))
+            assert torch.get_num_threads() == threads
     finally:
         torch.set_num_threads(before)
-    assert (first - reconstruct(image, model, EXACT)).abs().max() < 2e-5
+    assert all(torch.equal(result, results[0]) for result in results)
+    assert (results[0] - reconstruct(image, model, EXACT)).abs().max() < 2e-5
+
+
+@settings(max_examples=60, deadline=None)
+@given(down=st.integers(1, 90), across=st.integers(1, 400), most=st.none() | st.integers(1, 30))
+def test_blocks_cover_each_tile_once(down, across, most):
+    fast = fast_pass.FastPass(_network(1, (3, 3, 3), (4, 3)))
+    times = torch.zeros(down + max(fast_pass.MOST_ROWS, down), across, dtype=torch.int)
+    for group in fast._groups(down, across, most):
+        assert max(group.rows, group.columns) <= (most or 400)
+        for top, left in group.places:
+            times[top : top + group.rows, left : left + group.columns] += 1
+    assert (times[:down] == 1).all()
 
 
 def test_a_width_of_one_vector_more_or_less_changes_nothing():
-    model, image = _network(1, (5, 3, 3), (4, 3)), _image(1, 20, 6 * fast_pass.MOST_TILES + 14)
-    for width in range(6 * fast_pass.MOST_TILES - 8, image.shape[2], 3):
+    model, image = _network(1, (5, 3, 3), (4, 3)), _image(1, 20, 6 * fast_pass.MOST_PLACES + 14)
+    for width in range(6 * fast_pass.MOST_PLACES - 8, image.shape[2], 3):
         picture = image[..., :width]
         assert (reconstruct(picture, model) - _in_double(picture, model)).abs().max() < 1e-5
 
