@@ -31,6 +31,7 @@ from .upscaling import upscale_bands
 EXPECTED = (InputError, OSError, MemoryError)  # errors of one picture, after which the others are still done
 # Bytes of memory per value, measured.
 OVERLAPPING_BYTES = 32  # with overlapping patches, where the whole enlargement is in memory: 25 (RGB) to 29 (RGBA)
+ROW_BYTES = 60  # of a row, besides its pixels: what each takes from which rows of the picture
 BAND_BYTES = 40  # of a band in float32: its bicubic rows, their conversion to the network's channels, and the result
 
 
@@ -240,7 +241,7 @@ def bytes_needed(header: ImageHeader, scale: float, mode: str) -> int:
     sample_bytes = header.bits // 8
     band = BAND_BYTES * min(enlarged_height, LONGEST + 32) * enlarged_width * header.channels
     reading = 7 * values  # Pillow's, NumPy's and float32
-    enlarging = 4 * values + sample_bytes * enlarged_values + band
+    enlarging = 4 * values + sample_bytes * enlarged_values + band + ROW_BYTES * enlarged_height
     writing = 4 * sample_bytes * enlarged_values  # the pixels, the encoder's copy, the file
     return max(reading, enlarging, writing)
 

@@ -185,6 +185,11 @@ def test_overlapping_patches_need_memory_for_the_whole_enlargement():
     assert bytes_needed(header, 2, "whole") < 2.5e9
 
 
+def test_a_tall_picture_needs_memory_for_its_rows_however_narrow_it_is():
+    """Of a picture one pixel wide, the weights of the interpolation outweigh the pixels: 7 of 4 bytes a row."""
+    assert bytes_needed(images.ImageHeader(10**8, 1, 1, 8), 2.0, "whole") > 2 * 10**8 * 7 * 4
+
+
 def test_a_picture_too_large_for_its_format_is_refused_before_the_work(model, tmp_path, monkeypatch):
     Image.new("L", (9000, 1)).save(tmp_path / "a.png")
     monkeypatch.setattr(module, "upscale_bands", None)  # no work may begin
