@@ -86,7 +86,7 @@ def laboratory(
         ),
     ] = None,
     crop: Annotated[
-        int, typer.Option(help="Side in pixels of the square that is worked on, where bicubic's error is largest.")
+        int, typer.Option(help="Side in pixels of the square that is worked on; a click in the page moves it.")
     ] = 96,
     frames: Annotated[int, typer.Option(help="Largest number of snapshots.")] = 60,
     max_mb: Annotated[

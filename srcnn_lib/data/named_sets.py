@@ -28,15 +28,20 @@ class SamplePhotograph(NamedTuple):
     credit: str
     license: str
     package: str = "skimage"
+    subject: tuple[int, int] | None = None  # row and column of an eye or the like, which a crop of it shows
 
 
 # Photographs of scenes with a stated license; the last six were added so that a training on the samples does not learn
 # them by heart. Left out: the retina, the moon and the stained tissue, which teach little, the blurred clock, and the
 # motorcycle, whose license scikit-image does not state.
 SAMPLES = {
-    "astronaut": SamplePhotograph("data/astronaut.png", "NASA, portrait of Eileen Collins", "public domain"),
-    "chelsea": SamplePhotograph("data/chelsea.png", "Stefan van der Walt", "CC0"),
-    "coffee": SamplePhotograph("data/coffee.png", "Rachel Michetti, courtesy of Pikolo Espresso Bar", "CC0"),
+    "astronaut": SamplePhotograph(
+        "data/astronaut.png", "NASA, portrait of Eileen Collins", "public domain", subject=(108, 222)
+    ),
+    "chelsea": SamplePhotograph("data/chelsea.png", "Stefan van der Walt", "CC0", subject=(108, 168)),
+    "coffee": SamplePhotograph(
+        "data/coffee.png", "Rachel Michetti, courtesy of Pikolo Espresso Bar", "CC0", subject=(270, 362)
+    ),
     "hubble_deep_field": SamplePhotograph(
         "data/hubble_deep_field.jpg", "NASA, Hubble eXtreme Deep Field", "public domain"
     ),
@@ -51,6 +56,7 @@ SAMPLES = {
         "James S. Davis, U.S. Navy, portrait of Grace Hopper",
         "public domain",
         package="matplotlib",
+        subject=(215, 215),
     ),
 }
 
@@ -195,13 +201,15 @@ def set_folder(name: str, progress: DownloadProgress | None = None) -> Path:
         InputError: the set can't be downloaded, or is incomplete; nothing is left behind then.
         OSError: a full disk, or a folder without permission to write; likewise.
     """
-    named = NAMED_SETS[name]
-    home = data_folder()
+    return existing_set_folder(name) or _download_set(NAMED_SETS[name], progress)
+
+
+def existing_set_folder(name: str) -> Path | None:
+    """Returns the folder of a named set that is on this machine; None for one that would be downloaded."""
+    named, home = NAMED_SETS[name], data_folder()
     folders = {path.name.lower(): path for path in sorted(home.iterdir()) if path.is_dir()} if home.is_dir() else {}
-    for folder in (named.folder, *named.other_folders):  # in upper or lower case
-        if folder.lower() in folders:
-            return folders[folder.lower()]
-    return _download_set(named, progress)
+    names = [folder.lower() for folder in (named.folder, *named.other_folders)]
+    return next((folders[folder] for folder in names if folder in folders), None)
 
 
 def _download_set(named: NamedSet, progress: DownloadProgress | None) -> Path:

@@ -110,6 +110,14 @@ def load_photographs(source: str, limit: int = 0, progress: DownloadProgress | N
     return Photographs(source, tuple(names), tuple(found[name] for name in names))
 
 
+def is_on_this_machine(source: str) -> bool:
+    """Returns whether `load_photographs` finds a source without a download. STL-10 is not looked for."""
+    family = source.lower().partition(":")[0]
+    if family in NAMED_SETS:
+        return named_sets.existing_set_folder(family) is not None
+    return family == "samples" or bool(find_matches(os.path.expanduser(source)))
+
+
 def split_photographs(
     data: Sequence[str], validation: Sequence[str], seed: int, limit: int = 0, progress: DownloadProgress | None = None
 ) -> tuple[Photographs, Photographs]:

@@ -1,17 +1,20 @@
 """Pictures to show: opened by name, address or file, and cropped to where bicubic's error is largest."""
 
+import contextlib
 import dataclasses
 import glob
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import torch
+
 from ..data import images
 from ..data.degradation import degrade
 from ..data.download import is_url
 from ..data.images import Picture
 from ..data.regions import Box, largest_error_region
-from ..data.sources import load_photographs
+from ..data.sources import is_on_this_machine, load_photographs
 from ..errors import InputError
 from ..run import Run
 
@@ -83,6 +86,23 @@ def _without_alpha(picture: Picture) -> Picture:
         return picture
     note = f"{picture.name}: transparency is left out"
     return dataclasses.replace(picture, alpha=None, notes=(*picture.notes, note))
+
+
+def is_training_photograph(picture: Picture, run: Run) -> bool:
+    """Returns whether a run was trained on a picture, so that its result on it says nothing about others.
+
+    The training photographs are looked for on this machine, by name; one that is not there is not recognized.
+    """
+    config, held_out = run.config, set(run.metadata.get("data", {}).get("validation_names", ()))
+    for source in filter(is_on_this_machine, config.data):
+        with contextlib.suppress(InputError, OSError):  # what the run was trained on may be gone or damaged
+            photographs = load_photographs(source, config.limit)
+            for number, name in enumerate(photographs.names):
+                if Path(name).stem != Path(picture.name).stem or name in held_out:
+                    continue
+                if torch.equal(photographs[number].pixels, picture.pixels):
+                    return True
+    return False
 
 
 def crop_to_largest_error(picture: Picture, side: int, scale: float) -> Picture:

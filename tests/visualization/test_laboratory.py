@@ -2,6 +2,7 @@
 
 import base64
 import html
+import json
 import re
 import zlib
 
@@ -15,6 +16,8 @@ from srcnn_lib.config import TrainingConfig
 from srcnn_lib.data.color import luminance
 from srcnn_lib.data.degradation import degrade
 from srcnn_lib.data.images import Picture
+from srcnn_lib.data.named_sets import SAMPLES
+from srcnn_lib.data.regions import subject_region
 from srcnn_lib.errors import InputError
 from srcnn_lib.evaluation.sample import Sample
 from srcnn_lib.kernel_projection import patch_statistics
@@ -154,6 +157,22 @@ def test_invalid_arguments_are_refused(run, cat, tmp_path):
         render_laboratory([], cat)
     with pytest.raises(InputError, match="×2, ×3"):
         render_laboratory([saved_folder() / f"srcnn_y_x{scale}.safetensors" for scale in (2, 3)], cat)
+
+
+def test_a_sample_is_shown_around_its_subject(run):
+    text = render_laboratory(run, "samples:astronaut", frames=2)
+    assert "chosen by hand for this sample" in text
+    (top, left), (above, before) = (
+        json.loads(re.search(rf'"{name}":(\[\d+,\d+\])', text)[1]) for name in ("box", "at")
+    )
+    assert (top + above + 48, left + before + 48) == SAMPLES["astronaut"].subject
+
+
+def test_a_photograph_that_the_run_was_trained_on_is_marked(tmp_path):
+    trained = Run.create(tmp_path / "run", TrainingConfig.of(channels=1, widths=(3, 2), data=("samples:chelsea",)))
+    trained.write_snapshot(SRCNN(1, widths=(3, 2)), 0, 0)
+    assert '"trained":true' in render_laboratory(trained, "samples:chelsea")
+    assert '"trained":false' in render_laboratory(trained, "samples:coffee")
 
 
 # In the browser
@@ -348,8 +367,8 @@ def test_stimuli_are_the_places_where_the_channel_is_most_active(open_page, path
     model = run.model()
     with torch.no_grad():
         expected = max(float(model.layer_2(model.layer_1(one[None]).relu()).relu()[0, 1].max()) for one in inputs)
-    answers = page.eval_on_selector_all(".patches canvas", "all => all.map((c) => parseFloat(c.ariaLabel.slice(7)))")
-    assert answers[0] == pytest.approx(expected, rel=0.05)  # shown with two digits
+    answers = page.eval_on_selector_all(".patches canvas", "all => all.map((c) => parseFloat(c.ariaLabel.slice(11)))")
+    assert answers[0] == pytest.approx(expected, abs=1e-3)  # shown with three decimals
     assert answers == sorted(answers, reverse=True)
     stimulus = channel_stimuli(model, inputs, "layer_2", [1], count=1)[0]
     assert float(stimulus.values[0]) >= answers[0] * 0.95
@@ -436,7 +455,7 @@ def test_a_click_or_a_key_enlarges_a_channel(open_page, path):
     large = page.locator(".layer:nth-child(2) .large")
     assert large.is_visible()
     assert large.locator("h4").text_content() == "Channel 3"
-    assert float(large.locator(".map-range span").last.text_content()) > 0
+    assert float(large.locator(".map-range span").last.text_content().removesuffix(" activation")) > 0
     page.keyboard.press("ArrowDown")
     assert large.locator("h4").text_content() == "Channel 4"
     page.keyboard.press("Escape")
@@ -536,6 +555,211 @@ def test_no_label_holds_a_negative_zero(open_page, path):
         assert not re.search(r"[-−]0(\.0+)?(?![.\d])", page.inner_html(".view")), name
 
 
+UNITS = {
+    ".error-range": r"[−+]?\d+\.\d levels",
+    ".patch-range": r"\d+\.\d levels",
+    ".attribution-range": r"\d+\.\d levels",
+    ".filter-range": r"\d+\.\d{3} weight",
+    ".painted-range": r"\d+\.\d levels",
+    ".transplant-range": r"\d+\.\d{2} dB",
+    ".frequencies .below .legend": r"\d+\.\d{2} dB",
+    ".map-range": r"\d+\.\d{3} activation",
+    ".kernel-range": r"\d+\.\d{3} weight",
+    ".means .legend >> nth=0": r"\d+\.\d levels",
+}
+
+
+@pytest.mark.browser
+def test_every_range_names_its_unit_with_the_decimals_of_its_quantity(open_page, path):
+    page = open_page(path)
+    page.wait_for_selector(".srcnn-page[data-complete]")
+    page.evaluate(f"{LAB}.state.set({{ pixel: [40, 40], layer: 1, channel: 2 }})")
+    found = {}
+    for name in NAMES:
+        view(page, name)
+        page.wait_for_timeout(100)
+        if name == "pixel":
+            page.wait_for_selector(".attribution[data-missing]")
+        if name == "stimuli":
+            page.wait_for_selector(".stimuli[data-of]")
+        for selector in UNITS:
+            if page.locator(selector).count():
+                found[selector] = page.locator(selector).first.locator("span").last.text_content()
+    for selector, pattern in UNITS.items():
+        assert re.fullmatch(pattern, found[selector]), (selector, found[selector])
+
+
+@pytest.mark.browser
+def test_the_bars_of_worth_have_a_scale_and_negative_ones_another_side_and_color(open_page, path):
+    page = open_page(path)
+    drawn(page, 9)
+    view(page, "worth")
+    worth = [one["db"] for one in page.evaluate(f"{LAB}.snapshots.summaries[9].worth")]
+    most = max(map(abs, worth))
+    tiles = ".worths .tile >> nth="
+    for channel, db in enumerate(worth):
+        width = float(page.eval_on_selector(f"{tiles}{channel} >> i", "bar => parseFloat(bar.style.width)"))
+        length = np.log10(max(abs(db), 0.01) / 0.01) / np.log10(max(most, 0.1) / 0.01)
+        assert width == pytest.approx(100 * length, abs=0.1)
+    page.evaluate(  # a network in which a channel harms
+        f"{LAB}.snapshots.summaries[9].worth[1].db = -0.5; {LAB}.state.set({{ layer: 1, channel: 0 }})"
+    )
+    style = "bar => [getComputedStyle(bar).backgroundColor, getComputedStyle(bar).justifySelf]"
+    harm, gain = (page.eval_on_selector(f"{tiles}{channel} >> i", style) for channel in (1, worth.index(max(worth))))
+    assert harm[0] != gain[0]
+    assert harm[1] == "end" != gain[1]
+    key = page.text_content(".worth-key")
+    assert "logarithmic, in dB" in key
+    assert "what is gained without it" in key
+
+
+@pytest.mark.browser
+def test_a_set_without_the_carriers_is_said_to_equal_no_channels(open_page, path):
+    page = open_page(path)
+    drawn(page, 9)
+    view(page, "worth")
+    page.click("text=None")
+    assert "the constant b₃" in page.text_content(".sum")
+    page.evaluate(  # all off but one that paints nothing
+        f"{LAB}.state.set({{ off: new Set([...Array(11).keys()].filter((c) => c !== {quietest(page)})) }})"
+    )
+    assert "As without any channel" in page.text_content(".sum")
+    page.click(".presets button:text-is('All')")
+    assert page.text_content(".sum small") == ""
+
+
+def quietest(page) -> int:
+    gram = values(page, f"{LAB}.snapshots.result(9).gram").view(11, 11)
+    return int(gram.diagonal().argmin())
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("snapshot", [0, 9])  # at random no channel carries the picture
+def test_the_waterfall_leads_from_bicubics_value_to_the_result(open_page, path, snapshot):
+    page = open_page(path)
+    page.wait_for_selector(".srcnn-page[data-complete]")
+    page.evaluate(f"{LAB}.state.set({{ n: {snapshot}, pixel: [30, 50], view: 'pixel' }})")
+    drawn(page, snapshot)
+    fall = page.eval_on_selector(".waterfall", "fall => ({ ...fall.dataset })")
+    assert float(fall["begin"]) == pytest.approx(page.evaluate(f"{LAB}.scene.bicubicY[30 * 96 + 50]"), abs=1e-7)
+    assert float(fall["sum"]) == pytest.approx(page.evaluate(f"{LAB}.explain().value"), abs=1e-6)
+    number = [float(text.replace("−", "-")) for text in page.locator(".waterfall .value").all_text_contents()]
+    assert sum(number[:-2]) == pytest.approx(number[-2], abs=0.05 * len(number))
+    edges = page.eval_on_selector_all(
+        ".waterfall .line", "lines => lines.slice(0, 2).map((line) => line.lastChild.getBoundingClientRect().toJSON())"
+    )
+    start = (edges[0]["left"] + edges[0]["right"]) / 2  # of the dot at bicubic's value
+    assert min(abs(edges[1]["left"] - start), abs(edges[1]["right"] - start)) < 2
+
+
+@pytest.mark.browser
+def test_heat_maps_and_curves_have_axes(open_page, path):
+    page = open_page(path)
+    page.wait_for_selector(".srcnn-page[data-complete]")
+    steps = ["0", "2", "50", "250"]  # those of the snapshots that are near enough to round ones
+    for name, title in (("frequency", "cycles a pixel"), ("worth", "channel")):
+        view(page, name)
+        heat = page.locator(".heat")
+        assert title in heat.locator(".axis-title").first.text_content()
+        assert set(heat.locator(".across span").all_text_contents()) & set(steps) >= {"0", "250"}
+        assert len(heat.locator(".down span").all_text_contents()) > 3
+    texts = page.locator(".chart text").all_text_contents()
+    assert any(re.fullmatch(r"(≤ )?[\d.]+ dB", text) for text in texts), texts
+    page.click("text=Mean squared error")
+    assert any(text.endswith(" levels²") for text in page.locator(".chart text").all_text_contents())
+
+
+@pytest.mark.browser
+def test_with_channels_off_the_curve_says_what_it_is_of_and_the_range_of_the_error_widens(open_page, path):
+    page = open_page(path)
+    drawn(page, 9)
+    assert page.locator(".key .entry").first.text_content() == "SRCNN on this crop"
+    before = page.text_content(".error-range span >> nth=1")
+    view(page, "worth")
+    page.click("text=None")
+    assert "all of its own channels" in page.locator(".key .entry").first.text_content()
+    times = int(re.search(r"(\d+) times as wide", page.text_content(".beyond"))[1])
+    wider = page.text_content(".error-range span >> nth=1")
+    assert float(wider.split()[0]) == pytest.approx(times * float(before.split()[0]), rel=0.01)
+    page.click(".presets button:text-is('All')")
+    assert page.text_content(".error-range span >> nth=1") == before
+
+
+@pytest.mark.browser
+def test_each_step_of_the_tour_draws_a_conclusion_that_the_page_shows(open_page, path):
+    page = open_page(path)
+    page.wait_for_selector(".srcnn-page[data-complete]")
+    page.click(".tool.tour")
+    for number in range(6):
+        page.wait_for_function(f"document.querySelector('.card h3').textContent.startsWith('{number + 1}')")
+        page.wait_for_timeout(50)
+        drawn(page, 0 if number == 0 else 9)  # the first one speaks of learning
+        conclusion = page.text_content(".card .so")
+        assert conclusion.endswith(".")
+        if number in (1, 4):
+            assert page.text_content(".psnr") in conclusion
+        page.click(".card .ahead")
+
+
+def inside(page, selector: str) -> bool:
+    """Returns whether an element begins within the window, above the timeline and below the tour's step."""
+    box, timeline = page.locator(selector).bounding_box(), page.locator(".timeline").bounding_box()
+    card = page.locator(".card").bounding_box()
+    return (card["y"] + card["height"] if card else 0) <= box["y"] < timeline["y"] - 40
+
+
+@pytest.mark.browser
+def test_on_a_phone_what_a_press_has_opened_comes_into_sight(open_page, path):
+    page = open_page(path, WIDTHS["phone"])
+    page.emulate_media(reduced_motion="reduce")
+    drawn(page, 9)
+    page.click(".srcnn")
+    page.wait_for_timeout(100)
+    assert inside(page, ".facts-line")
+    page.click(".tool.tour")
+    for number in range(6):
+        page.wait_for_function(f"document.querySelector('.card h3').textContent.startsWith('{number + 1}')")
+        page.wait_for_timeout(100)
+        card = page.locator(".card").bounding_box()
+        assert card["y"] >= 0, number
+        assert inside(page, ".view"), number
+        page.click(".card .ahead")
+
+
+@pytest.mark.browser
+def test_on_a_phone_everything_to_press_is_large_enough_for_a_finger(open_page, path):
+    page = open_page(path, WIDTHS["phone"])
+    drawn(page, 9)
+    page.evaluate(f"{LAB}.state.set({{ pixel: [40, 40], tour: 0 }})")
+    page.wait_for_timeout(100)
+    for name in NAMES:
+        page.evaluate(
+            f"{LAB}.state.set({{ view: '{name}', layer: 1, channel: {'2' if name == 'channels' else 'null'} }})"
+        )
+        page.wait_for_timeout(50)
+        small = page.eval_on_selector_all(
+            ".srcnn-page :is(button, summary, input:not([hidden]))",
+            """all => all.filter((one) => one.offsetParent && one.type !== "range").map((one) =>
+                [one.className || one.textContent, one.offsetWidth, one.offsetHeight])
+                .filter(([, w, h]) => w < 40 || h < 40)""",
+        )
+        assert small == [], name
+
+
+@pytest.mark.browser
+def test_the_page_chooses_the_crop_of_a_dropped_photograph_as_python_does(open_page, path, tmp_path):
+    page = open_page(path)
+    drawn(page, 9)
+    pixels = photographs.rocket()[:300, 200:520]
+    Image.fromarray(pixels).save(tmp_path / "rocket.png")
+    page.set_input_files(".file", tmp_path / "rocket.png")
+    page.wait_for_function("document.querySelector('.about').textContent.includes('rocket.png')")
+    upsampled, original = degrade(torch.from_numpy(pixels.copy()).permute(2, 0, 1) / 255, 2.0)
+    top, left = subject_region(original, upsampled, (96, 96))[:2]
+    assert page.evaluate(f"[{LAB}.scene.top, {LAB}.scene.left]") == pytest.approx([top, left], abs=1)
+    assert "chosen for much lost detail near the middle" in page.text_content(".notes")
+
+
 @pytest.mark.browser
 def test_two_laboratories_in_one_page_are_independent(open_page, path, tmp_path):
     text = path.read_text("utf-8")
@@ -559,7 +783,8 @@ def test_two_runs_share_a_page(open_page, tmp_path, cat):
     drawn(page, 2)
     page.click(".runs button:text-is('b')")
     drawn(page, 2)
-    assert "b: 9-5-5, 5-3" in page.text_content(".about")
+    assert "b: trained from a copy of its input" in page.text_content(".about")
+    assert "filters of 9×9, 5×5 and 5×5 pixels, 5 and 3 channels" in page.text_content(".about")
     assert page.locator(".layer:nth-child(2) .tile").count() == 3
 
 

@@ -7,25 +7,26 @@ import base64
 import math
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ... import weights
 from ...data.degradation import degrade
 from ...data.images import Picture, to_rgb_pixels
-from ...data.named_sets import sample_files
-from ...data.regions import largest_error_region
+from ...data.named_sets import SAMPLES, sample_files
+from ...data.regions import Box, region_around, subject_region
 from ...errors import InputError
 from ...model import SRCNN
 from ...run import Run, Snapshot
 from ...runtime.console import Progress
 from ..curves import SETS, Series, gain_series, loss_series
 from ..frames import evenly_spaced
-from ..pictures import open_picture
+from ..pictures import is_training_photograph, open_picture
 from ..style import COLORS
 from .page import encode_picture, render_page
 
@@ -42,7 +43,8 @@ class Network:
     name: str
     model: SRCNN  # the newest
     snapshots: list[Snapshot]  # without a run, one that is step 0
-    history: list[dict]
+    run: Run | None = None
+    trained: bool = False  # on the photograph that the page shows
 
 
 def render_laboratory(
@@ -64,7 +66,8 @@ def render_laboratory(
         photograph: as in `open_picture`; the page degrades it by the network's scale. None for the first tile of the
             first run's probe; without a run, for the sample "astronaut".
         crop: side in pixels of the square that the page works on.
-        box: top and left of that square in pixels; None for where bicubic's error is largest.
+        box: top and left of that square in pixels; None for the subject of a sample photograph, otherwise for
+            `subject_region`.
         frames: the largest number of snapshots of a run, evenly spaced; the first and the last are among them.
         max_mb: largest size of the page in megabytes (10⁶ bytes). Where it allows, the weights are stored in float32,
             otherwise in float16, but for the newest ones; if that is not enough, with two bits less; then snapshots are
@@ -89,8 +92,8 @@ def render_laboratory(
         listed = ", ".join(f"×{scale:g}" for scale in sorted(scales))
         raise InputError(f"the networks are for {listed}, expected one scale: the page shows them on one picture")
 
-    first = next((source for source in map(_as_run, several) if source is not None), None)
-    picture = _open_photograph(photograph, first)
+    picture = _open_photograph(photograph, next((network.run for network in networks if network.run), None))
+    networks = [replace(one, trained=bool(one.run and is_training_photograph(picture, one.run))) for one in networks]
     scale = networks[0].model.scale
     title = f"A network restores {picture.name}"
     data: dict[str, Any] = {
@@ -98,7 +101,7 @@ def render_laboratory(
         "scale": scale,
         "crop": crop,
         "colors": COLORS,
-        "photograph": _photograph(picture, scale, crop, box),
+        "photograph": _photograph(picture, scale, crop, box, _sample_name(photograph, picture)),
         "samples": _samples(scale),
     }
     empty = [_describe(network, []) for network in networks]
@@ -122,11 +125,11 @@ def _open(source: Run | str | Path) -> Network:
     run = _as_run(source)
     if run is None:
         path = Path(str(source))
-        return Network(path.stem, weights.load(path), [Snapshot(0, 0, path)], [])
+        return Network(path.stem, weights.load(path), [Snapshot(0, 0, path)])
     snapshots = run.snapshots()
     if not snapshots:
         raise InputError(f"{run.path} has no snapshots yet; train it first")
-    return Network(run.name, snapshots[-1].load(), snapshots, run.history())
+    return Network(run.name, snapshots[-1].load(), snapshots, run)
 
 
 def _open_photograph(photograph: Picture | str | Path | None, run: Run | None) -> Picture:
@@ -140,7 +143,23 @@ def _open_photograph(photograph: Picture | str | Path | None, run: Run | None) -
 # The photographs
 
 
-def _photograph(picture: Picture, scale: float, crop: int, box: tuple[int, int] | None) -> dict:
+def _sample_name(photograph: Picture | str | Path | None, picture: Picture) -> str | None:
+    """Returns which of SAMPLES was asked for; None for another photograph."""
+    name = Path(picture.name).stem if photograph is None else str(photograph).partition("samples:")[2]
+    return name if not isinstance(photograph, Picture) and name in SAMPLES else None
+
+
+def _choose_crop(original: Tensor, upsampled: Tensor, side: int, sample: str | None) -> tuple[Box, str]:
+    """Returns the square that the page begins with, and how it was chosen."""
+    if sample and (subject := SAMPLES[sample].subject):
+        return region_around(subject, original, (side, side)), ", chosen by hand for this sample"
+    region = subject_region(original, upsampled, (side, side))
+    return region, ", chosen for much lost detail near the middle"
+
+
+def _photograph(
+    picture: Picture, scale: float, crop: int, box: tuple[int, int] | None, sample: str | None = None
+) -> dict:
     """Returns the part of a photograph that the page holds, and the place of the crop in it.
 
     Raises:
@@ -148,8 +167,9 @@ def _photograph(picture: Picture, scale: float, crop: int, box: tuple[int, int] 
     """
     upsampled, original = degrade(picture.pixels, scale)
     full_height, full_width = original.shape[-2:]
-    height, width = min(crop, full_height), min(crop, full_width)
-    top, left = box or largest_error_region(original, upsampled, (height, width))[:2]
+    (top, left, height, width), why = _choose_crop(original, upsampled, crop, sample)
+    if box:
+        (top, left), why = box, ", as asked for"
     if not (0 <= top <= full_height - height and 0 <= left <= full_width - width):
         raise InputError(
             f"box is {top},{left}, expected the top (to {full_height - height}) and left (to {full_width - width}) "
@@ -174,7 +194,7 @@ def _photograph(picture: Picture, scale: float, crop: int, box: tuple[int, int] 
         "notes": notes,
         "at": [above, before],
         "box": [top - above, left - before],
-        "why": ", as asked for" if box else ", where bicubic errs most",
+        "why": why,
     }
 
 
@@ -196,7 +216,7 @@ def _samples(scale: float) -> list[str]:
     for name in names[:6]:
         pixels = open_picture(f"samples:{name}").pixels
         upsampled, original = degrade(pixels, scale)
-        top, left, height, width = largest_error_region(original, upsampled, (SAMPLE_SIDE, SAMPLE_SIDE))
+        (top, left, height, width), _ = _choose_crop(original, upsampled, SAMPLE_SIDE, name)
         part = original[:, top : top + height, left : left + width]
         parts.append(encode_picture(to_rgb_pixels(part), quality=92))
     return parts
@@ -208,10 +228,13 @@ def _samples(scale: float) -> list[str]:
 def _describe(network: Network, snapshots: list[dict]) -> dict:
     model = network.model
     channels = "luminance (Y)" if model.channels == 1 else "RGB"
-    filters, widths = "-".join(map(str, model.filters)), "-".join(map(str, model.widths))
+    filters = " and ".join(", ".join(f"{side}×{side}" for side in model.filters).rsplit(", ", 1))
+    first, second = model.widths
     return {
         "name": network.name,
-        "about": f"{network.name}: {filters}, {widths} channels on {channels}, ×{model.scale:g}",
+        "about": f"{network.name}: {_origin(network)}filters of {filters} pixels, {first} and {second} channels, "
+        f"on {channels}, ×{model.scale:g}",
+        "trained": network.trained,
         "net": {
             "channels": model.channels,
             "filters": model.filters,
@@ -219,8 +242,19 @@ def _describe(network: Network, snapshots: list[dict]) -> dict:
             "zeros": model.padding_mode == "zeros",
         },
         "snapshots": snapshots,
-        "curves": _curves(network.history),
+        "curves": _curves(network.run.history() if network.run else []),
     }
+
+
+def _origin(network: Network) -> str:
+    """Says what a run started from and was trained on, which its name may not tell."""
+    if not network.run:
+        return ""
+    config = network.run.config
+    start = {"torch": "random weights", "identity": "a copy of its input"}.get(config.init, "given weights")
+    sources = [Path(source).name for source in config.data]
+    listed = f"{', '.join(sources[:2])}{' and others' if len(sources) > 2 else ''}"
+    return f"trained from {start} on {listed}; "
 
 
 def _curves(history: list[dict]) -> dict:
@@ -230,8 +264,20 @@ def _curves(history: list[dict]) -> dict:
         return [{"label": one.label, "color": SETS[one.label], "points": one.points} for one in series if one.points]
 
     charts: dict[str, dict[str, Any]] = {
-        "run": {"title": "Gain of the run", "lines": lines(gain_series(history)), "rule": 0.0, "log": False},
-        "loss": {"title": "Squared error", "lines": lines(loss_series(history)), "rule": None, "log": True},
+        "run": {
+            "title": "Gain of the run",
+            "unit": "dB",
+            "lines": lines(gain_series(history)),
+            "rule": 0.0,
+            "log": False,
+        },
+        "loss": {
+            "title": "Mean squared error",
+            "unit": "levels²",
+            "lines": lines(loss_series(history)),
+            "rule": None,
+            "log": True,
+        },
     }
     return {name: chart for name, chart in charts.items() if chart["lines"]}
 

@@ -71,5 +71,4 @@ function fixed(value, decimals, signed = false) {
   return signed && value > 0 && Number(text) !== 0 ? `+${text}` : text;
 }
 const decibels = (value, signed = false) => (value === null ? "∞ dB" : `${fixed(value, 2, signed)} dB`);
-const plain = (value) => Number(value.toPrecision(2)).toString().replace("-", "−");
 const spaced = (value) => value.toString().replace(/\B(?=(\d{3})+$)/g, "\u202f");

@@ -42,8 +42,8 @@ launch({DATA});
 # The scripts of pages that have several, in the order in which they are put together.
 MODULES = {
     "laboratory": (
-        "convolution", "network", "explain", "picture", "stimuli", "workers", "snapshots", "state", "drawing", "scene",
-        "timeline", "pictures", "channels", "pixel", "worth", "frequency", "kernels", "stimuli_view", "tour",
+        "units", "convolution", "network", "explain", "picture", "stimuli", "workers", "snapshots", "state", "drawing",
+        "scene", "timeline", "pictures", "channels", "pixel", "worth", "frequency", "kernels", "stimuli_view", "tour",
         "laboratory",
     ),
 }  # fmt: skip

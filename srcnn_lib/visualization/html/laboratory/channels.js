@@ -17,8 +17,8 @@ function ChannelsView(lab) {
     const tiles = Array.from({ length: count }, (_, c) => tileButton(sheet, `Enlarge channel ${c}`, `${c}`));
     tiles.forEach((tile, c) => { tile.onclick = () => state.set({ layer, channel: c }); });
     rove(tiles);
-    const toggle = make("button", { type: "button", class: "tool", "aria-pressed": `${common}` }, "one range");
-    toggle.title = "Show all maps of the layer in one range, or each from 0 to its own maximum over all snapshots";
+    const toggle = make("button", { type: "button", class: "tool", "aria-pressed": `${common}` }, "one scale for all");
+    toggle.title = "Pressed: equal colors mean equal values in all maps of the layer. Otherwise each map is bright at its own maximum over all snapshots";
     toggle.onclick = () => { common = !common; draw(); };
     const large = make("div", { class: "large", role: "group", tabindex: -1 });
     const section = make("section", { class: "layer" },
@@ -34,7 +34,8 @@ function ChannelsView(lab) {
     for (const { tiles, toggle, sheet, large, layer } of sheets) {
       toggle.setAttribute("aria-pressed", common);
       const { peaks } = result.maps[layer], silent = peaks.reduce((sum, peak) => sum + (peak > 0 ? 0 : 1), 0);
-      section.children[layer].querySelector(".count").textContent = `${peaks.length} channels${silent ? `, ${silent} silent` : ""}`;
+      const count = section.children[layer].querySelector(".count");
+      count.textContent = `${peaks.length} channels${silent ? `, ${silent} of them zero everywhere in this crop` : ""}`;
       const open = now.channel !== null && now.layer === layer;
       sheet.hidden = open, large.hidden = !open;
       if (open) drawLarge(large, layer, result);
@@ -54,15 +55,16 @@ function ChannelsView(lab) {
       const more = (view, text) => make("button", { type: "button", class: "tool", onclick: () => state.set({ view }) }, text);
       large.replaceChildren(
         make("div", { class: "facts" }, make("canvas", { class: "kernel", role: "img", "aria-label": `Kernel of channel ${c}` }),
-          make("div", { class: "text" }, make("h4", {}, `Channel ${c}`), make("span", { class: "legend positive map-range" }),
+          make("div", { class: "text" }, make("h4", {}, `Channel ${c}`), make("span", { class: "legend signed kernel-range" }), make("span", { class: "legend positive map-range" }),
             make("div", { class: "more" }, more("stimuli", "What excites it"), more("kernels", "Its kernel"),
               ...(layer ? [more("worth", "What it is worth")] : []))),
           make("div", { class: "buttons" }, button("Close", "×", null), button("Previous channel", "‹", c - 1), button("Next channel", "›", c + 1))),
         make("canvas", { class: "map", role: "img", "aria-label": `Layer ${layer + 1}, channel ${c}` }));
     }
-    legend(large.querySelector(".map-range"), 0, mapLimit(lab, layer, c, common));
+    legend(large.querySelector(".map-range"), 0, mapLimit(lab, layer, c, common), "activation");
     put(large.querySelector(".map"), mapImage(lab, result, layer, c, common));
-    drawKernel(lab, large.querySelector(".kernel"), layer, c);
+    const limit = drawKernel(lab, large.querySelector(".kernel"), layer, c);
+    legend(large.querySelector(".kernel-range"), -limit, limit, "weight");
   }
 
   const key = (name) => {
@@ -85,17 +87,20 @@ function mapImage(lab, { maps }, layer, channel, common) {
   return imageOf(height, width, (n) => positive[Math.min(255, (values[from + n] * ratio) | 0)]);
 }
 
-/** Draws a channel's kernel: of layer 1 itself, of layer 2 the kernel on its strongest input. */
+/** Draws a channel's kernel: of layer 1 itself, of layer 2 the kernel on its strongest input. Returns the end of its range. */
 function drawKernel(lab, canvas, layer, channel, matrix = null) {
   const [one, two] = layersOf(lab.net(), shownWeights(lab)), { signed } = lab.colors;
   if (layer) {
     const input = strongestInputs(lab, channel)[0][0], at = (channel * two.inputs + input) * two.size ** 2;
-    const weights = two.weight.subarray(at, at + two.size ** 2);
-    return put(canvas, kernelImage(weights, 1, two.size, magnitude(weights, 1), false, signed));
+    const weights = two.weight.subarray(at, at + two.size ** 2), limit = magnitude(weights, 1);
+    put(canvas, kernelImage(weights, 1, two.size, limit, false, signed));
+    return limit;
   }
   let weights = one.weight.subarray(channel * one.taps, (channel + 1) * one.taps);
   if (matrix) weights = multiply(matrix, weights);
-  put(canvas, kernelImage(weights, one.inputs, one.size, magnitude(weights, 1), lab.net().channels === 3, signed));
+  const limit = magnitude(weights, 1);
+  put(canvas, kernelImage(weights, one.inputs, one.size, limit, lab.net().channels === 3, signed));
+  return limit;
 }
 
 const shownWeights = (lab) => lab.snapshots.weights(lab.now.n);

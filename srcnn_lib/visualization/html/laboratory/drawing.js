@@ -57,13 +57,6 @@ function magnitude(values, share = 0.995, least = 1e-6) {
   return Math.max(least, sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]);
 }
 
-/** Shows a range: its two numbers, and its colors between them. */
-function legend(element, low, high, gray = false) {
-  const bar = make("i", { class: gray ? "gray" : "" });
-  element.replaceChildren(make("span", {}, plain(low)), bar, make("span", {}, plain(high)));
-  element.title = gray ? "Weights as colors; gray is zero" : "Values beyond the range have the color of its end";
-}
-
 /** Returns an SVG element. */
 function shape(tag, attributes, text = "") {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
@@ -71,6 +64,37 @@ function shape(tag, attributes, text = "") {
   element.textContent = text;
   return element;
 }
+
+/**
+ * Returns a heat map with its axes: `across` and `down` are { title, ticks: [[share of the length, text]] }.
+ *
+ * @param over an element that lies over the canvas, such as a marker
+ */
+function heatMap(canvas, across, down, ...over) {
+  const place = (side, { ticks }) => ticks.map(([share, text]) => {
+    const tick = make("span", {}, text);
+    tick.style[side] = `${100 * share}%`;
+    return tick;
+  });
+  return make("div", { class: "heat" }, make("span", { class: "axis-title" }, down.title), make("div", { class: "down" }, ...place("top", down)),
+    make("div", { class: "field" }, canvas, ...over), make("div", { class: "across" }, ...place("left", across)), make("span", { class: "axis-title" }, across.title));
+}
+
+/** Returns [number of the snapshot, step] of the snapshots to name below an axis: the first, powers of ten, the last. */
+function namedSnapshots(steps) {
+  const last = steps.length - 1, named = [[0, steps[0]]];
+  for (let step = 1; step < steps[last]; step *= 10) {
+    const n = steps.findIndex((other) => other >= step);
+    if (n - named.at(-1)[0] > 0.12 * last && last - n > 0.15 * last) named.push([n, steps[n]]);
+  }
+  return last ? [...named, [last, steps[last]]] : named;
+}
+
+/** Returns the axis of a heat map whose columns are the snapshots of a run. */
+const snapshotAxis = (snapshots) => ({
+  title: "step of the training (one column a snapshot)",
+  ticks: namedSnapshots(snapshots.map(({ step }) => step)).map(([n, step]) => [(n + 0.5) / snapshots.length, spaced(step)]),
+});
 
 /** Returns a canvas in a button, with a number below it. */
 function tileButton(sheet, label, text) {

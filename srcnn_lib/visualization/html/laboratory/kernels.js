@@ -20,7 +20,8 @@ function KernelsView(lab) {
     inputs = make("div", { class: "inputs" });
     section.replaceChildren(make("div", { class: "top" }, make("h3", {}, `Kernels of layer 1`), make("span", { class: "muted" }, `${size} × ${size}`), kind),
       sheet, make("p", { class: "muted why" }),
-      make("div", { class: "top" }, make("h3", {}, "Layer 2: the strongest inputs of channel"), picker), inputs);
+      make("div", { class: "top" }, make("h3", {}, "Layer 2: the strongest inputs of channel"), picker), make("p", { class: "muted why" },
+        "Above the kernel of the channel of layer 1 that is read, below the kernel on it. The percentage is its share of all inputs: the size of the kernel times the strength of the channel in this crop."), inputs);
   }
 
   function draw() {
@@ -32,8 +33,8 @@ function KernelsView(lab) {
     section.dataset.kind = used ? "excited" : "raw";
     tiles.forEach((tile, c) => drawKernel(lab, tile.firstChild, 0, c, used));
     section.querySelector(".why").textContent = now.raw
-      ? "Each kernel in its own range; click one to see what excites it. Bicubic pictures have almost no fine detail, so what a kernel does with it changes no answer and stays noise."
-      : matrix ? "What bicubic pictures cannot excite is removed (ridge projection, λ = 10⁻⁵): the answers stay the same." : "Measuring the patches of the sample pictures …";
+      ? "Orange weights are positive and blue ones negative, each kernel in its own range; click one to see what excites it. Bicubic pictures have almost no fine detail, so what a kernel does with it changes no answer and stays noise."
+      : matrix ? "What bicubic pictures cannot excite is removed, so the answers stay the same (the method is called ridge projection; here λ = 10⁻⁵). Orange weights are positive and blue ones negative, each kernel in its own range." : "Measuring the patches of the sample pictures …";
     if (snapshots.result(now.n)) drawInputs(used);
   }
 
@@ -54,7 +55,7 @@ function KernelsView(lab) {
       const first = make("canvas", { role: "img", "aria-label": `Kernel of channel ${input} of layer 1` }), own = make("canvas", { role: "img", "aria-label": `Kernel on channel ${input}` });
       drawKernel(lab, first, 0, input, used);
       put(own, kernelImage(weights(input), 1, two.size, limit, false, lab.colors.signed));
-      return make("figure", {}, make("div", { class: "pair" }, first, own), make("figcaption", {}, make("b", {}, `${input}`), make("span", { class: "muted" }, ` ${(100 * share).toFixed(0)} %`)));
+      return make("figure", {}, make("div", { class: "pair" }, first, own), make("figcaption", {}, make("b", {}, `${input}`), make("span", { class: "muted" }, ` ${percent(share)}`)));
     }));
   }
   return { section, begin, draw, projection: () => matrix };

@@ -23,7 +23,7 @@ function start(root, data) {
     ask: (message) => { const answer = snapshots.add(message); workers.wake(); return answer; },
     need: (n) => { const there = snapshots.ask(n); workers.wake(); return there; },
     samples: async () => (samples ||= await openSamples()),
-    shown: () => shown };
+    shown: () => shown, reveal };
   root.laboratory = lab; // for the browser's console, and for tests
   const views = { channels: ChannelsView(lab), pixel: PixelView(lab), worth: WorthView(lab),
     frequency: FrequencyView(lab), kernels: KernelsView(lab), stimuli: StimuliView(lab) };
@@ -50,7 +50,7 @@ function start(root, data) {
     chart?.stop();
     chart = Chart($(".chart"), list.map(({ step }) => step), curves, (n) => { play(false); go(n); });
     const names = Object.entries(curves()).map(([name, curve]) => [name, curve.title]);
-    choice($(".curve"), names, (name) => { chart.draw(name); $(".key").replaceChildren(...chart.key()); });
+    choice($(".curve"), names, (name) => { chart.draw(name); showKey(); });
     describe();
     pictures.begin();
     Object.values(views).forEach((view) => view.begin?.());
@@ -65,15 +65,23 @@ function start(root, data) {
   function describe() {
     const { original, notes, name } = photograph, { top, left, height, width } = scene;
     const whole = height === original.height && width === original.width;
-    say(".title", data.title), say(".about", `${run().about}, on ${name}`);
+    say(".title", data.title), say(".about", `${run().about}. Photograph: ${name}.`);
+    $(".seen").hidden = !run().trained || dropped;
     const part = whole ? [] : [`Shown: a ${width}×${height} crop at x=${left + (photograph.at?.[1] || 0)}, y=${top + (photograph.at?.[0] || 0)}${
       !now.box || `${now.box}` === `${photograph.box}` ? photograph.why : ""}; click the small picture for another.`];
     say(".notes", [...notes, ...part].join(" "));
   }
+  function showKey() {
+    const entries = chart.key(), text = entries.map(({ textContent }) => textContent).join();
+    if ($(".key").dataset.text === text) return;
+    $(".key").dataset.text = text;
+    $(".key").replaceChildren(...entries);
+  }
   function curves() {
     const points = run().snapshots.map(({ step }, n) => [step, snapshots.summaries[n]?.psnr]).filter(([, v]) => v !== undefined);
-    const bicubic = decibelsOf(meanSquare(scene.bicubicY, scene.job.target));
-    return { crop: { title: "PSNR of this crop", lines: [{ label: "SRCNN on this crop", color: "ink", points }], rule: bicubic, log: false },
+    const bicubic = bicubicPsnr(scene);
+    const label = now.off.size || now.swaps.size ? "SRCNN on this crop, with all of its own channels" : "SRCNN on this crop";
+    return { crop: { title: "PSNR of this crop", unit: "dB", lines: [{ label, color: "ink", points }], rule: bicubic, log: false },
       ...run().curves };
   }
 
@@ -134,7 +142,7 @@ function start(root, data) {
     shown = compose();
     root.dataset.drawn = shown && !shown.late ? now.n : ""; // what the panels show; tests wait for it
     if (shown) {
-      const psnr = decibelsOf(shown.mse), bicubic = decibelsOf(meanSquare(scene.bicubicY, scene.job.target));
+      const psnr = decibelsOf(shown.mse), bicubic = bicubicPsnr(scene);
       const text = shown.mse < 1e-12 ? null : psnr, gain = shown.mse < 1e-12 || bicubic >= 120 ? null : psnr - bicubic;
       say(".psnr", decibels(text)), say(".srcnn-psnr", decibels(text));
       say(".gain", gain === null ? "" : decibels(gain, true));
@@ -143,13 +151,22 @@ function start(root, data) {
       range.setAttribute("aria-valuetext", `step ${step}, epoch ${epoch}, ${decibels(text)}`);
     }
     pictures.draw();
+    showKey();
     views[now.view].draw(changed);
     root.dataset.milliseconds = (performance.now() - began).toFixed(1);
   }
 
   // The state
   const region = $(".view");
-  const tabs = choice($(".views"), VIEWS, (view) => state.set({ view }), now.view);
+  const tabs = choice($(".views"), VIEWS, (view) => { if (view !== now.view) state.set({ view }), reveal(); }, now.view);
+  /** Scrolls to the view where it is below the pictures and out of sight: in one column, after a press. */
+  function reveal() {
+    const { top } = region.getBoundingClientRect(), columns = getComputedStyle($(".panels")).gridTemplateColumns.split(" ").length;
+    const covered = $(".card").offsetHeight; // by the tour's step, which stays in sight
+    root.style.setProperty("--card", `${covered}px`);
+    if (columns > 1 || (top >= covered && top < 0.6 * innerHeight)) return;
+    region.scrollIntoView({ block: "start", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  }
   function openView() {
     region.replaceChildren(views[now.view].section);
     region.setAttribute("aria-label", VIEWS.find(([name]) => name === now.view)[1]);
@@ -220,7 +237,7 @@ function start(root, data) {
       const small = Math.min(picture.width, picture.height) < 24;
       if (small) return say(".notes", `${file.name} is too small: expected at least 24 × 24 pixels.`);
       photograph = photographOf(file.name, picture, data.scale, picture.cut ? ["Its middle 2048 pixels are used."] : []);
-      photograph.why = ", where bicubic errs most";
+      photograph.why = ", chosen for much lost detail near the middle";
       dropped = true;
       state.set({ pixel: null });
       if (now.box) state.set({ box: null });

@@ -114,23 +114,25 @@ function blur({ data, channels, height, width }, sigma) {
   return { data: pass(pass(data, true), false), channels, height, width };
 }
 
-/** Returns the top and left of the square in which bicubic's squared error is largest. */
-function largestError(original, upsampled, rows, columns) {
-  const { data, channels, height, width } = original, sums = new Float64Array((height + 1) * (width + 1));
+/** Returns the top and left of the square that shows a photograph best; see `subject_region` of regions.py. */
+function subjectPlace({ data, channels, height, width }, upsampled, rows, columns) {
+  const pixels = height * width, error = new Float32Array(pixels);
+  for (let c = 0; c < channels; c++)
+    for (let n = 0; n < pixels; n++) error[n] += (data[c * pixels + n] - upsampled.data[c * pixels + n]) ** 2 / channels;
+  const stride = 1 + Math.floor(pixels / 100000), some = error.filter((_, n) => n % stride === 0).sort();
+  const most = Math.max(some[Math.floor(0.8 * some.length)], error.reduce((a, b) => a + b, 0) / pixels), sums = new Float64Array((height + 1) * (width + 1));
   for (let y = 0; y < height; y++)
     for (let x = 0, line = 0; x < width; x++) {
-      for (let c = 0; c < channels; c++) {
-        const at = (c * height + y) * width + x;
-        line += (data[at] - upsampled.data[at]) ** 2 / channels;
-      }
+      line += Math.min(most, error[y * width + x]);
       sums[(y + 1) * (width + 1) + x + 1] = sums[y * (width + 1) + x + 1] + line;
     }
-  let best = [0, 0], most = -1;
+  const at = (row, column) => sums[row * (width + 1) + column];
+  let best = [0, 0], highest = -1;
   for (let y = 0; y + rows <= height; y++)
     for (let x = 0; x + columns <= width; x++) {
-      const at = (row, column) => sums[row * (width + 1) + column];
-      const error = at(y + rows, x + columns) - at(y, x + columns) - at(y + rows, x) + at(y, x);
-      if (error > most) most = error, best = [y, x];
+      const distance = ((y + rows / 2) / height - 0.4) ** 2 + ((x + columns / 2) / width - 0.5) ** 2;
+      const value = (at(y + rows, x + columns) - at(y, x + columns) - at(y + rows, x) + at(y, x)) * Math.exp(-6 * distance);
+      if (value > highest) highest = value, best = [y, x];
     }
   return best;
 }

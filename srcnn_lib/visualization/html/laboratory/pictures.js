@@ -8,7 +8,6 @@ function PicturesPanel(lab) {
   function begin() {
     const { scene } = lab, { photograph } = scene, error = scene.bicubicY.map((v, n) => v - scene.job.target[n]);
     errorLimit = magnitude(error, 0.995, 1e-3);
-    legend($(".error-range"), -errorLimit, errorLimit);
     thumbnail = pictureImage(photograph.original);
     whole.setAttribute("aria-label", `${photograph.name}, with the crop outlined; click to move the crop`);
     still = { bicubic: pictureImage(scene.bicubic), original: pictureImage(scene.truth) };
@@ -35,7 +34,14 @@ function PicturesPanel(lab) {
     if (!shown) return;
     mark($(".srcnn"), pictureImage(toPicture(scene, lab.net(), shown.output)));
     const error = shown.y.map((v, n) => v - scene.job.target[n]);
-    mark($(".error"), signedImage(error, height, width, errorLimit, lab.colors.signed));
+    // One range over the training, so that colors can be compared; with channels off the errors are of another size.
+    let limit = errorLimit;
+    while (changed && limit < magnitude(error, 0.995, 1e-3)) limit *= 2;
+    const beyond = error.reduce((count, v) => count + (Math.abs(v) > limit), 0) / error.length;
+    mark($(".error"), signedImage(error, height, width, limit, lab.colors.signed));
+    legend($(".error-range"), -limit, limit, "levels");
+    $(".beyond").textContent = limit > errorLimit ? `The range is ${limit / errorLimit} times as wide as with all channels.`
+      : beyond >= 0.01 ? `${percent(beyond)} of the pixels are beyond the range.` : "";
   }
 
   function cross(context, [y, x]) { // a ring around the pixel: the pixel itself stays visible
@@ -52,6 +58,7 @@ function PicturesPanel(lab) {
   function choose(pixel) {
     const { height, width } = lab.scene;
     state.set({ pixel: [clamp(pixel[0], 0, height - 1), clamp(pixel[1], 0, width - 1)], view: "pixel" });
+    lab.reveal();
   }
   for (const name of names) $(`.${name}`).onclick = (event) =>
     lab.scene && choose(place(event, event.currentTarget, lab.scene.height, lab.scene.width));

@@ -12,9 +12,9 @@ function PixelView(lab) {
   const empty = make("p", { class: "empty muted" }, "Click a pixel in one of the pictures. The network is then taken apart for this pixel: ",
     "the filter that it is there, what each channel adds, and which pixels of the bicubic picture the result is made of.");
   const facts = make("p", { class: "facts-line" });
-  const input = figure("patch", "What it sees", " the bicubic picture around the pixel");
-  const filter = figure("filter", "Its filter", " all three layers as one filter, with the ReLUs as they are here");
-  const map = figure("attribution", "Attribution", " what each pixel adds on the way from a blurred picture");
+  const input = figure("patch", "What it sees", " the bicubic picture around the pixel, which is in the middle");
+  const filter = figure("filter", "Its filter", " all three layers as one: weights on the pixels at the left, with the ReLUs as they are here");
+  const map = figure("attribution", "Attribution", " what each pixel adds to the result, from a blurred picture to the sharp one");
   const fall = make("div", { class: "waterfall" });
   const content = make("div", { class: "found" }, facts, make("div", { class: "three" }, input, filter, map), fall);
   section.append(empty, content);
@@ -25,15 +25,17 @@ function PixelView(lab) {
     if (!now.pixel || !snapshots?.weights(now.n)) return;
     const began = performance.now(), { pixel } = now, net = lab.net(), weights = snapshots.weights(now.n), { target } = scene.job;
     const found = explain(), { patch, beyond, side } = found, at = pixel[0] * scene.width + pixel[1];
-    const open = ([some, all]) => `${Math.round((100 * some) / all)} %`;
-    facts.replaceChildren(`Pixel x ${pixel[1]}, y ${pixel[0]} · bicubic ${levelOf(scene.bicubicY[at])} → `, make("b", {}, `result ${levelOf(found.value)}`),
-      ` · original ${levelOf(target[at])} · `, make("span", { class: "muted" }, `open ReLUs: ${open(found.active[0])} of layer 1, ${open(found.active[1])} of layer 2`));
+    const open = ([some, all]) => percent(some / all), level = (v) => amount(v, "levels");
+    facts.replaceChildren(`Pixel x ${pixel[1]}, y ${pixel[0]} · bicubic ${level(scene.bicubicY[at])} → `, make("b", {}, `result ${level(found.value)}`),
+      ` · original ${level(target[at])} levels · `, make("span", { class: "muted" }, `open ReLUs: ${open(found.active[0])} of layer 1, ${open(found.active[1])} of layer 2`));
     const planes = { data: patch, channels: net.channels, height: side, width: side };
     put(input.firstChild, pictureImage(planes));
     const square = sumOf(found.filter, net.channels, side * side), limit = magnitude(square, 1);
     put(filter.firstChild, signedImage(square, side, side, limit, lab.colors.signed));
     filter.firstChild.dataset.value = found.value;
-    legend(filter.querySelector(".filter-range"), -limit, limit);
+    legend(filter.querySelector(".filter-range"), -limit, limit, "weight");
+    input.querySelector(".legend").classList.replace("signed", "black");
+    legend(input.querySelector(".patch-range"), 0, 1, "levels");
     waterfall(found, scene.bicubicY[at], target[at]);
     section.dataset.milliseconds = (performance.now() - began).toFixed(1);
     if (changed.has("arrived") && map.dataset.of === `${now.n}:${pixel}`) return;
@@ -56,38 +58,40 @@ function PixelView(lab) {
     put(map.firstChild, signedImage(found.map, side, side, limit, lab.colors.signed));
     map.firstChild.dataset.missing = found.end - found.start - found.map.reduce((a, b) => a + b, 0);
     Object.assign(map.firstChild.dataset, { start: found.start, end: found.end, switches: found.switches });
-    map.querySelector("figcaption span").textContent = ` exact: ${spaced(found.switches)} ReLU switches on the way from a blurred picture`;
-    legend(map.querySelector(".attribution-range"), -limit, limit);
+    map.querySelector("figcaption span").textContent = ` what each pixel adds to the result, from a blurred picture to the sharp one; exact, as all ${spaced(found.switches)} switches of ReLUs in between are found`;
+    legend(map.querySelector(".attribution-range"), -limit, limit, "levels");
   }
 
-  // From the bicubic value to the result: the channel that carries the picture, then the ten that change the pixel most.
+  // From the bicubic value to the result: first the channels that carry the picture, then those that change it most.
   function waterfall({ channels, value, base }, bicubic, truth) {
-    const result = lab.snapshots.result(now.n), carrier = result ? carrierOf(lab, result) : null, carried = carrier === null ? 0 : bicubic;
-    const others = Array.from(channels, (v, c) => [c, v]).filter(([c]) => c !== carrier).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
+    const result = lab.snapshots.result(lab.now.n), carriers = result ? carriersOf(lab.scene, result) : [];
+    const carried = carriers.reduce((sum, c) => sum + channels[c], base), name = (c) => `channel ${c}`;
+    const others = Array.from(channels, (v, c) => [c, v]).filter(([c]) => !carriers.includes(c)).sort((a, b) => Math.abs(b[1]) - Math.abs(a[1]));
     const top = others.slice(0, TOP), rest = others.slice(TOP).reduce((sum, [, v]) => sum + v, 0);
-    // Where no channel carries the picture, the bars begin at black.
-    const steps = [...(carrier === null ? [] : [[`channel ${carrier}, the carried picture, beyond it`, channels[carrier] - bicubic]]), ["constant b₃", base],
-      ...top.map(([c, v]) => [`channel ${c}`, v]), ...(others.length > TOP ? [[`${others.length - TOP} others`, rest]] : [])];
-    let level = carried;
-    const bars = [["bicubic", bicubic, null], ...steps.map(([name, change]) => [name, (level += change), change]), ["result", value, null], ["original", truth, null]];
-    const values = [bicubic, carried, ...bars.map(([, v]) => v)], low = Math.min(...values), high = Math.max(...values), room = (high - low) * 0.04 || 0.01;
-    const x = (v) => ((v - low + room) / (high - low + 2 * room)) * 100;
-    let before = carried;
-    fall.replaceChildren(make("h3", {}, "From bicubic to the result"), make("div", { class: "rows" }, ...bars.flatMap(([name, v, change]) => {
-      const from = change === null ? low - room : before, left = Math.min(x(from), x(v)), width = Math.abs(x(v) - x(from));
-      const kind = change === null ? `total ${name}` : change < 0 ? "less" : "more";
-      const bar = make("span", { class: `amount ${kind}` });
-      bar.style.left = `${left}%`, bar.style.width = `max(2px, ${width}%)`;
-      if (change !== null) before = v;
-      return [make("span", { class: "name" }, name), make("span", { class: "line" }, bar), make("span", { class: "value" }, change === null ? levelOf(v) : levelOf(change, true))];
-    })));
-    fall.dataset.sum = level;
+    const steps = [[carriers.length === 1 ? `${name(carriers[0])} and b₃` : carriers.length ? `${carriers.length} carriers and b₃` : "b₃ alone", carried - bicubic],
+      ...top.map(([c, v]) => [name(c), v]), ...(others.length > TOP ? [[`${others.length - TOP} others`, rest]] : [])];
+    let level = bicubic;
+    const bars = [["bicubic", bicubic, null], ...steps.map(([label, change]) => [label, (level += change), change]), ["result", value, null], ["original", truth, null]];
+    const values = bars.map(([, v]) => v), low = Math.min(...values), high = Math.max(...values), room = (high - low) * 0.04 || 0.01;
+    const x = (v) => `${((v - low + room) / (high - low + 2 * room)) * 100}%`;
+    let before = bicubic;
+    fall.replaceChildren(make("h3", {}, "From bicubic to the result, in levels"),
+      make("p", { class: "muted why" }, carriers.length
+        ? `Bicubic's value is where the bars begin. ${carriers.length === 1 ? "One channel carries" : `${carriers.length} channels carry`} the picture: ${
+          carriers.map((c) => `${name(c)} (${amount(channels[c], "levels", true)})`).join(", ")}; with the constant b₃ of layer 3 (${
+          amount(base, "levels", true)}), ${amount(carried, "levels")} in all. Their bar is the difference to bicubic; each other channel adds its own.`
+        : `Bicubic's value is where the bars begin. At this step no channel carries the picture: the first bar leads from bicubic to the constant b₃ of layer 3 (${amount(base, "levels", true)}).`),
+      make("div", { class: "rows" }, ...bars.flatMap(([label, v, change]) => {
+        const bar = make("span", { class: `amount ${change === null ? `total ${label}` : change < 0 ? "less" : "more"}` }), guide = make("i", { class: "guide" });
+        guide.style.left = x(bicubic);
+        bar.style.left = change === null ? x(v) : x(Math.min(before, v));
+        if (change !== null) bar.style.width = `max(2px, calc(${x(Math.max(before, v))} - ${x(Math.min(before, v))}))`, before = v;
+        return [make("span", { class: "name" }, label), make("span", { class: "line" }, guide, bar), make("span", { class: "value" }, amount(change ?? v, "levels", change !== null))];
+      })));
+    Object.assign(fall.dataset, { begin: bicubic, sum: level });
   }
   return { section, draw, explain };
 }
-
-/** Returns a value of [0, 1] in levels of 255, as pixels are counted. */
-const levelOf = (value, signed = false) => fixed(255 * value, 1, signed);
 
 function sumOf(values, channels, count) {
   const sum = new Float64Array(count);
@@ -95,10 +99,12 @@ function sumOf(values, channels, count) {
   return sum;
 }
 
-/** Returns the channel of layer 2 that paints most of the picture, over half of its brightness; null where none does. */
-function carrierOf({ scene }, { gram, linear }) {
-  const count = linear.length, energy = scene.bicubicY.reduce((sum, v) => sum + v * v, 0) / scene.bicubicY.length;
-  let best = 0;
-  for (let c = 1; c < count; c++) if (gram[c * count + c] > gram[best * count + best]) best = c;
-  return gram[best * count + best] > energy / 4 ? best : null;
+/**
+ * Returns the channels of layer 2 that carry the picture, the strongest first: what they paint has at least 5 % of the
+ * bicubic picture's strength (root mean square). The others only correct it.
+ */
+function carriersOf({ bicubicY }, { gram, linear }) {
+  const count = linear.length, least = (0.05 ** 2 * bicubicY.reduce((sum, v) => sum + v * v, 0)) / bicubicY.length;
+  const energy = (c) => gram[c * count + c];
+  return Array.from(linear, (_, c) => c).filter((c) => energy(c) >= least).sort((a, b) => energy(b) - energy(a));
 }

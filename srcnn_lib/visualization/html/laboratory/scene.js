@@ -5,10 +5,10 @@ const SIDE = 96; // pixels of the crop: what is quick
 /** Degrades a photograph once: { name, original, upsampled, scale }. */
 const photographOf = (name, picture, scale, notes = []) => ({ name, scale, notes, ...degrade(picture, scale) });
 
-/** Cuts the crop at `box` (top, left; null for where bicubic errs most) out of a photograph, for a network. */
+/** Cuts the crop at `box` (top, left; null for `subjectPlace`) out of a photograph, for a network. */
 function sceneOf(photograph, net, box, side = SIDE) {
   const { original, upsampled } = photograph, height = Math.min(side, original.height), width = Math.min(side, original.width);
-  const chosen = box || largestError(original, upsampled, height, width);
+  const chosen = box || subjectPlace(original, upsampled, height, width);
   const top = clamp(chosen[0], 0, original.height - height), left = clamp(chosen[1], 0, original.width - width);
   const halo = net.filters.reduce((sum, size) => sum + (size - 1) / 2, 0), input = networkInput(upsampled, net.channels);
   // A network that repeats the border gets all of its surround; one with zeros no pixel beyond the picture.
@@ -48,6 +48,8 @@ function toPicture(scene, net, output) {
   else for (let n = 0; n < pixels; n++) data[n] = LUMA.reduce((sum, luma, c) => sum + luma * output[c * pixels + n], 0);
   return { data, channels: bicubic.channels, height, width };
 }
+
+const bicubicPsnr = ({ bicubicY, job }) => decibelsOf(meanSquare(bicubicY, job.target));
 
 function meanSquare(a, b) {
   let sum = 0;

@@ -34,16 +34,16 @@ function StimuliView(lab) {
     const found = await lab.ask({ kind: "stimuli", net: lab.net(), weights: snapshots.weights(now.n), pictures, layer: now.layer, channel, count: PATCHES });
     if (asked !== mine) return;
     section.dataset.of = mine;
-    const { side } = found, active = (100 * found.active).toFixed(0);
+    const { side } = found, active = percent(found.active);
     facts.textContent = found.places.length
-      ? `It is active on ${active} % of the bicubic pictures at hand. The ${found.places.length} places that excite it most, the square that it sees outlined:`
+      ? `It is active on ${active} of the bicubic pictures at hand. The ${found.places.length} places that excite it most, the square that it sees outlined, and its activation there:`
       : "It is active nowhere in the pictures at hand: at this step the channel is dead, or waits for something that they do not hold.";
     patches.replaceChildren(...found.places.map(({ picture, top, left, value }) => {
-      const canvas = make("canvas", { role: "img", "aria-label": `Answer ${plain(value)}` }), size = side + 2 * AROUND;
+      const canvas = make("canvas", { role: "img", "aria-label": `Activation ${amount(value, "activation")}` }), size = side + 2 * AROUND;
       put(canvas, pictureImage(crop(all[picture].shown, top - AROUND, left - AROUND, size, size, true)));
       const frame = make("i");
       Object.assign(frame.style, { left: `${(100 * AROUND) / size}%`, top: `${(100 * AROUND) / size}%`, width: `${(100 * side) / size}%`, height: `${(100 * side) / size}%` });
-      return make("figure", {}, make("div", { class: "frame" }, canvas, frame), make("figcaption", { class: "muted" }, plain(value)));
+      return make("figure", {}, make("div", { class: "frame" }, canvas, frame), make("figcaption", { class: "muted" }, amount(value, "activation")));
     }));
     const channels = lab.net().channels, mean = (values) => sumOf(values, channels, side * side).map((v) => v / channels);
     const plainMean = mean(found.mean), difference = mean(found.average).map((v, n) => v - plainMean[n]);
@@ -51,11 +51,15 @@ function StimuliView(lab) {
     const limit = magnitude(difference.map((v, n) => (difference[n] = v - level)), 1);
     const average = make("canvas", { role: "img", "aria-label": "Average stimulus" }), kernel = make("canvas", { role: "img", "aria-label": "Kernel" }), range = make("span", { class: "legend signed" });
     put(average, signedImage(difference, side, side, limit, lab.colors.signed));
-    legend(range, -limit, limit);
+    legend(range, -limit, limit, "levels");
     const kernels = now.layer === 0 ? [make("figure", {}, kernel, make("figcaption", {}, make("b", {}, "Its kernel")))] : [];
-    if (now.layer === 0) drawKernel(lab, kernel, 0, channel);
+    if (now.layer === 0) {
+      const weights = make("span", { class: "legend signed" }), most = drawKernel(lab, kernel, 0, channel);
+      legend(weights, -most, most, "weight");
+      kernels[0].lastChild.append(weights);
+    }
     means.replaceChildren(make("figure", {}, average, make("figcaption", {}, make("b", {}, "Average stimulus"),
-      make("span", { class: "muted" }, ` all patches, weighted by how much they excite it, less the plain mean; ${levelOf(level, true)} levels brighter`), range)), ...kernels);
+      make("span", { class: "muted" }, ` all patches, weighted by how much they excite it, less the plain mean; ${amount(Math.abs(level), "levels")} levels ${level < 0 ? "darker" : "brighter"} on average`), range)), ...kernels);
   }
   return { section, begin, draw, key };
 }
