@@ -5,6 +5,8 @@ import pickle
 import shutil
 import signal
 import struct
+import subprocess
+import sys
 import time
 import zlib
 
@@ -20,6 +22,28 @@ def test_upscale_writes_beside_the_picture(weights, picture):
     found = srcnn("upscale", picture, "--weights", weights)
     assert found.returncode == 0, found.stderr
     assert Image.open(picture.parent / "bird_upscaled.png").size == (80, 60)
+
+
+# Each of these takes from a tenth of a second to several seconds to import, and upscaling needs none.
+NEEDLESS = {
+    "accelerate", "IPython", "ipywidgets", "matplotlib", "onnx", "pandas", "pooch", "pytorch_optimizer", "scipy",
+    "skimage", "sympy", "tensorboard", "torch._dynamo", "torch._inductor", "torch.onnx._internal", "torchvision",
+}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_upscale_imports_only_what_it_needs(picture):
+    code = f"""
+import atexit, sys
+atexit.register(lambda: print("\\n" + " ".join(sys.modules)))
+sys.argv = ["srcnn", "upscale", {str(picture)!r}]
+from srcnn_lib.commands.main import main
+main()
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    modules = set(found.stdout.splitlines()[-1].split())
+    assert {"torch", "srcnn_lib.inference.fast_pass"} <= modules
+    assert not modules & NEEDLESS
 
 
 @pytest.mark.parametrize("mode", ["whole", "non-overlapping", "overlapping"])
