@@ -104,13 +104,14 @@ def expand_loss(position: ArrayLike) -> np.ndarray:
     """Returns the gains at these positions; the inverse of `compress_loss`."""
     position = np.asarray(position, float)
     beyond = np.maximum(-position / LINEAR_LOSS - 1, 0)
-    return np.where(position < -LINEAR_LOSS, -LINEAR_LOSS * np.exp(beyond), position)
+    return np.where(position < -LINEAR_LOSS, -LINEAR_LOSS * np.exp(np.minimum(beyond, 700)), position)
 
 
 def gain_ticks(low: float, high: float) -> list[float]:
     """Returns the ticks of an axis of the gain that reaches from `low` to `high` dB."""
     if low < FAR:
-        ticks: Sequence[float] = [*FAR_TICKS, *range(math.ceil(high) + 1)]
+        top = math.ceil(high)  # of a history from somebody else it may be any number
+        ticks: Sequence[float] = [*FAR_TICKS, *range(0, top + 1, max(1, top // 20))]
     else:
         ticks = MaxNLocator(5, steps=[1, 2, 5, 10]).tick_values(low, high)
     shown = sorted(round(float(tick), 9) for tick in ticks if low <= tick <= high)

@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -125,6 +125,18 @@ class _Worker:
         self.connection.close()
 
 
+@contextlib.contextmanager
+def limit_addresses() -> Iterator[None]:
+    """Lets this process take HARD_BYTES more: beyond that a MemoryError is raised, and the machine survives."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + HARD_BYTES, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 def _work(connection: Connection, case: Case, seed: int, folder: Path, seconds: float) -> None:
     """Runs the cases whose numbers arrive."""
     import torch
@@ -134,8 +146,7 @@ def _work(connection: Connection, case: Case, seed: int, folder: Path, seconds: 
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", module="PIL")  # as the command line does
     warnings.filterwarnings("ignore", module="mutated_weights|zipfile")  # of making the files
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + HARD_BYTES, resource.RLIM_INFINITY))
+    limit_addresses().__enter__()
     errors = folder / f"stderr-{os.getpid()}"
     os.dup2(os.open(errors, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_TRUNC), 2)
     sys.stderr = io.TextIOWrapper(os.fdopen(2, "wb", 0, closefd=False), write_through=True, errors="backslashreplace")

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from attack import Tally
+from bounded import limit_addresses
 from tiny_runs import photographs, result, tiny_config, train
 
 from srcnn_lib.commands.train import choose_run
@@ -57,7 +58,7 @@ def attack(seed: int, count: int, folder: Path) -> Tally:
         detail = mutation(path, chance, folder)
         name = f"case {number}, {mutation.__name__[1:]} {detail}"
         forged = mutation is _forged_state and "digest" in detail
-        with tally.case(name):
+        with tally.case(name), limit_addresses():
             command = chance.choice(COMMANDS)
             outcome = _quietly(tally, lambda path=path, command=command: command(path), f"{command.__name__[1:]}")
             notes: list[str] = []

@@ -100,6 +100,18 @@ def test_ticks_of_the_gain_are_few_and_apart():
 # The figure
 
 
+@pytest.mark.parametrize("value", [1e9, 9e18, -9e18])
+def test_a_history_with_an_absurd_value_is_drawn_in_little_memory(value):
+    """A number of ticks in proportion to 1e9 dB took 16 GB."""
+    assert len(gain_ticks(min(-10, value), max(1, value))) < 50
+    history = [
+        {"step": step, "validation_psnr_y": psnr, "validation_bicubic_psnr_y": 30.0, "validation_mse": mse}
+        for step, psnr, mse in ((1, 10.0, 50.0), (2, value, abs(value)))
+    ]
+    learning_curves_figure(history)
+    assert len(svg_chart(history, [])) < 100_000
+
+
 def test_training_is_orange_and_validation_blue_with_bicubic_dashed_at_zero():
     figure = learning_curves_figure(history(), channel="rgb")
     bicubic, train, validation = figure.axes[0].lines
