@@ -29,7 +29,7 @@ from . import weights
 from .config import TrainingConfig
 from .errors import InputError, error_reason, searched_folder
 from .model import SRCNN
-from .runtime.files import digest, json_values, printable, read_plain_file, write_atomically
+from .runtime.files import digest, json_values, one_line, printable, read_plain_file, write_atomically
 from .runtime.lock import FileLock
 from .runtime.state_file import DamagedError, read_state, write_state
 from .runtime.temporary_files import MARK
@@ -110,7 +110,8 @@ class Run:
         except KeyError as error:
             raise InputError(f"{self.path / 'config.json'} can't be read (it has no {error})") from error
         except (OSError, ValueError) as error:
-            raise InputError(f"{self.path / 'config.json'} can't be read ({error_reason(error)})") from error
+            reason = one_line(error_reason(error))  # it repeats a value, which may be of any length
+            raise InputError(f"{self.path / 'config.json'} can't be read ({reason})") from error
 
     @classmethod
     def create(cls, path: str | Path, config: TrainingConfig, **metadata: Any) -> "Run":

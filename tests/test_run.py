@@ -67,6 +67,7 @@ def test_a_folder_that_is_no_run_is_refused(tmp_path):
         '{"training_config": {"steps": 1e999}}',
         '{"training_config": {"data": [1]}}',
         '{"training_config": {"recipe": []}}',
+        '{"training_config": {"scale": "%s"}}' % (5000 * "a"),
         '{"training_config": {}, "data": []}',
         '{"training_config": {"batch_size": 1000000000}}',
         '{"training_config": {}, "resolved": {"steps": "many"}}',
@@ -78,6 +79,7 @@ def test_a_damaged_config_is_named_in_one_line(tmp_path, config):
         Run(tmp_path)
     assert "config.json" in str(error.value)
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 300 + len(str(tmp_path))
 
 
 def test_snapshots_come_in_the_order_of_their_steps(run):
