@@ -120,8 +120,10 @@ function WorthView(lab) {
     const own = lumas.subarray(c * pixels, (c + 1) * pixels), limit = Math.max(0.004, magnitude(own, 0.995)), sum = worth.reduce((total, { shapley }) => total + shapley, 0);
     put(detail.querySelector(".painted"), signedImage(own, height, width, limit, lab.colors.signed));
     legend(detail.querySelector(".painted-range"), -limit, limit, "levels");
-    detail.querySelector(".about-worth").textContent =
-      ` without it ${decibels(-worth[c].db, true)}. Its fair share of the error that all channels remove together: ${percent(worth[c].shapley / sum)} (Shapley value: the mean over all orders in which the channels could be switched on).`;
+    const share = sum > 0
+      ? ` Its fair share of the error that all channels remove together: ${percent(worth[c].shapley / sum)} (Shapley value: the mean over all orders in which the channels could be switched on).`
+      : " At this step all channels together remove no error yet.";
+    detail.querySelector(".about-worth").textContent = ` without it ${decibels(-worth[c].db, true)}.${share}`;
     const from = now.swaps.get(c), steps = lab.run().snapshots;
     detail.querySelector(".swap input").value = from ?? -1;
     detail.querySelector(".swap-text").textContent = from === undefined ? "Now its own. Move the slider to put the channel of an earlier network into this one, and read the dB above."
