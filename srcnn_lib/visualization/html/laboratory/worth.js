@@ -77,7 +77,7 @@ function WorthView(lab) {
   }
 
   function drawKey(length, most) {
-    const ticks = [0.01, 0.1, 1, 10].filter((db) => db < 0.6 * most), scale = make("span", { class: "scale" }, make("i"));
+    const ticks = [0.01, 0.1, 1, 10].filter((db) => length(db) < 0.75), scale = make("span", { class: "scale" }, make("i"));
     for (const db of [...ticks, most]) {
       const tick = make("span", {}, `${db === most ? fixed(db, 2) : db}`);
       tick.style.left = `${100 * length(db)}%`;
