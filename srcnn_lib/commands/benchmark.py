@@ -21,6 +21,10 @@ def benchmark(
     widths: Annotated[
         str | None, typer.Option(help="Widths of the network (default: 128,64 for overlap, 64,32 for the others).")
     ] = None,
+    turns: Annotated[int, typer.Option(min=1, help="inference: turns of each contestant.")] = 7,
+    only: Annotated[
+        str | None, typer.Option(help="inference: contestants besides ours, such as onnxruntime,openvino.")
+    ] = None,
     minutes: Annotated[float, typer.Option(help="quality: minutes that each recipe trains.")] = 12,
     seeds: Annotated[int, typer.Option(min=1, help="quality: trainings of each recipe, with different seeds.")] = 1,
     steps: Annotated[int, typer.Option(help="train: steps of 1,280 crops for each implementation.")] = 3,
@@ -44,7 +48,7 @@ def benchmark(
     if what == "inference":
         from .benchmarks.inference import benchmark_inference
 
-        lines = benchmark_inference((size,), channels, sizes, device=device)
+        lines = benchmark_inference((size,), channels, sizes, turns, device, None if only is None else only.split(","))
     elif what == "overlap":
         from .benchmarks.overlapping import benchmark_overlap
 

@@ -17,6 +17,7 @@ from ...inference.upscaling import reconstruct
 from ...model import SRCNN
 from ...onnx_file import export_onnx
 from ...runtime.devices import resolve_device
+from ..options import check_choice
 from .timing import example_image, example_network, heading, matrix_rates
 
 OURS = "ours"
@@ -24,7 +25,7 @@ OURS = "ours"
 
 def benchmark_inference(
     sizes: Sequence[int] = (256, 1024), channels: int = 1, widths: Sequence[int] = (64, 32), turns: int = 7,
-    device: str = "auto",
+    device: str = "auto", only: Sequence[str] | None = None,
 ) -> list[str]:  # fmt: skip
     """Times a pass over a whole picture: `reconstruct`, PyTorch's own convolutions, and exports of the network.
 
@@ -36,9 +37,13 @@ def benchmark_inference(
         channels, widths: of the network.
         turns: of each contestant, after one to warm up.
         device: as in TrainingConfig.
+        only: the contestants besides ours; None for all.
 
     Returns:
         The lines to print.
+
+    Raises:
+        InputError: an unknown contestant.
     """
     torch_device = resolve_device(device)
     model = example_network(channels, widths, torch_device)
@@ -55,11 +60,15 @@ def benchmark_inference(
     for size in sizes:
         image = example_image(size, channels)
         contestants, absent = _contestants(model, image, threads)
+        for name in only or ():
+            check_choice("only", name, (*contestants, *absent))
+        if only is not None:
+            contestants = {name: run for name, run in contestants.items() if name in (OURS, *only)}
         times = _paired_times(contestants, turns, clock == "CPU seconds", torch_device)
         for name, seconds in times.items():
             ratio = statistics.median(other / ours for other, ours in zip(seconds, times[OURS], strict=True))
             lines.append(f"| {size}×{size} | {name} | {statistics.median(seconds):.3f} | {ratio:.2f} |")
-    return [*lines, "", *(f"{name} is not installed: pip install {name}" for name in absent)]
+    return [*lines, *[""] * bool(absent), *(f"{name} is not installed: pip install {name}" for name in absent)]
 
 
 def _contestants(model: SRCNN, image: Tensor, threads: int) -> tuple[dict[str, Callable[[], object]], list[str]]:
