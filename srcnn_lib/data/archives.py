@@ -4,6 +4,7 @@ An `ArchiveMember` holds the position of a picture's bytes in the archive. The a
 so that threads and worker processes share no open file.
 """
 
+import errno
 import hashlib
 import os
 import struct
@@ -106,7 +107,8 @@ def list_pictures(path: Path, scratch: Path) -> list[ArchiveMember]:
     except InputError:
         raise
     except DAMAGED as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk, not of the archive
+        # EINVAL: a place in the archive that no file can have. Other errors are of the disk, not of the archive.
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise
         raise InputError(
             f"{printable(path)} is no picture, zip or tar, or a damaged one; check or fetch it again"

@@ -294,6 +294,15 @@ def test_a_member_of_a_tar_with_a_negative_size_is_refused(tmp_path):
         load_photographs(str(tmp_path / "photos.tar"))[0]
 
 
+@pytest.mark.parametrize("size", [2**62, 2**63 - 1, 2**63 - 2000])
+def test_a_member_of_a_tar_that_is_larger_than_any_file_is_refused(tmp_path, size):
+    info = tarfile.TarInfo("a.png")
+    info.size = size
+    (tmp_path / "photos.tar").write_bytes(info.tobuf(format=tarfile.GNU_FORMAT) + bytes(10240))
+    with pytest.raises(InputError, match=r"photos\.tar"):
+        load_photographs(str(tmp_path / "photos.tar"))[0]
+
+
 # Reading
 
 
