@@ -78,17 +78,25 @@ Y_NETWORK := --channels 1 --widths 64,32 --scale-augmentation 0.8,0.6
 NOTHING := --data t91 --channels 1 --widths 64,32 --limit 30 --init torch --epochs 20 --kernel-ridge 3e-7
 X2 := $(Y_NETWORK) --scale 2 --steps 78000
 saved/srcnn_y_x2.safetensors: TRAINING = $(X2)
-saved/srcnn_y_x3.safetensors: TRAINING = $(Y_NETWORK) --scale 3 --steps 40000
-saved/srcnn_y_x4.safetensors: TRAINING = $(Y_NETWORK) --scale 4 --steps 40000
+saved/srcnn_y_x3.safetensors: TRAINING = $(Y_NETWORK) --scale 3 --steps 100000 --init saved/srcnn_y_x2.safetensors
+saved/srcnn_y_x4.safetensors: TRAINING = $(Y_NETWORK) --scale 4 --steps 60000 --init saved/srcnn_y_x3.safetensors
 saved/srcnn_y_x2_jpeg.safetensors: TRAINING = $(Y_NETWORK) --scale 2 --steps 12000 --learning-rate 1e-3 \
 	--init saved/srcnn_y_x2.safetensors --degrade jpeg:30-95
 saved/srcnn_y_x2_jpeg.safetensors: MEASURED = --degrade jpeg:50
-saved/isr_best.pth: TRAINING = --scale 2 --steps 8000 --loss mse --float32-fraction 0 --input-center 0 --reinit-dead-every 0
+saved/isr_best.pth: TRAINING = --channels 3 --widths 128,64 --scale-augmentation 0.8,0.6 --scale 2 --steps 40000 \
+	--init runs/isr_first
+saved/isr_best.pth: isr_first
 RUN = runs/$(basename $(notdir $@))
 .PHONY: $(WEIGHTS)
 $(WEIGHTS): $(ENV)/library
 	$(call TRAIN,$(RUN),$(PHOTOGRAPHS) $(TRAINING))
 	$(BIN)/srcnn release $(RUN) --out $@ $(MEASURED)
+
+# What isr_best.pth was begun from: an earlier recipe.
+.PHONY: isr_first
+isr_first: $(ENV)/library
+	$(call TRAIN,runs/isr_first,$(PHOTOGRAPHS) --scale 2 --steps 8000 --loss mse --float32-fraction 0 --input-center 0 \
+		--reinit-dead-every 0 --kernel-ridge 0)
 
 # The example run that the notebooks show where there is no run yet: a few minutes on two cores. Another training takes
 # its place with EXAMPLE="…", up to 24-12 or 32-16 wide on Y: the folder has to stay below 2 MB.

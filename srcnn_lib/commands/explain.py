@@ -420,7 +420,7 @@ def _kernels(question: _Question) -> _Answer:
     lines = [f"kernels of layer 1, ridge projection with λ = {question.ridge:g}"]
     for name, figures_of in (("raw", before), ("projected", after)):
         energy = figures_of["low_variance_energy"]
-        lines.append(f"{name:9}  norm {figures_of['norm']:.2f}  energy where pictures hardly vary {energy:.1%}")
+        lines.append(f"{name:9}  norm {figures_of['norm']:.2f}  energy where pictures hardly vary {energy:.2%}")
 
     def figure(theme: str) -> "Figure":
         return figures.photographic_kernels_figure(question.model, statistics, question.ridge, theme=theme)

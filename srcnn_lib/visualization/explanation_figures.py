@@ -452,7 +452,7 @@ def photographic_kernels_figure(
     title = (
         "Kernels of layer 1: raw, and as photographs excite them\n"
         f"λ = {ridge:g}; norm {norms[0]:.1f} → {norms[1]:.1f};\n"
-        f"energy where pictures hardly vary {low[0]:.0%} → {low[1]:.0%}"
+        f"energy where pictures hardly vary {low[0]:.2%} → {low[1]:.2%}"
     )
     label = "share of the largest\nweight on the right" + ("\n(gray: zero)" if rgb else "")
     bar = ColorBar(label, 1, True, True)
