@@ -19,9 +19,11 @@ All sums are taken in the same order in every run and on any number of threads, 
 
 import functools
 import math
+import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -42,6 +44,8 @@ SEGMENT = 3  # taps of layer 1 that are filtered together: more need points at w
 MOST_ROWS, FEWEST_ROWS = 24, 8  # of tiles in a block
 ONE = 1  # the number of the point 1, where all outputs of a tile have the coefficient 1
 FEWEST_GROUPS = 4  # of blocks, where the picture has rows for them: work for as many threads
+
+_of_thread = threading.local()
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -88,7 +92,6 @@ class FastPass:
         self.spare = -(-2 * self.halves[1] // self.tile)  # the last tile of a block reads from tiles to its right
         places = CACHE_BYTES // (4 * self.points * sum(model.widths))
         self.places = max(2 * SIMD, min(MOST_PLACES, places - places % SIMD))
-        self.workspaces: list[Workspace] = []  # of threads that are done
 
     def whole(
         self, upsampled: Tensor, rows: tuple[int, int] | None = None, tile: int | None = None,
@@ -201,7 +204,7 @@ class FastPass:
         tall, wide = ((size - 2 * (first + second)) // m for size in images.shape[-2:])
         slots = _whole_vectors(wide + self.spare, count)
         places = count * slots
-        space = self._workspace()
+        space = _workspace(self.first)
         masks = None if inside is None else _mask_by_phase(inside, m, slots, first, second)
         layer_1 = self._layer_1(images, slots, masks and masks[0], space)
         layer_2 = self._layer_2(places, masks and masks[1], space)
@@ -216,7 +219,6 @@ class FastPass:
             for y, row in layer_2(top, kept):
                 outputs[y : y + 2 * third + 1].view(-1, places).addmm_(self.third, row)
         output = _side_by_side(outputs.view(output_rows, output_phases, channels, count, slots), m, wide)
-        self.workspaces.append(space)
         return output
 
     def _layer_1(
@@ -288,12 +290,12 @@ class FastPass:
         pixels.copy_(transformed.view(points, -1, height, size).transpose(1, 2))
         return pixels.view(points, -1, count * slots)
 
-    def _workspace(self) -> Workspace:
-        """Returns the memory of a thread that is done, or new memory."""
-        try:
-            return self.workspaces.pop()
-        except IndexError:
-            return Workspace(self.first)
+
+def _workspace(like: Tensor) -> Workspace:
+    """Returns this thread's memory, some ten megabytes that it keeps for the next block and the next picture."""
+    if not hasattr(_of_thread, "workspace"):
+        _of_thread.workspace = Workspace(like)
+    return _of_thread.workspace
 
 
 def _power_of_two(number: int) -> int:
@@ -335,21 +337,35 @@ def in_threads(function: Callable[[Item], Result], items: Sequence[Item], thread
     Each thread runs torch on one core: that is quicker than dividing each of many small matrix products, and their sums
     would not be taken in the same order. So does the calling thread meanwhile.
     """
+    waiting: deque[Future[Result]] = deque()
     try:
         torch.set_num_threads(1)
         if threads == 1 or len(items) == 1:
             yield from map(function, items)
             return
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            waiting: deque[Future[Result]] = deque()
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) > 3 * threads:  # not all at once, so that their results do not fill the memory
-                    yield waiting.popleft().result()
-            while waiting:
+        pool = _pool(threads, os.getpid())
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > 3 * threads:  # not all at once, so that their results do not fill the memory
                 yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
+        for future in waiting:  # after an error, or where the results are not wanted any more
+            future.cancel()
+        wait(waiting)
         torch.set_num_threads(threads)  # what the threads set is also the default of new ones
+
+
+@functools.cache
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Returns threads that are kept from one call to the next: to start them takes a third of a pass over 256×256.
+
+    Args:
+        threads: how many.
+        process: its number, since a forked process does not have its parent's threads.
+    """
+    return ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
 
 
 def _by_segments(weight: Tensor, kernel: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Upscales picture files one after another: each is read, enlarged and written.
 
-While the network enlarges a picture, the next one is read and the previous one is written, each in a thread:
+While the network enlarges a picture, the next one is read and the previous ones are written, each in a thread:
 
     thread   | read 2      | read 3      |             |
     main     | enlarge 1   | enlarge 2   | enlarge 3   |
@@ -28,6 +28,7 @@ from .options import InferenceOptions
 from .tiling import LONGEST, BicubicEnlargement, TileSize
 from .upscaling import upscale_bands
 
+MOST_WRITTEN = 3  # at a time: compressing a picture on one core takes longer than enlarging the next one on two
 EXPECTED = (InputError, OSError, MemoryError)  # errors of one picture, after which the others are still done
 # Bytes of memory per value, measured.
 OVERLAPPING_BYTES = 32  # with overlapping patches, where the whole enlargement is in memory: 25 (RGB) to 29 (RGBA)
@@ -89,7 +90,7 @@ def upscale_files(
             progress(done, total)
 
     pictures = (PictureJob(job, scale, options) for job in jobs)
-    previous: PictureJob | None = None
+    written: list[tuple[PictureJob, Future]] = []  # what is being written
     current = next(pictures, None)
     try:
         while current:
@@ -101,18 +102,21 @@ def upscale_files(
                     current.read()
                 # 2. Begin to read the next picture.
                 if following:
-                    beside = [current, previous] if previous and outcomes.pending else [current]
+                    beside = [current, *(picture for picture, _ in written)]
                     following.reading = _in_thread(functools.partial(following.read, beside), daemon=True)
                 # 3. Enlarge.
                 tile_size.notify = current.notes.append
                 current.enlarge(model, tile_size, on_progress)
-                # 4. Begin to write, once the previous picture is written.
-                outcomes.wait()
-                outcomes.add(current.job, _in_thread(current.write))
+                # 4. Begin to write.
+                outcomes.wait(MOST_WRITTEN - 1)
+                writing = _in_thread(current.write)
+                outcomes.add(current.job, writing)
+                written.append((current, writing))
             except EXPECTED as error:
                 outcomes.add(current.job, _failed(error))
             outcomes.report_finished()
-            previous = current
+            # One that is written is forgotten, and its pixels with it.
+            written = [(picture, writing) for picture, writing in written if not writing.done()]
             current = following
     finally:
         outcomes.wait()  # Ctrl-C waits for the file that is being written
@@ -262,9 +266,9 @@ class _Outcomes:
         while self.pending and self.pending[0][1].done():
             self._report_first()
 
-    def wait(self) -> None:
-        """Waits until all outcomes are known, and reports them."""
-        while self.pending:
+    def wait(self, most: int = 0) -> None:
+        """Waits until all outcomes but `most` are known, and reports them."""
+        while len(self.pending) > most:
             self._report_first()
 
     def _report_first(self) -> None:

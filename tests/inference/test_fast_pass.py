@@ -1,6 +1,9 @@
 """The fast pass against the network in double precision, whatever the sizes, filters, widths and borders."""
 
 import dataclasses
+import os
+import threading
+import time
 
 import pytest
 import torch
@@ -72,7 +75,7 @@ def test_every_mode_equals_plain_convolutions(options, padding_mode):
     assert (reconstruct(image, model, options) - exact).abs().max() < 2e-5
 
 
-@pytest.mark.parametrize("name", ["srcnn_y_x2.safetensors", "isr_best.pth"])
+@pytest.mark.parametrize("name", ["srcnn_y_x2.safetensors", "srcnn_y_x4.safetensors", "isr_best.pth"])
 def test_a_released_network_stays_within_its_bound(name):
     model = srcnn_lib.load(saved_folder() / name).eval()
     photograph = torch.from_numpy(astronaut()[20:116, 150:270]).permute(2, 0, 1) / 255
@@ -127,3 +130,31 @@ def test_items_in_threads_come_in_order_and_errors_are_raised():
     assert list(fast_pass.in_threads(lambda item: 2 * item, list(range(50)), 3)) == list(range(0, 100, 2))
     with pytest.raises(ZeroDivisionError):
         list(fast_pass.in_threads(lambda item: 1 / item, [1, 0, 2], 2))
+
+
+def test_threads_are_kept_for_the_next_call():
+    seen = [set(fast_pass.in_threads(lambda _: threading.get_ident(), range(20), 2)) for _ in range(3)]
+    assert len(set.union(*seen)) <= 2
+    assert threading.get_ident() not in seen[0]
+
+
+def test_results_that_nobody_wants_are_not_computed():
+    computed = []
+    results = fast_pass.in_threads(lambda item: (time.sleep(0.01), computed.append(item)), range(100), 2)
+    next(results)
+    results.close()
+    assert len(computed) < 12
+    assert torch.get_num_threads() >= 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_has_threads_of_its_own():
+    def work() -> bool:
+        return list(fast_pass.in_threads(lambda item: item + 1, range(9), 2)) == list(range(1, 10))
+
+    assert work()
+    child = os.fork()
+    if not child:
+        os._exit(0 if work() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

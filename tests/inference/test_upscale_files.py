@@ -1,6 +1,7 @@
 """Picture files: which steps overlap, which wait, the order of the reports, and the memory that is used."""
 
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -144,15 +145,17 @@ def test_the_next_picture_is_read_and_the_last_one_written_while_the_network_wor
     assert (len(outcomes), failed) == (3, [])
 
 
-def test_at_most_one_picture_is_ahead_and_one_behind(model, jobs, log):
-    jobs = [jobs[0], jobs[1], jobs[3]] + [Job(jobs[0].source, jobs[0].target.with_name("again.png"))]
+def test_at_most_one_picture_is_ahead_and_three_behind(model, jobs, log, monkeypatch):
+    write = PictureJob.write
+    monkeypatch.setattr(PictureJob, "write", lambda self: (time.sleep(0.05), write(self))[1])
+    jobs = [Job(jobs[0].source, jobs[0].target.with_name(f"again{number}.png")) for number in range(8)]
     _upscale(jobs, model)
     held = most = 0
     for line in log:
         held += line.startswith("read") and not line.endswith("done")
         held -= line.startswith("write") and line.endswith("done")
         most = max(most, held)
-    assert most <= 3
+    assert 3 < most <= 5
 
 
 def test_pictures_that_do_not_fit_into_memory_together_are_done_one_after_another(model, jobs, log, monkeypatch):
