@@ -88,7 +88,8 @@ def plan_steps(state: TrainingState, seconds: float, interrupted: Callable[[], b
         validate(trial.averaged, state.data.train_patches, group)
         epoch_seconds = time.monotonic() - start
 
-    left = seconds - (time.monotonic() - began)
+    # Something is left of the shortest time, also where the timing took longer: a plan of no time would never end.
+    left = max(seconds - (time.monotonic() - began), TIMING_SHARE * seconds)
     state.plan = group.run_on_main(
         lambda: TimePlan.of(left, state.steps_per_epoch, step_seconds, epoch_seconds, slowdown)
     )

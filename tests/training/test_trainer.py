@@ -1,4 +1,5 @@
 import dataclasses
+import itertools
 import json
 import math
 import signal
@@ -90,6 +91,11 @@ def test_ctrl_c_ends_the_training_after_the_step_with_everything_saved(small, tm
 def test_minutes_become_a_number_of_steps(small):
     records = list(fit(dataclasses.replace(small, steps=0, minutes=0.02)))
     assert records[-1].step == records[-1].steps >= 1
+
+
+def test_a_time_shorter_than_its_planning_becomes_few_steps(small):
+    steps = [record.step for record in itertools.islice(fit(dataclasses.replace(small, steps=0, minutes=1e-6)), 50)]
+    assert len(steps) <= 10
 
 
 def test_an_interruption_while_steps_are_timed_leaves_the_run_as_it_was(small, tmp_path):
