@@ -133,7 +133,7 @@ def _address(picture: bytes, chance: random.Random, folder: Path) -> str:
     from srcnn_lib.data import download
 
     sys.path.insert(0, str(Path(__file__).parents[1]))
-    from conftest import Web
+    from web_server import Web
 
     download.TIMEOUT = download.SLOW_AFTER = WAIT
     (folder / "source").mkdir()

@@ -94,8 +94,8 @@ def disturb(folder: Path, steps: int, minutes: float, chance: random.Random) -> 
             worker.send_signal(kind)
         worker.wait()
         lost = number % 3 == 2
-        if lost:
-            shutil.rmtree(folder / "runs" / "haul")
+        if lost:  # it may have been killed before it had restored the run
+            shutil.rmtree(folder / "runs" / "haul", ignore_errors=True)
         done.append(f"{moment:.0f} s: {kind.name}{', machine lost, restored from Drive' if lost else ''}")
         worker = start(folder, steps)
     while worker.wait() != 0:
@@ -152,6 +152,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.work:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored under nohup, and so never the end of it
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's background
         try:
             work(options.out, options.work)
         except KeyboardInterrupt:  # also while it imports torch
