@@ -153,6 +153,10 @@ def test_running_every_patch_gives_the_same_picture_as_our_overlapping_patches()
     assert (ours[0] - total / count).abs().max() < 1e-5
 
 
+def test_the_tiles_of_the_benchmark_are_those_of_all_samples_gray_ones_included():
+    assert training.example_tiles(400).shape == (400, 3, 96, 96)
+
+
 @pytest.mark.slow
 def test_the_benchmark_of_training_relates_each_speed_to_the_plain_one(monkeypatch):
     monkeypatch.setattr(training, "start_up_seconds", lambda device: 1.5)  # a new interpreter takes long

@@ -236,8 +236,9 @@ def example_tiles(count: int) -> Tensor:
     """Returns tiles of the sample photographs, (count, 3, 96, 96), repeated where there are fewer."""
     tiles = []
     for photograph in load_photographs("samples"):
-        for top, left in tile_positions(*photograph.pixels.shape[-2:]):
-            tiles.append(photograph.pixels[:, top : top + TILE, left : left + TILE])
+        pixels = photograph.pixels.expand(3, -1, -1)  # some are gray
+        for top, left in tile_positions(*pixels.shape[-2:]):
+            tiles.append(pixels[:, top : top + TILE, left : left + TILE])
     return torch.stack([tiles[index % len(tiles)] for index in range(count)])
 
 
