@@ -56,7 +56,7 @@ def largest_error_region(original: Tensor, upsampled: Tensor, size: tuple[int, i
 
 
 def subject_region(original: Tensor, upsampled: Tensor, size: tuple[int, int]) -> Box:
-    """Returns a box in which the bicubic picture lacks detail in many places, where a photograph's subject usually is.
+    """Returns the box of a photograph's likely subject: near the middle, where bicubic loses detail in many places.
 
     The largest error of all is often on lettering, a badge or a rim. So a pixel's squared error counts no more than
     most pixels' do, and places are weighted by a bell around a point a little above the middle. `subjectPlace` of

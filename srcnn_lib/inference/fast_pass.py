@@ -17,7 +17,6 @@ t, so that each step is a matrix product:
 All sums are taken in the same order in every run and on any number of threads, so the result is the same, to the bit.
 """
 
-import contextlib
 import functools
 import math
 import os
@@ -34,6 +33,7 @@ from torch.nn import functional as F
 
 from ..model import SRCNN
 from ..runtime.console import Progress
+from ..runtime.devices import cpu_threads
 from .minimal_filtering import TILES, minimal_filtering
 from .workspace import Workspace
 
@@ -67,17 +67,6 @@ def applies(model: SRCNN) -> bool:
     return weight.device.type == "cpu" and weight.dtype == torch.float32 and model.filters[1] in TILES
 
 
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Lets torch use one thread in the block, or in the function that this decorates."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
 class FastPass:
     """Runs a network by minimal filtering; the weights are transformed once.
 
@@ -85,7 +74,7 @@ class FastPass:
         model: a network for which `applies` returns True.
     """
 
-    @_one_thread()  # to transform the weights takes fifteen times as long on two
+    @cpu_threads(1)  # so no sum depends on their number; such small products take fifteen times as long on two
     def __init__(self, model: SRCNN):
         self.model = model
         self.halves = tuple(size // 2 for size in model.filters)
@@ -323,7 +312,7 @@ def _whole_vectors(slots: int, count: int) -> int:
 
 @functools.cache
 def _stacked(wide: int, spare: int, places: int, most: int) -> int:
-    """Returns how many blocks of `wide` tiles are computed side by side, a power of two: the one that takes least."""
+    """Returns the number of blocks to compute side by side, a power of two, that takes the least time for each."""
     numbers = [
         1 << power for power in range(most.bit_length()) if _whole_vectors(wide + spare, 1 << power) << power <= places
     ]
@@ -332,7 +321,7 @@ def _stacked(wide: int, spare: int, places: int, most: int) -> int:
 
 @functools.cache
 def _columns(across: int, spare: int, places: int, most: int) -> int:
-    """Returns how many tiles a block should have across, so that those of a row of tiles take least together."""
+    """Returns the number of tiles across a block for which a whole row of tiles takes the least time."""
 
     def cost(wide: int) -> float:
         parts = [wide] * (across // wide) + [across % wide] * (across % wide > 0)
@@ -350,24 +339,24 @@ def in_threads(function: Callable[[Item], Result], items: Sequence[Item], thread
     Each thread runs torch on one core: that is quicker than dividing each of many small matrix products, and their sums
     would not be taken in the same order. So does the calling thread meanwhile.
     """
-    waiting: deque[Future[Result]] = deque()
-    try:
-        torch.set_num_threads(1)
-        if threads == 1 or len(items) == 1:
+    if threads == 1 or len(items) == 1:
+        with cpu_threads(1):
             yield from map(function, items)
-            return
-        pool = _pool(threads, os.getpid())
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > 3 * threads:  # not all at once, so that their results do not fill the memory
+        return
+    waiting: deque[Future[Result]] = deque()
+    pool = _pool(threads, os.getpid())
+    with cpu_threads(1):
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) > 3 * threads:  # not all at once, so that their results do not fill the memory
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:  # after an error, or where the results are not wanted any more
-            future.cancel()
-        wait(waiting)
-        torch.set_num_threads(threads)  # what the threads set is also the default of new ones
+        finally:
+            for future in waiting:  # after an error, or where the results are not wanted any more
+                future.cancel()
+            wait(waiting)  # what a thread sets as it starts is also the default of new ones, until it is set back
 
 
 @functools.cache

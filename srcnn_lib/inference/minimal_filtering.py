@@ -53,7 +53,20 @@ class MinimalFiltering:
 
     def of_weight(self, weight: Tensor) -> Tensor:
         """Transforms a weight, (C₂, C₁, f, f) → (n, n, C₂, C₁), in float64, and rounds it once."""
-        return torch.einsum("ay,bx,ocyx->aboc", self.kernel, self.kernel, weight.detach().cpu().double()).to(weight)
+        by_tap = weight.detach().cpu().double().permute(2, 3, 0, 1).flatten(0, 1)  # (f², C₂, C₁)
+        points = len(self.kernel)
+        return (self._kernel_2d @ by_tap.flatten(1)).view(points, points, *by_tap.shape[1:]).to(weight)
+
+    def weight_gradient(self, gradient: Tensor) -> Tensor:
+        """Applies the transpose of `of_weight`, to the gradient of its result: (n, n, C₂, C₁) → (C₂, C₁, f, f)."""
+        taps = self.kernel.shape[1]
+        by_tap = self._kernel_2d.T @ gradient.cpu().double().flatten(0, 1).flatten(1)  # (f², C₂ · C₁)
+        return by_tap.view(taps, taps, *gradient.shape[2:]).permute(2, 3, 0, 1).to(gradient)
+
+    @functools.cached_property
+    def _kernel_2d(self) -> Tensor:
+        """The kernel transform along rows and columns, (n², f²)."""
+        return torch.kron(self.kernel, self.kernel)
 
     def like(self, tensor: Tensor) -> "MinimalFiltering":
         """Returns it with `result` and `data` in a tensor's precision, on its device; `kernel` stays in float64."""

@@ -90,7 +90,7 @@ def upscale_files(
             progress(done, total)
 
     pictures = (PictureJob(job, scale, options) for job in jobs)
-    written: list[tuple[PictureJob, Future]] = []  # what is being written
+    unwritten: list[tuple[PictureJob, Future]] = []  # pictures that are being written
     current = next(pictures, None)
     try:
         while current:
@@ -102,7 +102,7 @@ def upscale_files(
                     current.read()
                 # 2. Begin to read the next picture.
                 if following:
-                    beside = [current, *(picture for picture, _ in written)]
+                    beside = [current, *(picture for picture, _ in unwritten)]
                     following.reading = _in_thread(functools.partial(following.read, beside), daemon=True)
                 # 3. Enlarge.
                 tile_size.notify = current.notes.append
@@ -111,12 +111,12 @@ def upscale_files(
                 outcomes.wait(MOST_WRITTEN - 1)
                 writing = _in_thread(current.write)
                 outcomes.add(current.job, writing)
-                written.append((current, writing))
+                unwritten.append((current, writing))
             except EXPECTED as error:
                 outcomes.add(current.job, _failed(error))
             outcomes.report_finished()
             # One that is written is forgotten, and its pixels with it.
-            written = [(picture, writing) for picture, writing in written if not writing.done()]
+            unwritten = [(picture, writing) for picture, writing in unwritten if not writing.done()]
             current = following
     finally:
         outcomes.wait()  # Ctrl-C waits for the file that is being written
@@ -267,7 +267,7 @@ class _Outcomes:
             self._report_first()
 
     def wait(self, most: int = 0) -> None:
-        """Waits until all outcomes but `most` are known, and reports them."""
+        """Waits until at most `most` outcomes are unknown, and reports the others."""
         while len(self.pending) > most:
             self._report_first()
 

@@ -1,4 +1,4 @@
-"""Chooses the device and the arithmetic of a training, and describes the machine."""
+"""Chooses the device, the arithmetic and the number of threads of a computation, and describes the machine."""
 
 import contextlib
 import os
@@ -27,6 +27,18 @@ def deterministic_algorithms(enabled: bool) -> Iterator[None]:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
+
+
+@contextlib.contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Sets torch's number of CPU threads inside the block or the decorated function; 0 does not change it."""
+    before = torch.get_num_threads()
+    if count:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def resolve_device(name: str) -> torch.device:

@@ -1,12 +1,12 @@
 """Plans a training of so many minutes: times some steps before it begins, with all threads of a CPU and with one."""
 
-import contextlib
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import torch
 
+from ..runtime.devices import cpu_threads
 from .state import TrainingState
 from .time_plan import TimePlan
 from .validation import validate
@@ -19,18 +19,6 @@ TIMING_SECONDS = 15  # that it may take at most
 # two of them 200 steps took 43 s, with one 6 to 9 s.
 WORTH_ONE_THREAD = 0.9
 WORTH_SAYING = 0.1  # of the steps, by which their number must change to be noted
-
-
-@contextlib.contextmanager
-def cpu_threads(count: int) -> Iterator[None]:
-    """Sets torch's number of CPU threads inside the block; 0 does not change it."""
-    before = torch.get_num_threads()
-    if count:
-        torch.set_num_threads(count)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def plan_steps(state: TrainingState, seconds: float, interrupted: Callable[[], bool] = lambda: False) -> bool:

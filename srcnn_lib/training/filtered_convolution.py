@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from ..inference.convolution import RearrangedConvolution
 from ..inference.minimal_filtering import MinimalFiltering, minimal_filtering
 
 # The tile m for each filter size f. With n = m + f − 1 = 8 the error of gradients is a tenth of that with n = 10, which
@@ -31,16 +32,8 @@ def pays(layer: nn.Conv2d) -> bool:
     return layer.kernel_size[0] in TILES and layer.in_channels * layer.out_channels >= FEWEST_PRODUCTS
 
 
-class FilteredConvolution(nn.Conv2d):
+class FilteredConvolution(RearrangedConvolution):
     """A convolution that is computed by minimal filtering in float32, and by torch in 16 bits or on another device."""
-
-    bias: Tensor
-
-    def __init__(self, layer: nn.Conv2d):
-        """Takes over the parameters of an ordinary convolution with a square filter, stride 1 and a bias."""
-        outputs, inputs, size, _ = layer.weight.shape
-        super().__init__(inputs, outputs, size, padding=int(layer.padding[0]), device="meta")  # no random numbers
-        self.weight, self.bias = layer.weight, layer.bias  # type: ignore[assignment]
 
     def forward(self, images: Tensor) -> Tensor:
         """Convolves (N, inputs, H, W) → (N, outputs, H + 2·padding − size + 1, W + 2·padding − size + 1)."""
@@ -52,36 +45,35 @@ class FilteredConvolution(nn.Conv2d):
 
 
 class _Filtered(torch.autograd.Function):
+    """The convolution and its gradients, for autograd."""
+
     @staticmethod
     def forward(ctx: Any, images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-        taps = weight.shape[-1]
-        filtering = minimal_filtering(TILES[taps], taps)
-        both = torch.kron(filtering.kernel, filtering.kernel).to(weight)  # (n², f²): G along rows and columns
-        kernels = (both @ weight.permute(2, 3, 1, 0).reshape(taps**2, -1)).unflatten(1, weight.shape[1::-1])
+        filtering = minimal_filtering(TILES[weight.shape[-1]], weight.shape[-1])
+        kernels = filtering.of_weight(weight).flatten(0, 1)  # (n², C₂, C₁)
         tiles = _Tiles(images, filtering.like(images))
         output = images.new_empty(len(images), *tiles.sizes, len(weight))
         parts = []
         for part, target in zip(images.permute(0, 2, 3, 1).split(CROPS), output.split(CROPS), strict=True):
             parts.append(tiles.transformed(part))  # (n², tiles, C₁)
-            tiles.write_outputs(torch.bmm(parts[-1], kernels), bias, target)
-        ctx.save_for_backward(both, kernels, *parts)
-        ctx.tiles, ctx.taps = tiles, taps
+            tiles.write_outputs(torch.bmm(parts[-1], kernels.transpose(1, 2)), bias, target)
+        ctx.save_for_backward(kernels, *parts)
+        ctx.tiles, ctx.filtering = tiles, filtering
         return output.permute(0, 3, 1, 2)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor]:
-        both, kernels, *parts = ctx.saved_tensors
-        tiles, taps, for_images = ctx.tiles, ctx.taps, ctx.needs_input_grad[0]
-        backwards = kernels.transpose(1, 2).contiguous()
-        of_kernels = torch.zeros_like(kernels)  # (n², C₁, C₂)
-        of_images = gradient.new_empty(len(gradient), *tiles.lengths, kernels.shape[1])
+        kernels, *parts = ctx.saved_tensors
+        tiles, for_images = ctx.tiles, ctx.needs_input_grad[0]
+        of_kernels = torch.zeros_like(kernels)  # (n², C₂, C₁)
+        of_images = gradient.new_empty(len(gradient), *tiles.lengths, kernels.shape[2])
         pieces = gradient.permute(0, 2, 3, 1).split(CROPS)
         for piece, data, target in zip(pieces, parts, of_images.split(CROPS), strict=True):
             products = tiles.outputs_transposed(piece)  # (n², tiles, C₂)
-            of_kernels.baddbmm_(data.transpose(1, 2), products)
+            of_kernels.baddbmm_(products.transpose(1, 2), data)
             if for_images:
-                tiles.write_transposed(torch.bmm(products, backwards), target)
-        of_weight = (both.T @ of_kernels.flatten(1)).view(taps, taps, *kernels.shape[1:]).permute(3, 2, 0, 1)
+                tiles.write_transposed(torch.bmm(products, kernels), target)
+        of_weight = ctx.filtering.weight_gradient(of_kernels.unflatten(0, (tiles.n, tiles.n)))
         return of_images.permute(0, 3, 1, 2) if for_images else None, of_weight, gradient.sum((0, 2, 3))
 
 
@@ -141,7 +133,7 @@ class _Tiles:
 
 
 def _add_overlapping(target: Tensor, tiles: Tensor, step: int) -> None:
-    """Writes into target[t · step + place] the sum of tiles[place, t], as far as it reaches."""
+    """Adds up overlapping tiles: target[t · step + place] becomes the sum of tiles[place, t], as far as it reaches."""
     target[tiles.shape[1] * step :] = 0
     for place, part in enumerate(tiles):
         lines = target[place::step]

@@ -16,9 +16,9 @@ from ..errors import InputError
 from ..run import Run
 from ..runtime import distributed
 from ..runtime.console import Progress
-from ..runtime.devices import deterministic_algorithms
+from ..runtime.devices import cpu_threads, deterministic_algorithms
 from ..runtime.distributed import ProcessGroup
-from .budget import cpu_threads, plan_steps
+from .budget import plan_steps
 from .checkpointing import Checkpointer
 from .control import TrainingControl, interruptible
 from .state import TrainingState

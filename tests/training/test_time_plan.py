@@ -10,8 +10,9 @@ import torch
 
 from srcnn_lib.data.training_data import load_training_data
 from srcnn_lib.run import Run, weights_digest
+from srcnn_lib.runtime.devices import cpu_threads
 from srcnn_lib.training import budget
-from srcnn_lib.training.budget import cpu_threads, plan_steps
+from srcnn_lib.training.budget import plan_steps
 from srcnn_lib.training.checkpointing import training_identity
 from srcnn_lib.training.state import TrainingState
 from srcnn_lib.training.time_plan import TimePlan

@@ -15,8 +15,8 @@ from ...data.training_data import TrainingData, load_training_data
 from ...evaluation.quality import evaluate
 from ...model import SRCNN
 from ...runtime.console import Progress
-from ...runtime.devices import resolve_device
-from ...training.budget import cpu_threads, plan_steps
+from ...runtime.devices import cpu_threads, resolve_device
+from ...training.budget import plan_steps
 from ...training.state import TrainingState
 from ...training.validation import validate
 from ...visualization.curves import quality_over_time_figure

@@ -167,9 +167,11 @@ def _photograph(
     """
     upsampled, original = degrade(picture.pixels, scale)
     full_height, full_width = original.shape[-2:]
-    (top, left, height, width), why = _choose_crop(original, upsampled, crop, sample)
     if box:
         (top, left), why = box, ", as asked for"
+        height, width = min(crop, full_height), min(crop, full_width)
+    else:
+        (top, left, height, width), why = _choose_crop(original, upsampled, crop, sample)
     if not (0 <= top <= full_height - height and 0 <= left <= full_width - width):
         raise InputError(
             f"box is {top},{left}, expected the top (to {full_height - height}) and left (to {full_width - width}) "
